@@ -1,0 +1,160 @@
+//! What the student reads, and how its reply is read: two halves of one contract.
+//!
+//! A conversation only ever grows at its end, so the prompt of step k is a prefix of the prompt of
+//! step k+1 and the prefix tree shares it. Does not tokenise: `model::tokenizer` does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::Task;
+use crate::trajectory::{Action, Observation, Step};
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The scaffold's rules.
+    System,
+    /// The task and the observations.
+    User,
+    /// The student, or the expert in its place.
+    Assistant,
+}
+
+/// How much of a trajectory the student sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// Everything so far.
+    #[default]
+    Full,
+    /// The last n steps (the paper's SWE setting is 2).
+    Last(usize),
+}
+
+/// A well-formed reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// What stands between the think tags, trimmed.
+    pub thought: &'a str,
+    /// The bare action, trimmed.
+    pub action: &'a str,
+}
+
+/// Why a reply earns the format penalty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The reply does not begin with `<think>`, or the tag is not closed.
+    #[error("the reply must begin with one <think>…</think>")]
+    NoThought,
+    /// A think tag occurs twice.
+    #[error("the reply must have exactly one <think>…</think>")]
+    SeveralThoughts,
+    /// Nothing stands between the tags.
+    #[error("the thought is empty")]
+    EmptyThought,
+    /// Nothing follows the thought.
+    #[error("the action is empty")]
+    EmptyAction,
+    /// The length limit cut the reply.
+    #[error("the reply was cut at the length limit")]
+    Unfinished,
+}
+
+/// What the scaffold says first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaffold {
+    /// The system message.
+    pub system: String,
+    /// How much of the trajectory the student sees.
+    pub context: Context,
+    /// Characters kept of one observation: the first and the last half.
+    pub observation_chars: usize,
+}
+
+impl Default for Scaffold {
+    fn default() -> Self {
+        Self { system: SYSTEM.to_owned(), context: Context::Full, observation_chars: 10_000 }
+    }
+}
+
+const SYSTEM: &str = "You repair a code repository, one shell command at a time. \
+Think first inside <think>…</think>, then write exactly one command and nothing else. \
+When the work is done, the command is: submit";
+
+/// The conversation that the next reply answers.
+pub fn conversation(scaffold: &Scaffold, task: &Task, history: &[Step]) -> Vec<Message> {
+    let first = match scaffold.context {
+        Context::Full => 0,
+        Context::Last(n) => history.len().saturating_sub(n),
+    };
+    let mut messages = vec![
+        Message { role: Role::System, content: scaffold.system.clone() },
+        Message { role: Role::User, content: task.problem.trim_end().to_owned() },
+    ];
+    for step in &history[first..] {
+        messages.push(Message { role: Role::Assistant, content: render_reply(step) });
+        let observation = step.observation.as_ref();
+        messages.push(Message { role: Role::User, content: render_observation(scaffold, observation) });
+    }
+    messages
+}
+
+/// The reply that takes this step.
+pub fn render_reply(step: &Step) -> String {
+    let thought = match step.thought.trim() {
+        // A reply without a thought is malformed, so an expert that said nothing gets the least one.
+        "" => "…".to_owned(),
+        thought => thought.replace("<think>", "").replace("</think>", ""),
+    };
+    format!("<think>{}</think>\n{}", thought, step.action.text())
+}
+
+fn render_observation(scaffold: &Scaffold, observation: Option<&Observation>) -> String {
+    let output = observation.map_or("", |o| o.output.trim_end());
+    clip_middle(output, scaffold.observation_chars)
+}
+
+fn clip_middle(text: &str, limit: usize) -> String {
+    let total = text.chars().count();
+    if total <= limit {
+        return text.to_owned();
+    }
+    let half = limit / 2;
+    let head: String = text.chars().take(half).collect();
+    let tail: String = text.chars().skip(total - half).collect();
+    format!("{head}\n[… {} characters left out …]\n{tail}", total - 2 * half)
+}
+
+/// Reads a reply: exactly one `<think>…</think>` first, a thought, an action.
+///
+/// # Errors
+/// A [`FormatError`], which is data: it earns the penalty.
+pub fn parse_reply(text: &str) -> Result<Reply<'_>, FormatError> {
+    let rest = text.trim_start().strip_prefix("<think>").ok_or(FormatError::NoThought)?;
+    let (thought, action) = rest.split_once("</think>").ok_or(FormatError::NoThought)?;
+    if [thought, action].iter().any(|part| part.contains("<think>") || part.contains("</think>")) {
+        return Err(FormatError::SeveralThoughts);
+    }
+    match (thought.trim(), action.trim()) {
+        ("", _) => Err(FormatError::EmptyThought),
+        (_, "") => Err(FormatError::EmptyAction),
+        (thought, action) => Ok(Reply { thought, action }),
+    }
+}
+
+/// The action that a well-formed reply asks for.
+pub fn parse_action(text: &str) -> Action {
+    match text.trim() {
+        "submit" => Action::Submit,
+        command => Action::bash(command),
+    }
+}

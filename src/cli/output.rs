@@ -1,0 +1,83 @@
+//! The only place that prints: results on stdout, everything else on stderr.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// Where a command's words go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    /// An output with the user's choices.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether results are JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether progress may be drawn.
+    pub fn is_interactive(self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// Prints a result: `value` as one line of JSON under `--json`, else `human`.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn result(self, value: &impl Serialize, human: &str) -> anyhow::Result<()> {
+        let text = if self.json { serde_json::to_string(value)? } else { human.trim_end().to_owned() };
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        Ok(())
+    }
+
+    /// Prints data as it is, such as a patch or JSON lines.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn data(self, bytes: &[u8]) -> anyhow::Result<()> {
+        std::io::stdout().lock().write_all(bytes)?;
+        Ok(())
+    }
+
+    /// Says one line to the user, on stderr, unless `--quiet`.
+    pub fn say(self, line: &str) {
+        if !self.quiet {
+            write_stderr(&format!("{line}\n"));
+        }
+    }
+
+    /// Prints a failure: its causes on stderr, or as JSON on stdout under `--json`.
+    pub fn failure(self, failure: &Failure) {
+        let causes: Vec<String> = failure.source.chain().map(ToString::to_string).collect();
+        if self.json {
+            let value = serde_json::json!({"error": causes.join(": "), "hint": failure.hint});
+            let mut stdout = std::io::stdout().lock();
+            // A closed stdout leaves nobody to tell; the exit code still speaks.
+            drop(writeln!(stdout, "{value}"));
+            return;
+        }
+        let mut text = format!("error: {}\n", causes[0]);
+        for cause in &causes[1..] {
+            text.push_str(&format!("  caused by: {cause}\n"));
+        }
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        write_stderr(&text);
+    }
+}
+
+fn write_stderr(text: &str) {
+    // A closed stderr leaves nobody to tell.
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}

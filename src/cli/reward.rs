@@ -1,0 +1,17 @@
+//! `apprentice reward`.
+
+use super::failure::{Answer, Failure};
+use super::output::Output;
+
+/// Reward pairs of actions read from stdin
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+/// See [`Failure`].
+#[expect(clippy::needless_pass_by_value, reason = "stub")]
+pub fn run(_args: Args, _output: Output) -> Result<Answer, Failure> {
+    Ok(Answer::Yes)
+}

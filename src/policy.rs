@@ -1,0 +1,65 @@
+//! Policies: whoever chooses the next action from what was said so far.
+//!
+//! Synchronous and batched: a rollout asks for all live episodes at once. Guarantees that replies
+//! come back in the order of the requests.
+
+use std::sync::Arc;
+
+use crate::chat::Message;
+
+/// Answers conversations.
+pub trait Policy {
+    /// Its name in reports, such as `checkpoint:runs/a/checkpoints/step-40`.
+    fn name(&self) -> String;
+
+    /// Gives `request.n` replies to each request.
+    ///
+    /// # Errors
+    /// When the policy itself fails (device, endpoint); never for what it says.
+    fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>>;
+}
+
+/// A conversation that waits for replies.
+#[derive(Debug, Clone)]
+pub struct SampleRequest {
+    /// What was said so far; the reply is the assistant's next message.
+    pub messages: Vec<Message>,
+    /// The id of the task, for policies that look replies up instead of making them.
+    pub task: String,
+    /// Which try at the task this is, from 0.
+    pub attempt: usize,
+    /// Steps taken before this reply.
+    pub step: usize,
+    /// Replies wanted.
+    pub n: usize,
+    /// Seed of this request; sample `i` uses `seed::derive(seed, "sample", &[i])`.
+    pub seed: u64,
+}
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The prompt's tokens; empty for policies without tokens.
+    pub prompt: Arc<[u32]>,
+    /// The reply's tokens, its end token included; empty for policies without tokens.
+    pub tokens: Vec<u32>,
+    /// Natural-log probability of each token under the sampling distribution (temperature applied, no top-p).
+    pub logprobs: Vec<f32>,
+    /// The reply's text, without end token.
+    pub text: String,
+    /// False when the length limit cut it.
+    pub finished: bool,
+}
+
+impl Sample {
+    /// A reply that has words only.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self {
+            prompt: Arc::from([]),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            text: text.into(),
+            finished: true,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Sandboxes: isolated machines that run commands, keep files and fork.
+//!
+//! Two traits and what they exchange. A backend guarantees that a deadline kills the whole process
+//! tree, that output is bounded, and that nothing of a stopped sandbox remains. A sandbox knows
+//! nothing of agents: not of steps, not of what "submitted" means.
+
+#[cfg(feature = "docker")]
+pub mod docker;
+pub mod landlock;
+pub mod namespaces;
+pub mod scripted;
+pub mod select;
+pub mod session;
+pub mod spec;
+pub mod tree;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::isolation::Protection;
+use crate::trajectory::Observation;
+use spec::SandboxSpec;
+
+/// Makes sandboxes of one kind.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Its name on the command line: `docker`, `namespaces`, `landlock` or `scripted`.
+    fn name(&self) -> &'static str;
+
+    /// Says what this host enforces, without starting anything that stays.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the backend cannot work here, with the remedy.
+    async fn probe(&self) -> Result<Protection, SandboxError>;
+
+    /// Starts a sandbox whose work directory holds a copy of `start.tree`.
+    async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError>;
+}
+
+/// What a new sandbox is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// Its root file system, limits and environment.
+    pub spec: &'a SandboxSpec,
+    /// The repository at its starting point: a directory on the host that is never written to.
+    /// Absent when the sandbox's own image holds it (or it starts empty).
+    pub tree: Option<&'a std::path::Path>,
+}
+
+/// One running machine.
+#[async_trait]
+pub trait Sandbox: Send {
+    /// Unique among all sandboxes of this host.
+    fn id(&self) -> &str;
+
+    /// Runs a script with bash, in the work directory or where the session left off.
+    ///
+    /// A script that fails, crashes or overruns its deadline is an observation, not an error.
+    ///
+    /// # Errors
+    /// [`SandboxError::Lost`] when the sandbox itself is gone or does not answer.
+    async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError>;
+
+    /// Reads a file (relative paths start at the work directory), following no link out of the sandbox.
+    async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError>;
+
+    /// Writes a whole file, making its parent directories; keeps an existing file's mode.
+    async fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError>;
+
+    /// Everything below the work directory that differs from its start, `.git` left out, sorted by path.
+    async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError>;
+
+    /// The same differences as one patch in git's format.
+    async fn diff(&mut self) -> Result<String, SandboxError> {
+        tree::patch(&self.changes().await?)
+    }
+
+    /// Makes a second sandbox that starts from this one's files, directory, variables and functions.
+    /// Running processes stay behind.
+    async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// Ends it and frees all it held.
+    async fn stop(self: Box<Self>) -> Result<(), SandboxError>;
+}
+
+/// One command.
+#[derive(Debug, Clone, Copy)]
+pub struct Exec<'a> {
+    /// A bash script of any length.
+    pub script: &'a str,
+    /// Wall time after which the whole process tree is killed.
+    pub timeout: Duration,
+    /// Bytes of output that are kept: the first and the last half.
+    pub output_bytes: usize,
+    /// Whether directory, exported variables and functions carry on.
+    pub session: Session,
+}
+
+/// What a command inherits from the one before and leaves to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Session {
+    /// Directory, exported variables and functions.
+    #[default]
+    Carried,
+    /// Nothing: it starts in the work directory and leaves no trace but files.
+    Fresh,
+}
+
+/// What reading a path gave: the agent's mistakes are values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileRead {
+    /// A regular file.
+    File(Vec<u8>),
+    /// A directory.
+    Directory,
+    /// Nothing is there.
+    Missing,
+    /// It is there but may not be read, or is neither file nor directory.
+    Refused(String),
+}
+
+/// What writing a path gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileWrite {
+    /// The file holds the bytes.
+    Written,
+    /// The sandbox does not allow it, for the reason given.
+    Refused(String),
+}
+
+/// Why a sandbox could not do its work: this host's trouble or ours, never the agent's.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The backend cannot work on this host.
+    #[error("{backend} sandboxes are not available: {reason}")]
+    Unavailable {
+        /// The backend's name.
+        backend: &'static str,
+        /// What is missing.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The host enforces less than the specification asks for.
+    #[error("{backend} sandboxes would lack: {lacks}")]
+    WeakIsolation {
+        /// The backend's name.
+        backend: &'static str,
+        /// What is not enforced.
+        lacks: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// An image or base file system cannot be had.
+    #[error("image `{image}` cannot be had: {reason}")]
+    Image {
+        /// The image or sandbox name.
+        image: String,
+        /// Every way that was tried.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The sandbox stopped answering.
+    #[error("sandbox `{id}` was lost while {doing}")]
+    Lost {
+        /// Which sandbox.
+        id: String,
+        /// What was going on.
+        doing: String,
+        /// Why.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// A file of the host could not be read or written.
+    #[error("could not {doing} `{path}`")]
+    Host {
+        /// The operation, as a verb.
+        doing: &'static str,
+        /// The path on the host.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

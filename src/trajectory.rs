@@ -1,0 +1,217 @@
+//! Trajectories: what an agent did on a task, step by step.
+//!
+//! Plain data and its native JSONL form (`apprentice.trajectory/1`). Guarantees that every step
+//! has exactly one action. Does not say how an action is run (`act`) or compared (`reward`).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Name and version in the first field of every native trajectory record.
+pub const FORMAT: &str = "apprentice.trajectory/1";
+
+/// One run of an agent on a task. Written once, never edited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Unique within its file.
+    pub id: String,
+    /// The id of the task it worked on.
+    pub task: String,
+    /// Where the record came from.
+    #[serde(default)]
+    pub source: Source,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+    /// Why it stopped.
+    pub end: End,
+    /// The patch that was submitted or recorded, in git's format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<String>,
+    /// The published label: did it resolve its task? Unverified until replayed and graded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<bool>,
+}
+
+/// Where a trajectory came from: enough to find the original record again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The importer, policy or generator, such as `swe-agent` or `synth`.
+    pub format: String,
+    /// The file it was read from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// The record's line (JSONL) or index, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+    /// The directory that the repository had when it was recorded, such as `/testbed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+    /// The model that acted, where the record says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// One thought, one action, and what came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// What the agent thought or said before it acted; may be empty.
+    #[serde(default)]
+    pub thought: String,
+    /// What it did.
+    pub action: Action,
+    /// What it saw; absent when nothing was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation: Option<Observation>,
+    /// False for a recorded step that its scaffold refused to run (format error, block list).
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub executed: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+/// One canonical action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// A shell script, run by bash in the sandbox.
+    Bash {
+        /// The script.
+        command: String,
+    },
+    /// A call of an editor that we emulate over the sandbox's files.
+    Editor(EditorCall),
+    /// The agent says that it is done.
+    Submit,
+    /// A step or final answer in words (math); nothing runs.
+    Answer {
+        /// The text.
+        text: String,
+    },
+}
+
+/// A call of an agent's editor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EditorCall {
+    /// Whose editor, and so which exact observations.
+    pub dialect: Dialect,
+    /// The line(s) that an agent writes for this call; what the reward compares.
+    pub text: String,
+    /// The lossless arguments where the record has them (tool calls); else parsed from `text`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub arguments: Map<String, Value>,
+}
+
+/// The editors that are emulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// SWE-agent's windowed editor with line-range edits: `open`, `goto`, `edit 3:5 … end_of_edit`.
+    SweAgentRange,
+    /// SWE-agent's windowed editor with cursors: `set_cursors`, `edit … end_of_edit`.
+    SweAgentCursors,
+    /// SWE-agent's windowed editor with search and replace.
+    SweAgentReplace,
+    /// `str_replace_editor` as SWE-agent ships it.
+    SweAgentStrReplace,
+}
+
+impl Action {
+    /// A shell command.
+    pub fn bash(command: impl Into<String>) -> Self {
+        Self::Bash { command: command.into() }
+    }
+
+    /// The bare action: what the student writes and the reward compares, without wrapper tags.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Bash { command } => Cow::Borrowed(command),
+            Self::Editor(call) => Cow::Borrowed(&call.text),
+            Self::Submit => Cow::Borrowed("submit"),
+            Self::Answer { text } => Cow::Borrowed(text),
+        }
+    }
+}
+
+/// What a command gave back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Standard output and error in their order, within the byte bound, invalid UTF-8 replaced.
+    pub output: String,
+    /// How the command ended; absent when the record does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// Bytes that the bound left out of the middle of `output`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted_bytes: u64,
+    /// Wall time.
+    #[serde(default)]
+    pub elapsed_seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Observation {
+    /// An observation that ended with `code`.
+    pub fn new(output: impl Into<String>, code: i32) -> Self {
+        Self { output: output.into(), exit: Some(Exit::Code(code)), omitted_bytes: 0, elapsed_seconds: 0.0 }
+    }
+
+    /// An observation from a record, which seldom says how the command ended.
+    pub fn recorded(output: impl Into<String>) -> Self {
+        Self { output: output.into(), exit: None, omitted_bytes: 0, elapsed_seconds: 0.0 }
+    }
+}
+
+/// How a command ended. All of these are the agent's doing, never an error of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It exited by itself.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// The deadline passed and its whole process tree was killed.
+    TimedOut,
+    /// The memory limit ended it.
+    OutOfMemory,
+}
+
+impl Exit {
+    /// Whether the command reported success.
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+/// Why an episode stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The agent said that it is done.
+    Submitted,
+    /// It used up its steps.
+    StepLimit,
+    /// It used up its time.
+    TimeLimit,
+    /// Its context is full.
+    ContextLimit,
+    /// A reply had no readable action.
+    Malformed,
+    /// The sandbox was lost: ours, never a result.
+    SandboxLost,
+    /// The record does not say.
+    Unknown,
+}

@@ -138,13 +138,15 @@ fn change_file(change: &FilePatch, before: Option<&File>, loosest: Level) -> Res
     let mode = change.new_mode.unwrap_or(old_mode);
     let old_bytes = before.map_or(&[][..], |file| &file.bytes);
     if change.binary.is_some() {
-        let bytes = binary::apply(change, before.map(|file| &*file.bytes))
-            .map_err(|error| Reject::Bytes { path: change.path().to_owned(), reason: error.message().to_owned() })?;
+        let bytes = binary::apply(change, before.map(|file| &*file.bytes)).map_err(|error| {
+            Reject::Bytes { path: change.path().to_owned(), reason: error.message().to_owned() }
+        })?;
         return Ok((File { bytes, mode }, Level::Exact));
     }
     let mut text = Text::new(old_bytes, loosest);
     for (hunk_idx, hunk) in change.hunks.iter().enumerate() {
-        text.change(hunk).ok_or_else(|| Reject::Hunk { path: change.path().to_owned(), hunk: hunk_idx + 1 })?;
+        text.change(hunk)
+            .ok_or_else(|| Reject::Hunk { path: change.path().to_owned(), hunk: hunk_idx + 1 })?;
     }
     let level = text.level;
     let bytes = text.finish();
@@ -221,7 +223,12 @@ impl<'a> Text<'a> {
     }
 
     fn place(&mut self, hunk: &Hunk) -> Option<Place> {
-        let old: Vec<&[u8]> = hunk.lines.iter().filter(|line| line.kind != LineKind::Added).map(|line| line.text.as_bytes()).collect();
+        let old: Vec<&[u8]> = hunk
+            .lines
+            .iter()
+            .filter(|line| line.kind != LineKind::Added)
+            .map(|line| line.text.as_bytes())
+            .collect();
         // Without old lines, the header names the line before.
         let named = if old.is_empty() { hunk.old_start } else { hunk.old_start.saturating_sub(1) };
         let expected = named.saturating_add_signed(self.drift);

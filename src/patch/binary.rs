@@ -21,10 +21,16 @@ pub(super) fn apply(change: &FilePatch, before: Option<&[u8]>) -> Result<Vec<u8>
     }
     let tree = repo.find_tree(builder.write()?)?;
     let name = || Some(NAME.to_owned());
-    let alone =
-        FilePatch { old: before.and_then(|_| name()), new: name(), old_mode: None, new_mode: None, ..change.clone() };
+    let alone = FilePatch {
+        old: before.and_then(|_| name()),
+        new: name(),
+        old_mode: None,
+        new_mode: None,
+        ..change.clone()
+    };
     let diff = Diff::from_buffer(alone.to_string().as_bytes())?;
     let index = repo.apply_to_tree(&tree, &diff, None)?;
-    let entry = index.get_path(Path::new(NAME), 0).ok_or_else(|| Error::from_str("the file was not written"))?;
+    let entry =
+        index.get_path(Path::new(NAME), 0).ok_or_else(|| Error::from_str("the file was not written"))?;
     Ok(repo.find_blob(entry.id)?.content().to_vec())
 }

@@ -147,7 +147,10 @@ impl Patch {
 impl FilePatch {
     /// The path after, or before where the file is deleted.
     pub fn path(&self) -> &str {
-        self.new.as_deref().or(self.old.as_deref()).expect("invariant: the parser refuses a file without a path")
+        self.new
+            .as_deref()
+            .or(self.old.as_deref())
+            .expect("invariant: the parser refuses a file without a path")
     }
 
     fn reversed(&self) -> Self {
@@ -179,9 +182,12 @@ impl Hunk {
 
     fn reversed(&self) -> Self {
         let mut lines: Vec<Line> = Vec::with_capacity(self.lines.len());
-        for run in self.lines.chunk_by(|a, b| (a.kind == LineKind::Context) == (b.kind == LineKind::Context)) {
+        for run in self.lines.chunk_by(|a, b| (a.kind == LineKind::Context) == (b.kind == LineKind::Context))
+        {
             let turned = |from, to| {
-                run.iter().filter(move |line| line.kind == from).map(move |line| Line { kind: to, text: line.text.clone() })
+                run.iter()
+                    .filter(move |line| line.kind == from)
+                    .map(move |line| Line { kind: to, text: line.text.clone() })
             };
             if run[0].kind == LineKind::Context {
                 lines.extend_from_slice(run);
@@ -244,14 +250,20 @@ impl fmt::Display for FilePatch {
             writeln!(out, "{verb} from {}\n{verb} to {}", quoted("", old), quoted("", new))?;
         }
         if let Some(Binary { ids, blocks }) = &self.binary {
-            let mode = if self.old.is_some() && self.new.is_some() && self.old_mode.is_none() { " 100644" } else { "" };
+            let mode = if self.old.is_some() && self.new.is_some() && self.old_mode.is_none() {
+                " 100644"
+            } else {
+                ""
+            };
             writeln!(out, "index {}..{}{mode}\nGIT binary patch", ids.0, ids.1)?;
             return write!(out, "{}\n{}\n", blocks.0, blocks.1);
         }
         if self.hunks.is_empty() {
             return Ok(());
         }
-        let side = |prefix, path: &Option<String>| path.as_deref().map_or("/dev/null".to_owned(), |path| quoted(prefix, path));
+        let side = |prefix, path: &Option<String>| {
+            path.as_deref().map_or("/dev/null".to_owned(), |path| quoted(prefix, path))
+        };
         let tab = |name: &str| if name.contains(' ') { "\t" } else { "" };
         let (minus, plus) = (side("a/", &self.old), side("b/", &self.new));
         writeln!(out, "--- {minus}{}\n+++ {plus}{}", tab(&minus), tab(&plus))?;
@@ -273,7 +285,9 @@ impl FilePatch {
 
 impl fmt::Display for Hunk {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = |start: usize, count: usize| if count == 1 { start.to_string() } else { format!("{start},{count}") };
+        let span = |start: usize, count: usize| {
+            if count == 1 { start.to_string() } else { format!("{start},{count}") }
+        };
         let (old, new) = self.counts();
         writeln!(out, "@@ -{} +{} @@", span(self.old_start, old), span(self.new_start, new))?;
         for line in &self.lines {

@@ -44,7 +44,8 @@ impl<'a> Reader<'a> {
     }
 
     fn at_plain_header(&self) -> bool {
-        let starts = |idx: usize, prefix| self.lines.get(idx).is_some_and(|line: &&str| line.starts_with(prefix));
+        let starts =
+            |idx: usize, prefix| self.lines.get(idx).is_some_and(|line: &&str| line.starts_with(prefix));
         starts(self.at, "--- ") && starts(self.at + 1, "+++ ")
     }
 
@@ -73,7 +74,8 @@ impl<'a> Reader<'a> {
             self.body(&mut file)?;
         } else {
             if named.is_none() {
-                let (old, new) = git_names(names).ok_or_else(|| self.wrong("two file names cannot be told apart"))?;
+                let (old, new) =
+                    git_names(names).ok_or_else(|| self.wrong("two file names cannot be told apart"))?;
                 (file.old, file.new) = ((!created).then_some(old), (!deleted).then_some(new));
             }
             self.bytes(&mut file, ids)?;
@@ -108,7 +110,9 @@ impl<'a> Reader<'a> {
                 (Some(old), Some(new)) => (Some(old.to_owned()), Some(new.to_owned())),
                 _ => (Some(old), Some(new)),
             },
-            (old, new) => (old.map(|path| without_prefix(path, "a/")), new.map(|path| without_prefix(path, "b/"))),
+            (old, new) => {
+                (old.map(|path| without_prefix(path, "a/")), new.map(|path| without_prefix(path, "b/")))
+            }
         };
         while let Some(line) = self.peek()
             && let Some(spans) = line.strip_prefix("@@ -")
@@ -150,7 +154,11 @@ impl<'a> Reader<'a> {
         }
         if (old_left, new_left) != (0, 0) {
             // A wrong count: blank lines at the end belong to whatever the text says next.
-            while hunk.lines.last().is_some_and(|line| line.kind == LineKind::Context && line.text.trim().is_empty()) {
+            while hunk
+                .lines
+                .last()
+                .is_some_and(|line| line.kind == LineKind::Context && line.text.trim().is_empty())
+            {
                 hunk.lines.pop();
             }
         }
@@ -223,7 +231,9 @@ fn git_names(names: &str) -> Option<(String, String)> {
         return Some((without_prefix(old, "a/"), without_prefix(new, "b/")));
     }
     let half = names.len() / 2;
-    let cut = if names.as_bytes().get(half) == Some(&b' ') && names[..half].get(2..) == names[half + 1..].get(2..) {
+    let cut = if names.as_bytes().get(half) == Some(&b' ')
+        && names[..half].get(2..) == names[half + 1..].get(2..)
+    {
         half
     } else {
         names.find(" b/").or_else(|| names.find(' '))?
@@ -235,7 +245,8 @@ fn git_names(names: &str) -> Option<(String, String)> {
 /// A path of a `---` or `+++` line; nothing for `/dev/null`.
 fn side(text: &str) -> Option<String> {
     // A tab starts a time stamp, or ends a path with spaces.
-    let path = if text.starts_with('"') { unquoted(text.trim_end()) } else { text.split('\t').next()?.to_owned() };
+    let path =
+        if text.starts_with('"') { unquoted(text.trim_end()) } else { text.split('\t').next()?.to_owned() };
     (path != "/dev/null").then_some(path)
 }
 
@@ -257,7 +268,9 @@ fn spans_of(text: &str) -> Option<[usize; 4]> {
 
 /// A path with git's quotes and escapes taken off, where it has them.
 fn unquoted(text: &str) -> String {
-    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return text.to_owned() };
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+        return text.to_owned();
+    };
     let mut bytes = Vec::with_capacity(inner.len());
     let mut rest = inner.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

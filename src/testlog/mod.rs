@@ -25,10 +25,10 @@ pub enum Status {
     XFailed,
     /// It did not run.
     Skipped,
-    /// It failed.
-    Failed,
     /// Its set-up, its tear-down or its file broke.
     Error,
+    /// It failed.
+    Failed,
 }
 
 impl Status {

@@ -1,8 +1,8 @@
 //! pytest's output, made with `-rA` or `-v`.
 //!
-//! With a summary (`short test summary info`), only its lines and the progress lines of `-v` count:
-//! a line that a test prints is neither. Without one, progress lines count, and last of all any line
-//! that reads like the summary's; so a run that was killed passes only what it showed to have passed.
+//! Only lines of the summary (`short test summary info`) and progress lines of `-v` count: a line
+//! that a test prints is neither. So a run that was killed passes only what it showed to have passed,
+//! and a log without pytest's own sections passes nothing.
 
 use std::sync::LazyLock;
 
@@ -12,16 +12,21 @@ use super::{Status, Statuses, note, plain};
 
 /// `tests/test_a.py::test_b[1] PASSED [ 33%]`, also `XFAIL (why)` and without the percentage.
 static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"^(\S.*?::.*?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|xfail|xpass)(?: \(.*\))?\s*(?:\[ *\d+%\])?$")
+    regex(
+        r"^(\S.*?::.*?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|xfail|xpass)(?: \(.*\))?\s*(?:\[ *\d+%\])?$",
+    )
 });
 /// `[gw0] [ 33%] PASSED tests/test_a.py::test_b`, from pytest-xdist.
-static WORKER: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|xfail|xpass) (.+?)\s*$"));
+static WORKER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|xfail|xpass) (.+?)\s*$")
+});
 /// `=== short test summary info ===`, and any other section.
 static SECTION: LazyLock<Regex> = LazyLock::new(|| regex(r"^={2,} (.+?) ={2,}$"));
 /// `=== 1 failed, 2 passed in 0.74s ===`, and with `-q` the same without the rules.
 static TOTALS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"^(?:=+ )?(?:\d+ [a-z ]+(?:, )?)+ in [\d.:]+ ?s(?:econds)?(?: \([\d:]+\))?(?: =+)?$|^(?:=+ )?no tests ran")
+    regex(
+        r"^(?:=+ )?(?:\d+ [a-z ]+(?:, )?)+ in [\d.:]+ ?s(?:econds)?(?: \([\d:]+\))?(?: =+)?$|^(?:=+ )?no tests ran",
+    )
 });
 
 fn regex(pattern: &str) -> Regex {
@@ -30,21 +35,15 @@ fn regex(pattern: &str) -> Regex {
 
 /// Reads the output of one or more pytest runs.
 pub fn read(log: &str) -> Statuses {
-    let lines: Vec<String> = log.lines().map(plain).collect();
     let mut statuses = Statuses::new();
     let mut part = Part::Progress;
-    let mut had_summary = false;
-    for line in &lines {
-        match next(part, line) {
+    for line in log.lines().map(plain) {
+        match next(part, &line) {
             Some(next) => part = next,
-            None if part == Part::Progress => progress(line, &mut statuses),
-            None if part == Part::Summary => summary(line, &mut statuses),
+            None if part == Part::Progress => progress(&line, &mut statuses),
+            None if part == Part::Summary => summary(&line, &mut statuses),
             None => {}
         }
-        had_summary |= part == Part::Summary;
-    }
-    if !had_summary && statuses.is_empty() {
-        lines.iter().for_each(|line| summary(line, &mut statuses));
     }
     statuses
 }
@@ -67,9 +66,10 @@ fn next(part: Part, line: &str) -> Option<Part> {
         (_, Some("short test summary info")) => Some(Part::Summary),
         (_, Some("test session starts")) => Some(Part::Progress),
         (Part::Summary, _) if TOTALS.is_match(line) => Some(Part::Reports),
-        (Part::Progress, Some("ERRORS" | "FAILURES" | "PASSES" | "XPASSES" | "XFAILURES" | "warnings summary")) => {
-            Some(Part::Reports)
-        }
+        (
+            Part::Progress,
+            Some("ERRORS" | "FAILURES" | "PASSES" | "XPASSES" | "XFAILURES" | "warnings summary"),
+        ) => Some(Part::Reports),
         _ => None,
     }
 }
@@ -86,7 +86,9 @@ fn progress(line: &str, statuses: &mut Statuses) {
 
 /// Reads a line such as `FAILED tests/test_a.py::test_b - assert 0`.
 fn summary(line: &str, statuses: &mut Statuses) {
-    if let Some((_, id)) = line.split_once("SUBFAIL ").filter(|(head, _)| head.is_empty() || head.ends_with(") ")) {
+    if let Some((_, id)) =
+        line.split_once("SUBFAIL ").filter(|(head, _)| head.is_empty() || head.ends_with(") "))
+    {
         note(statuses, without_reason(id), Status::Failed);
         return;
     }

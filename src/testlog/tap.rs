@@ -12,8 +12,9 @@ use super::{Status, Statuses, note, plain};
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(not )?ok\b(?: +(\d+))?(?: +-)?(?: +(.*?))?\s*$").expect("invariant: the pattern is valid")
 });
-static DIRECTIVE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)(?:^|\s)# ?(skip|todo)\S*(?:\s|$)").expect("invariant: the pattern is valid"));
+static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:^|\s)# ?(skip|todo)\S*(?:\s|$)").expect("invariant: the pattern is valid")
+});
 
 /// Reads TAP output.
 pub fn read(log: &str) -> Statuses {
@@ -25,7 +26,8 @@ pub fn read(log: &str) -> Statuses {
         let Some(found) = LINE.captures(&line) else { continue };
         let text = found.get(3).map_or("", |text| text.as_str());
         let directive = DIRECTIVE.captures(text);
-        let description = directive.as_ref().map_or(text, |found| text[..found.get_match().start()].trim_end());
+        let description =
+            directive.as_ref().map_or(text, |found| text[..found.get_match().start()].trim_end());
         let number = found.get(2).map_or("", |number| number.as_str());
         let id = if description.is_empty() { number } else { description };
         let word = directive.as_ref().map(|found| found[1].to_ascii_lowercase());

@@ -1,1 +1,6 @@
-//! Stub.
+//! Trainers.
+pub mod adamw;
+pub mod batch;
+pub mod gradients;
+pub mod loss;
+pub mod schedule;

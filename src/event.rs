@@ -39,6 +39,7 @@ pub enum Event {
         /// Which update, from 0.
         step: u64,
         /// The numbers of this update by name: `loss`, `reward`, `kept`, `dropped`, `grad_norm` …
+        #[serde(deserialize_with = "finite")]
         metrics: BTreeMap<String, f64>,
     },
     /// An update that had nothing to learn from: every group was flat.
@@ -100,6 +101,12 @@ pub struct MethodRow {
     pub tokens_per_reply: Option<f64>,
 }
 
+/// JSON writes a number that is not finite as null; a reader then finds no number.
+fn finite<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let metrics = BTreeMap::<String, Option<f64>>::deserialize(reader)?;
+    Ok(metrics.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect())
+}
+
 /// Receives events.
 pub trait EventSink {
     /// Takes one event.
@@ -159,6 +166,15 @@ mod tests {
         let event = Event::Note { text: "a".to_owned() };
         Tee::new().with(&mut left).with(&mut right).emit(&event).unwrap();
         assert_eq!((left, right), (vec![event.clone()], vec![event]));
+    }
+
+    #[test]
+    fn a_metric_that_is_not_finite_does_not_spoil_the_file() {
+        let metrics = BTreeMap::from([("loss".to_owned(), f64::NAN), ("reward".to_owned(), 0.5)]);
+        let event = Event::StepTrained { phase: "srl".to_owned(), step: 0, metrics };
+        let line = serde_json::to_string(&event).unwrap();
+        let Event::StepTrained { metrics, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        assert_eq!(metrics, BTreeMap::from([("reward".to_owned(), 0.5)]));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! Guarantees that the file on disk is always a whole manifest. Holds no clock.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RunError;
+use crate::fsio;
 use crate::isolation::{Isolation, Protection};
 
 /// Name and version in the first field of `manifest.json`.
@@ -87,17 +87,7 @@ impl Manifest {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<(), RunError> {
-        let directory = path.parent().expect("invariant: a manifest lies in a run directory");
-        let named = |source: std::io::Error| {
-            std::io::Error::new(source.kind(), format!("failed to write `{}`: {source}", path.display()))
-        };
-        let mut text = serde_json::to_vec_pretty(self).expect("invariant: a manifest is JSON");
-        text.push(b'\n');
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(named)?;
-        file.write_all(&text).map_err(named)?;
-        file.as_file().sync_all().map_err(named)?;
-        file.persist(path).map_err(|failed| named(failed.error))?;
-        Ok(())
+        fsio::write_json(path, self).map_err(RunError::File)
     }
 
     pub(super) fn load(path: &Path) -> Result<Self, RunError> {

@@ -4,8 +4,7 @@
 //! process at a time writes, and that a run resumes only with the recipe, seeds and data it began
 //! with. Does not say what is trained or graded, and keeps clocks out of everything but `at`.
 
-pub mod digest;
-pub mod lines;
+mod clock;
 pub mod manifest;
 
 use std::io;
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::event::{Event, EventSink};
-use lines::{Lines, now};
+use crate::fsio::JsonLines;
 pub use manifest::Manifest;
 
 /// Name and version in the first field of every line of `events.jsonl`.
@@ -76,6 +75,9 @@ pub enum RunError {
     /// The file system refused; the message names the path.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A file could not be read or written; the message names it.
+    #[error(transparent)]
+    File(anyhow::Error),
 }
 
 impl RunError {
@@ -90,7 +92,9 @@ impl RunError {
             Self::Differs { .. } => {
                 "give the recipe, seeds and data that it was begun with, or start a new run"
             }
-            Self::Io(_) => "free space or correct permissions there, then continue with `--resume`",
+            Self::Io(_) | Self::File(_) => {
+                "free space or correct permissions there, then continue with `--resume`"
+            }
         }
     }
 }
@@ -173,7 +177,7 @@ impl RunDir {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn trajectories(&self) -> Result<Lines, RunError> {
+    pub fn trajectories(&self) -> Result<JsonLines, RunError> {
         self.lines("trajectories.jsonl")
     }
 
@@ -181,7 +185,7 @@ impl RunDir {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn predictions(&self) -> Result<Lines, RunError> {
+    pub fn predictions(&self) -> Result<JsonLines, RunError> {
         self.lines("predictions.jsonl")
     }
 
@@ -189,8 +193,8 @@ impl RunDir {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn lines(&self, name: &str) -> Result<Lines, RunError> {
-        Ok(Lines::open(&self.path.join(name))?)
+    pub fn lines(&self, name: &str) -> Result<JsonLines, RunError> {
+        JsonLines::append_to(&self.path.join(name)).map_err(RunError::File)
     }
 
     /// Where checkpoints lie.
@@ -261,7 +265,7 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>, RunError> {
 /// Appends events to `events.jsonl`, each with the time it came.
 #[derive(Debug)]
 pub struct EventFile {
-    lines: Lines,
+    lines: JsonLines,
 }
 
 #[derive(serde::Serialize)]
@@ -274,8 +278,7 @@ struct EventLine<'a> {
 
 impl EventSink for EventFile {
     fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.lines.append(&EventLine { format: EVENT_FORMAT, at: now(), event })?;
-        Ok(())
+        self.lines.push(&EventLine { format: EVENT_FORMAT, at: clock::now(), event })
     }
 }
 

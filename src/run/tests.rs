@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use super::*;
+use crate::fsio::sha256_hex;
 
 fn manifest() -> Manifest {
     let mut manifest = Manifest::new(
         ["apprentice".to_owned(), "train".to_owned()],
-        json!({"train": {"lr": 1e-5, "steps": 3}}),
+        json!({"train": {"lr": 0.5, "steps": 3}}),
     );
     manifest.seeds.insert("run".to_owned(), 7);
-    manifest.digests.data.insert("experts.jsonl".to_owned(), digest::of_bytes(b"1"));
+    manifest.digests.data.insert("experts.jsonl".to_owned(), sha256_hex(b"1"));
     manifest
 }
 
@@ -77,16 +78,16 @@ fn a_resume_with_another_recipe_or_data_is_refused_and_names_what_differs() {
     let directory = tempfile::tempdir().unwrap();
     drop(RunDir::create(directory.path(), manifest()).unwrap());
     let mut other = manifest();
-    other.recipe["train"]["lr"] = json!(2e-5);
+    other.recipe["train"]["lr"] = json!(0.25);
     other.recipe["train"]["warmup"] = json!(1);
     other.seeds.insert("run".to_owned(), 8);
-    other.digests.data.insert("experts.jsonl".to_owned(), digest::of_bytes(b"2"));
+    other.digests.data.insert("experts.jsonl".to_owned(), sha256_hex(b"2"));
     let refused = RunDir::resume(directory.path(), &other).unwrap_err();
     let RunError::Differs { differences, .. } = refused else { panic!("{refused}") };
     assert_eq!(
         differences,
         [
-            "`recipe.train.lr` was 1e-5, now 2e-5",
+            "`recipe.train.lr` was 0.5, now 0.25",
             "`recipe.train.warmup` was absent, now 1",
             "`seeds.run` was 7, now 8",
             "`digests.data.experts.jsonl` was \"6b86b273ff34…\", now \"d4735e3a265e…\"",
@@ -119,4 +120,14 @@ fn a_free_path_is_the_first_that_is_absent_or_empty() {
     assert_eq!(free_path(&base).unwrap(), base);
     drop(RunDir::create(&base, manifest()).unwrap());
     assert_eq!(free_path(&base).unwrap(), directory.path().join("quickstart-2"));
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_names_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunDir::create(directory.path(), manifest()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", directory.path().join("events.jsonl")).unwrap();
+    let failed = run.events().unwrap().emit(&note("a")).unwrap_err();
+    let shown = format!("{failed:#}");
+    assert!(shown.contains("events.jsonl") && shown.contains("No space left"), "{shown}");
 }

@@ -80,7 +80,8 @@ pub struct MicroBatch {
 /// # Errors
 /// When the device has no memory.
 pub fn collate(sequences: &[Sequence], weights: &[f64], device: &Device) -> Result<MicroBatch> {
-    let packed = Packed::new(sequences.iter().map(|s| inputs(s)).collect::<Vec<_>>().iter().map(Vec::as_slice));
+    let packed =
+        Packed::new(sequences.iter().map(|s| inputs(s)).collect::<Vec<_>>().iter().map(Vec::as_slice));
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     let (mut old_logprobs, mut advantages) = (Vec::new(), Vec::new());
     for (sequence_idx, sequence) in sequences.iter().enumerate() {
@@ -168,7 +169,8 @@ mod tests {
         let weights = weights(&[2, 3], Average::Sequences);
         let batch = collate(&sequences, &weights, &Device::Cpu).unwrap();
         assert_eq!(batch.targets, [3, 4, 3, 5, 6]);
-        let predictors: Vec<u32> = batch.rows.iter().map(|&row| batch.packed.tokens()[row as usize]).collect();
+        let predictors: Vec<u32> =
+            batch.rows.iter().map(|&row| batch.packed.tokens()[row as usize]).collect();
         assert_eq!(predictors, [2, 3, 2, 3, 5]);
         // 1 2 3 is shared, 5 belongs to the second, and the last tokens predict nothing.
         assert_eq!(batch.packed.tokens().len(), 4);

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn imitation_is_the_weighted_negative_log_likelihood() {
-        let loss = |average| scalar(&imitation(&tensor(&LOGPROBS), &tensor(&weights(&[3, 1], average))).unwrap());
+        let loss =
+            |average| scalar(&imitation(&tensor(&LOGPROBS), &tensor(&weights(&[3, 1], average))).unwrap());
         assert!((loss(Average::Tokens) - 3.6 / 4.0).abs() < 1e-12);
         assert!((loss(Average::Sequences) - (3.5 / 3.0 + 0.1) / 2.0).abs() < 1e-12);
     }
@@ -134,7 +135,8 @@ mod tests {
     #[test]
     fn impossible_ratios_stay_finite() {
         let far = tensor(&[0.0, -1e4, 0.0, 0.0]);
-        let loss = clipped(&far, &tensor(&[-1e4, 0.0, 0.0, 0.0]), &tensor(&[-1.0; 4]), &tensor(&[1.0; 4]), CLIP);
+        let loss =
+            clipped(&far, &tensor(&[-1e4, 0.0, 0.0, 0.0]), &tensor(&[-1.0; 4]), &tensor(&[1.0; 4]), CLIP);
         assert!(scalar(&loss.unwrap()).is_finite());
     }
 }

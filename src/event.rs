@@ -173,7 +173,9 @@ mod tests {
         let metrics = BTreeMap::from([("loss".to_owned(), f64::NAN), ("reward".to_owned(), 0.5)]);
         let event = Event::StepTrained { phase: "srl".to_owned(), step: 0, metrics };
         let line = serde_json::to_string(&event).unwrap();
-        let Event::StepTrained { metrics, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        let Event::StepTrained { metrics, .. } = serde_json::from_str(&line).unwrap() else {
+            panic!("{line}")
+        };
         assert_eq!(metrics, BTreeMap::from([("reward".to_owned(), 0.5)]));
     }
 

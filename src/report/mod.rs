@@ -7,7 +7,7 @@ pub mod page;
 pub mod svg;
 pub mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -51,8 +51,8 @@ pub struct PhaseReport {
     pub name: String,
     /// Its wall time, once it ended.
     pub seconds: Option<f64>,
-    /// Updates without a gradient, because every group was flat.
-    pub skipped: u64,
+    /// Updates that had nothing to learn from, because every group was flat.
+    pub skipped: BTreeSet<u64>,
     /// Values by metric and update.
     pub metrics: BTreeMap<String, BTreeMap<u64, f64>>,
     /// Outcomes by task and attempt.
@@ -91,7 +91,8 @@ impl Report {
         for (colour, run) in self.runs.iter().enumerate() {
             for phase in &run.phases {
                 for metric in phase.shown_metrics() {
-                    let points = phase.metrics[metric].iter().map(|(&step, &value)| (step as f64, value)).collect();
+                    let points =
+                        phase.metrics[metric].iter().map(|(&step, &value)| (step as f64, value)).collect();
                     let line = Series { name: run.name.clone(), colour, points };
                     let key = (phase.name.clone(), metric.to_owned());
                     match charts.iter_mut().find(|(known, _)| *known == key) {
@@ -147,11 +148,14 @@ impl RunReport {
                     self.phase(&phase).metrics.entry(name).or_default().insert(step, value);
                 }
             }
-            Event::StepSkipped { phase, .. } => self.phase(&phase).skipped += 1,
+            Event::StepSkipped { phase, step, .. } => {
+                self.phase(&phase).skipped.insert(step);
+            }
             Event::TaskGraded { phase, task, attempt, outcome } => {
                 self.phase(&phase).outcomes.entry(task).or_default().insert(attempt, outcome);
             }
-            Event::MethodMeasured(row) => match self.rows.iter_mut().find(|known| known.method == row.method) {
+            Event::MethodMeasured(row) => match self.rows.iter_mut().find(|known| known.method == row.method)
+            {
                 Some(known) => *known = row,
                 None => self.rows.push(row),
             },

@@ -63,8 +63,10 @@ impl Chart {
     /// The picture, to be put into a page that has [`STYLE`].
     pub fn svg(&self) -> String {
         let series: Vec<Series> = self.series.iter().map(Series::drawable).collect();
-        let x = Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.0)), Snap::Ends);
-        let y = Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.1)), Snap::Ticks);
+        let x =
+            Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.0)), Snap::Ends);
+        let y =
+            Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.1)), Snap::Ticks);
         let mut svg = format!(
             "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
              aria-label=\"{title} by {label}\"><text class=\"title\" x=\"{LEFT}\" y=\"17\">{title}</text>",
@@ -102,14 +104,17 @@ impl Series {
 
     fn draw(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let colour = self.colour % COLOURS;
-        let place = |&(at, value): &(f64, f64)| (x.place(at, LEFT, WIDTH - RIGHT), y.place(value, HEIGHT - BOTTOM, TOP));
+        let place = |&(at, value): &(f64, f64)| {
+            (x.place(at, LEFT, WIDTH - RIGHT), y.place(value, HEIGHT - BOTTOM, TOP))
+        };
         if let [point] = self.points.as_slice() {
             let (px, py) = place(point);
             add(svg, format_args!("<circle class=\"s{colour}\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"2\"/>"));
             return;
         }
         let mut path = |points: &[(f64, f64)], class: &str| {
-            let points: Vec<String> = points.iter().map(place).map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
+            let points: Vec<String> =
+                points.iter().map(place).map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
             add(svg, format_args!("<polyline class=\"{class} s{colour}\" points=\"{}\"/>", points.join(" ")));
         };
         if self.points.len() < SMOOTH_FROM {
@@ -132,9 +137,8 @@ enum Snap {
 
 impl Axis {
     fn over(values: impl Iterator<Item = f64>, snap: Snap) -> Self {
-        let (mut low, mut high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
+        let (mut low, mut high) = values
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         if high < low {
             (low, high) = (0.0, 1.0);
         }
@@ -146,12 +150,14 @@ impl Axis {
         if matches!(snap, Snap::Ticks) && 0.0 < low && low < 0.5 * high {
             low = 0.0;
         }
-        let step = nice_step((high - low) / 4.0);
+        let step = nice_step((high - low) / 5.0);
         match snap {
             Snap::Ends => Self { low, high, step },
-            Snap::Ticks => {
-                Self { low: (low / step + 1e-9).floor() * step, high: (high / step - 1e-9).ceil() * step, step }
-            }
+            Snap::Ticks => Self {
+                low: (low / step + 1e-9).floor() * step,
+                high: (high / step - 1e-9).ceil() * step,
+                step,
+            },
         }
     }
 
@@ -170,7 +176,7 @@ impl Axis {
             return "0".to_owned();
         }
         if self.step < 1e-4 || 1e6 <= tick.abs() {
-            return format!("{tick:.0e}");
+            return format!("{tick:.1e}").replace(".0e", "e");
         }
         let digits = (-self.step.log10().floor()).max(0.0) as usize;
         format!("{tick:.digits$}")
@@ -283,15 +289,15 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_that_hold_the_values() {
-        assert_eq!(axis(&[0.13, 0.93]), ["0", "0.5", "1.0"]);
+        assert_eq!(axis(&[0.13, 0.93]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(axis(&[-1.0, 1.0]), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
         assert_eq!(axis(&[0.0, 16.0]), ["0", "5", "10", "15", "20"]);
-        assert_eq!(axis(&[1e-6, 2e-5]), ["0", "5e-6", "1e-5", "2e-5", "2e-5"]);
+        assert_eq!(axis(&[1e-6, 2e-5]), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5"]);
     }
 
     #[test]
     fn a_flat_or_empty_line_still_has_an_axis() {
-        assert_eq!(axis(&[]).len(), 5);
+        assert_eq!(axis(&[]).len(), 6);
         assert!(1 < axis(&[0.5, 0.5]).len());
         assert!(1 < axis(&[0.0]).len());
     }
@@ -314,7 +320,8 @@ mod tests {
     #[test]
     fn names_cannot_break_out_of_the_picture() {
         let line = Series { name: "<script>".to_owned(), colour: 0, points: vec![(0.0, 1.0), (1.0, 2.0)] };
-        let chart = Chart { title: "a \"b\"".to_owned(), x_label: "x".to_owned(), series: vec![line.clone(), line] };
+        let chart =
+            Chart { title: "a \"b\"".to_owned(), x_label: "x".to_owned(), series: vec![line.clone(), line] };
         let svg = chart.file();
         assert!(!svg.contains("<script>") && svg.contains("a &quot;b&quot;"), "{svg}");
     }

@@ -27,7 +27,9 @@ pub fn table(rows: &[MethodRow]) -> String {
 const HEADING: [&str; 6] = ["method", "resolved", "rate", "95% interval", "step reward", "tokens/reply"];
 
 fn columns(row: &MethodRow) -> [String; 6] {
-    let measured = |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |value| format!("{value:.digits$}"));
+    let measured = |value: Option<f64>, digits: usize| {
+        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    };
     [
         row.method.clone(),
         format!("{}/{}", row.resolved, row.tasks),

@@ -88,7 +88,11 @@ impl<'a> Episode<'a> {
             format: FORMAT.to_owned(),
             id,
             task: self.task.id.clone(),
-            source: Source { format: "rollout".to_owned(), model: Some(policy.to_owned()), ..Source::default() },
+            source: Source {
+                format: "rollout".to_owned(),
+                model: Some(policy.to_owned()),
+                ..Source::default()
+            },
             steps: self.steps,
             end,
             patch,

@@ -80,7 +80,10 @@ impl Scripted {
     }
 
     /// A policy that does what the experts did; of several trajectories of a task, the first counts.
-    pub fn expert<'a>(name: impl Into<String>, trajectories: impl IntoIterator<Item = &'a Trajectory>) -> Self {
+    pub fn expert<'a>(
+        name: impl Into<String>,
+        trajectories: impl IntoIterator<Item = &'a Trajectory>,
+    ) -> Self {
         let mut replies = BTreeMap::new();
         for trajectory in trajectories {
             let steps = trajectory.steps.iter().filter(|step| step.executed);

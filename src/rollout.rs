@@ -14,10 +14,10 @@ use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
 use crate::policy::{Policy, SampleRequest};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, SandboxError, Start};
+use crate::sandbox::{Backend, Exec, SandboxError, Session, Start};
 use crate::seed;
 use crate::task::Task;
-use crate::trajectory::{End, Trajectory};
+use crate::trajectory::{End, Exit, Trajectory};
 
 /// One episode to run.
 #[derive(Debug, Clone, Copy)]
@@ -88,11 +88,35 @@ async fn advance(policy: &mut dyn Policy, live: &mut [Live<'_>], options: &Optio
         match samples.into_iter().next() {
             Some(sample) if sample.finished => live.episode.reply(&sample.text),
             Some(_) => live.episode.end(End::Malformed),
-            None => live.episode.end(End::Unknown),
+            // A script that is used up, or a conversation that no longer fits the student.
+            None => live.episode.end(End::ContextLimit),
         }
     }
     join_all(asking.into_iter().map(Live::act)).await;
     Ok(true)
+}
+
+/// Starts a sandbox and prepares it as the task asks.
+async fn start(backend: &dyn Backend, job: &Job<'_>) -> Result<Actor, SandboxError> {
+    let mut sandbox = backend.start(&Start { spec: job.spec, tree: job.tree }).await?;
+    for script in &job.task.setup {
+        let limits = &job.spec.limits;
+        let (timeout, output_bytes) = (limits.command_timeout(), limits.output_bytes);
+        let done = sandbox.exec(&Exec { script, timeout, output_bytes, session: Session::Carried }).await?;
+        if !done.exit.is_some_and(Exit::is_success) {
+            let source = anyhow::anyhow!("`{script}` ended with {:?}: {}", done.exit, done.output.trim_end());
+            return Err(SandboxError::Lost {
+                id: sandbox.id().to_owned(),
+                doing: "setting up the task".to_owned(),
+                source,
+            });
+        }
+    }
+    let mut limits = job.spec.limits.clone();
+    if let Some(seconds) = job.task.limits.and_then(|limits| limits.command_seconds) {
+        limits.command_seconds = seconds;
+    }
+    Ok(Actor::new(sandbox, limits))
 }
 
 /// An episode with its sandbox.
@@ -106,8 +130,7 @@ struct Live<'a> {
 impl<'a> Live<'a> {
     async fn start(backend: &dyn Backend, job: Job<'a>, options: &'a Options) -> Self {
         let mut episode = Episode::new(job.task, &options.scaffold, options.max_steps);
-        let start = Start { spec: job.spec, tree: job.tree };
-        let (actor, lost) = match Actor::start(backend, &start, &job.task.setup).await {
+        let (actor, lost) = match start(backend, &job).await {
             Ok(actor) => (Some(actor), None),
             Err(error) => {
                 episode.end(End::SandboxLost);

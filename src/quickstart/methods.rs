@@ -33,13 +33,15 @@ pub(super) struct School<'a> {
 }
 
 /// How a phase changes the student.
-type Method<'a> = dyn Fn(&TrainConfig, &DataSet<'_>, &mut Training<'_>) -> anyhow::Result<Outcome> + Sync + 'a;
+type Method<'a> =
+    dyn Fn(&TrainConfig, &DataSet<'_>, &mut Training<'_>) -> anyhow::Result<Outcome> + Sync + 'a;
 
 impl School<'_> {
     /// The base; absent when the user interrupted.
     pub(super) fn base(&self, events: &mut dyn EventSink) -> anyhow::Result<Option<Student>> {
         let fresh = || {
-            let tokenizer = ChatTokenizer::train(corpus(self.plan, &self.data.train), self.plan.model.vocabulary)?;
+            let tokenizer =
+                ChatTokenizer::train(corpus(self.plan, &self.data.train), self.plan.model.vocabulary)?;
             let config = self.plan.config(tokenizer.vocab_size());
             let seed = seed::derive(self.seed, "student", &[]);
             Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &Device::Cpu)?)
@@ -57,9 +59,11 @@ impl School<'_> {
         let (sender, receiver) = mpsc::channel();
         let (sft, srl) = std::thread::scope(|scope| {
             let mut sink = Sender(sender.clone());
-            let sft = scope.spawn(move || self.phase("sft", &self.plan.sft, &from_base, &sft::train, &mut sink));
+            let sft =
+                scope.spawn(move || self.phase("sft", &self.plan.sft, &from_base, &sft::train, &mut sink));
             let mut sink = Sender(sender);
-            let srl = scope.spawn(move || self.phase("srl", &self.plan.srl, &from_base, &with_groups, &mut sink));
+            let srl =
+                scope.spawn(move || self.phase("srl", &self.plan.srl, &from_base, &with_groups, &mut sink));
             receiver.iter().try_for_each(|event| events.emit(&event))?;
             let join = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<Option<Student>>>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -2,6 +2,7 @@
 //!
 //! Every number was chosen on training tasks only (docs/quickstart.md says how); none depends on the held-out ones.
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -103,6 +104,21 @@ pub struct MeasurePlan {
 }
 
 impl Plan {
+    /// The embedded plan with `changes`, each `key.key=value`.
+    ///
+    /// # Errors
+    /// When a key does not exist or a value does not fit.
+    pub fn load(changes: &[String]) -> anyhow::Result<Self> {
+        let mut plan: serde_json::Value = serde_yaml_ng::from_str(DEFAULT)?;
+        for change in changes {
+            let (key, value) = change.split_once('=').with_context(|| format!("`{change}` is not KEY=VALUE"))?;
+            let value: serde_json::Value = serde_yaml_ng::from_str(value)?;
+            let place = plan.pointer_mut(&format!("/{}", key.replace('.', "/")));
+            *place.with_context(|| format!("the plan has no key `{key}`"))? = value;
+        }
+        Ok(serde_json::from_value(plan)?)
+    }
+
     /// What the student is told, in training as in rollouts.
     pub fn scaffold(&self) -> Scaffold {
         Scaffold {

@@ -7,6 +7,8 @@
 pub mod config;
 pub mod decode;
 pub mod error;
+mod fused;
+mod kernels;
 pub mod network;
 mod plain;
 pub mod policy;

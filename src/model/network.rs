@@ -12,7 +12,7 @@ use rand::RngCore;
 use super::config::QwenConfig;
 use super::error::ModelError;
 use super::tree::Packed;
-use super::{plain, weights};
+use super::{fused, plain, weights};
 use crate::seed;
 
 /// A Qwen2 or Qwen3 network that can be trained.
@@ -109,7 +109,8 @@ impl Network {
         temperature: f64,
     ) -> Result<Tensor, ModelError> {
         self.check(packed, targets)?;
-        Ok(plain::logprobs(self, packed, rows, targets, temperature)?)
+        let logprobs = if self.device.is_cpu() { fused::graph::logprobs } else { plain::logprobs };
+        Ok(logprobs(self, packed, rows, targets, temperature)?)
     }
 
     /// The logits after each row, shape `(rows, vocab)`, without graph.

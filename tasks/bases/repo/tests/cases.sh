@@ -6,5 +6,5 @@ check 3 ones 7
 check 1 ones 8
 check 2 digits 10
 check 1 digits 9
-check 12 digit_sum 345
-check 1 digit_sum 100
+check 12 addup 345
+check 1 addup 100

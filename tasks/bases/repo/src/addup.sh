@@ -1,4 +1,4 @@
-digit_sum() {
+addup() {
   n=$1
   out=0
   while [ "$n" -gt 0 ]; do

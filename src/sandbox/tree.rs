@@ -171,34 +171,92 @@ fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxEr
 #[cfg(feature = "docker")]
 pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
     let mut tree = Tree::new();
+    each_in_tar(stream, root, |path, item| {
+        let entry = match item {
+            TarItem::Entry(entry) => entry,
+            TarItem::SameAs(target) => match tree.get(&target) {
+                Some(entry) => entry.clone(),
+                None => return Ok(()),
+            },
+        };
+        tree.insert(path, entry);
+        Ok(())
+    })?;
+    Ok(tree)
+}
+
+/// Says what differs from the directory `before` to a tar stream whose entries lie below `root`, holding
+/// one file at a time beside the result.
+///
+/// # Errors
+/// When the stream is not a tar archive or a file of `before` cannot be read.
+#[cfg(feature = "docker")]
+pub fn compare_tar(before: &Path, stream: impl io::Read, root: &str) -> io::Result<Vec<Change>> {
+    let old_entry = |path: &str| entry(&before.join(path)).map_err(io::Error::other);
+    let mut missing: BTreeSet<String> = paths(before).map_err(io::Error::other)?.into_iter().collect();
+    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+    each_in_tar(stream, root, |path, item| {
+        let new = match item {
+            TarItem::Entry(entry) => Some(entry),
+            TarItem::SameAs(target) => match changes.get(&target) {
+                Some(change) => change.after.clone(),
+                None => old_entry(&target)?,
+            },
+        };
+        let old = if missing.remove(&path) { old_entry(&path)? } else { None };
+        if old != new {
+            changes.insert(path.clone(), Change { path, before: old, after: new });
+        }
+        Ok(())
+    })?;
+    for path in missing {
+        if let Some(old) = old_entry(&path)? {
+            changes.insert(path.clone(), Change { path, before: Some(old), after: None });
+        }
+    }
+    Ok(changes.into_values().collect())
+}
+
+/// What a tar archive holds at a path.
+#[cfg(feature = "docker")]
+enum TarItem {
+    Entry(Entry),
+    /// A hard link to an earlier path.
+    SameAs(String),
+}
+
+#[cfg(feature = "docker")]
+fn each_in_tar(
+    stream: impl io::Read,
+    root: &str,
+    mut take: impl FnMut(String, TarItem) -> io::Result<()>,
+) -> io::Result<()> {
     let mut archive = tar::Archive::new(stream);
     for item in archive.entries()? {
         let mut item = item?;
         let Some(path) = below(&item.path_bytes(), root).filter(|path| !is_git(path)) else { continue };
         let header = item.header();
-        let entry = match header.entry_type() {
+        match header.entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
                 let mode = Mode::of_file(header.mode()?);
-                let mut bytes = Vec::with_capacity(usize::try_from(item.size()).unwrap_or(0).min(1 << 24));
+                let mut bytes = Vec::new();
                 io::Read::read_to_end(&mut item, &mut bytes)?;
-                Entry { bytes, mode }
+                take(path, TarItem::Entry(Entry { bytes, mode }))?;
             }
             tar::EntryType::Symlink => {
-                let target = item.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
-                Entry { bytes: target, mode: Mode::Link }
+                let bytes = item.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+                take(path, TarItem::Entry(Entry { bytes, mode: Mode::Link }))?;
             }
             tar::EntryType::Link => {
-                let target = item.link_name_bytes().unwrap_or_default();
-                match below(&target, root).and_then(|target| tree.get(&target).cloned()) {
-                    Some(entry) => entry,
-                    None => continue,
+                let target = item.link_name_bytes().and_then(|target| below(&target, root));
+                if let Some(target) = target {
+                    take(path, TarItem::SameAs(target))?;
                 }
             }
-            _ => continue,
-        };
-        tree.insert(path, entry);
+            _ => {}
+        }
     }
-    Ok(tree)
+    Ok(())
 }
 
 /// The path of a tar entry relative to `root`; `None` for `root` itself and what lies outside.
@@ -398,5 +456,12 @@ mod tests {
         builder.append_dir_all("work", &root).unwrap();
         let bytes = builder.into_inner().unwrap();
         assert_eq!(read_tar(bytes.as_slice(), "work").unwrap(), read(&root).unwrap());
+
+        let before = tempfile::tempdir().unwrap();
+        fs_err::write(before.path().join("run"), "x").unwrap();
+        fs_err::write(before.path().join("gone"), "x").unwrap();
+        let compared = compare_tar(before.path(), bytes.as_slice(), "work").unwrap();
+        assert_eq!(compared, compare(before.path(), &root).unwrap());
+        assert_eq!(compared.len(), 4);
     }
 }

@@ -121,8 +121,8 @@ fn named_format(name: &str) -> Result<&'static dyn TrajectoryFormat, Failure> {
 }
 
 fn refusal(reject: &Reject) -> Failure {
-    let source = anyhow::Error::new(reject.clone())
-        .context(format!("could not import `{}`", reject.file.display()));
+    let source =
+        anyhow::Error::new(reject.clone()).context(format!("could not import `{}`", reject.file.display()));
     Failure::input(source).with_hint(reject.remedy.clone())
 }
 
@@ -156,8 +156,11 @@ fn report_import(imported: &Imported, out: &Path, rejects: &Path, output: Output
         "rejected": imported.rejects.len(),
         "out": out.display().to_string(),
     });
-    let mut human =
-        format!("Imported {steps} steps from {} trajectories into {}", imported.trajectories.len(), out.display());
+    let mut human = format!(
+        "Imported {steps} steps from {} trajectories into {}",
+        imported.trajectories.len(),
+        out.display()
+    );
     if !imported.rejects.is_empty() {
         human.push_str(&format!(" ({} rejected, see {})", imported.rejects.len(), rejects.display()));
     }

@@ -141,12 +141,10 @@ fn pytest_header(text: &str) -> Cow<'_, str> {
 fn dates_and_times(text: &str) -> Cow<'_, str> {
     let text = pattern!(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[+-]\d\d:?\d\d|Z)?)?")
         .replace_all(text, "<date>");
-    pattern!(
-        r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{1,2} +(?:\d\d:\d\d(?::\d\d)?|\d{4})"
-    )
-    .replace_all(&text, "<date>")
-    .into_owned()
-    .into()
+    pattern!(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d{1,2} +(?:\d\d:\d\d(?::\d\d)?|\d{4})")
+        .replace_all(&text, "<date>")
+        .into_owned()
+        .into()
 }
 
 /// Seconds with a fraction, as test runners and pip print them.

@@ -239,28 +239,36 @@ impl Files for Memory {
     }
 }
 
-/// The files as far as the trajectory's own `open` calls show them; other lines are comments.
-fn files_shown(trajectory: &Trajectory, workdir: &str) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for step in &trajectory.steps {
-        let shown = step.observation.as_ref().unwrap().output.replace("\r\n", "\n");
-        if !step.action.text().starts_with("open ") {
-            continue;
-        }
-        let (name, rest) = shown.strip_prefix("[File: ").unwrap().split_once(" (").unwrap();
-        let total: usize = rest.split_once(" lines total)").unwrap().0.parse().unwrap();
-        let mut lines = vec!["# not shown".to_owned(); total];
-        for line in shown.lines() {
-            if let Some((number, text)) = line.split_once(':')
-                && let Ok(number) = number.parse::<usize>()
-            {
-                text.clone_into(&mut lines[number - 1]);
+/// Path in the repository → lines by number: all that the `open` calls of any recording show.
+fn lines_shown() -> BTreeMap<String, BTreeMap<usize, String>> {
+    let mut shown: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
+    for (name, .., workdir) in SWE_AGENT {
+        for step in swe_agent(name).unwrap().steps {
+            let text = step.observation.unwrap().output.replace("\r\n", "\n");
+            if !step.action.text().starts_with("open ") {
+                continue;
             }
+            let (path, rest) = text.strip_prefix("[File: ").unwrap().split_once(" (").unwrap();
+            let total: usize = rest.split_once(" lines total)").unwrap().0.parse().unwrap();
+            let path = path.strip_prefix(&format!("{workdir}/")).unwrap_or(path);
+            let lines = shown.entry(path.to_owned()).or_default();
+            lines.entry(total).or_default();
+            let numbered = text.lines().filter_map(|line| line.split_once(':'));
+            lines.extend(numbered.filter_map(|(number, text)| Some((number.parse().ok()?, text.to_owned()))));
         }
-        let path = if name.starts_with('/') { name.to_owned() } else { format!("{workdir}/{name}") };
-        files.entry(path).or_insert(format!("{}\n", lines.join("\n")).into_bytes());
     }
-    files
+    shown
+}
+
+/// The files as far as the recordings show them; their other lines are empty.
+fn files_shown(workdir: &str) -> BTreeMap<String, Vec<u8>> {
+    let file = |(path, lines): (String, BTreeMap<usize, String>)| {
+        let total = *lines.keys().last().unwrap();
+        let text: String =
+            (1..=total).map(|number| lines.get(&number).map_or("\n".into(), |line| format!("{line}\n"))).collect();
+        (format!("{workdir}/{path}"), text.into_bytes())
+    };
+    lines_shown().into_iter().map(file).collect()
 }
 
 /// How many editor calls there are, how many outputs are equal byte for byte, and how many are equal but for
@@ -268,8 +276,7 @@ fn files_shown(trajectory: &Trajectory, workdir: &str) -> BTreeMap<String, Vec<u
 async fn editor_matches(name: &str) -> Option<(usize, usize, usize)> {
     let trajectory = swe_agent(name)?;
     let workdir = trajectory.source.workdir.clone().unwrap();
-    let files = files_shown(&trajectory, &workdir);
-    let mut machine = Memory { workdir: workdir.clone(), files };
+    let mut machine = Memory { files: files_shown(&workdir), workdir };
     let mut state = State::new(trajectory.source.editor.unwrap());
     let (mut calls, mut bytes, mut text) = (0, 0, 0);
     for step in &trajectory.steps {

@@ -6,6 +6,7 @@
 //! under test that imitates its runner perfectly (see `testlog`).
 
 mod plan;
+mod report;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
 use crate::workspace::{self, Branch, Workspace};
+pub use report::{Instance, Report};
+
 use plan::{Plan, plan};
 
 /// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.

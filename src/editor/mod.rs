@@ -152,6 +152,3 @@ fn normal(base: &str, path: &str) -> String {
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@
 pub mod docker;
 pub mod landlock;
 pub mod namespaces;
+pub mod output;
 pub mod scripted;
 pub mod select;
 pub mod session;

@@ -187,3 +187,15 @@ pub enum SandboxError {
         source: std::io::Error,
     },
 }
+
+impl SandboxError {
+    /// What to do about it, starting with a verb.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable { hint, .. } | Self::WeakIsolation { hint, .. } | Self::Image { hint, .. } => {
+                Some(hint)
+            }
+            Self::Lost { .. } | Self::Host { .. } => None,
+        }
+    }
+}

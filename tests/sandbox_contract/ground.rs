@@ -110,7 +110,6 @@ mod image {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use apprentice::sandbox::docker::DockerBackend;
     use futures_util::TryStreamExt;
 
     /// Programs that the behaviours use.

@@ -67,7 +67,8 @@ contract! { scripted:
 async fn docker_leaves_nothing_behind() {
     use apprentice::sandbox::docker;
 
-    let Some(ground) = ground::docker().await else { return };
+    let Some(mut ground) = ground::docker().await else { return };
+    ground.spec.name = "leftovers".to_owned();
     let engine = docker::DockerBackend::connect(apprentice::isolation::Isolation::Full).await.unwrap();
     let mut sandbox = ground.start(&[]).await;
     let mut fork = sandbox.fork().await.unwrap();

@@ -1,0 +1,3 @@
+//! Sandboxes confined by Landlock alone. In work.
+
+pub(in crate::sandbox) mod rules;

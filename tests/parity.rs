@@ -22,10 +22,8 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    let root = std::env::var_os("APPRENTICE_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("APPRENTICE_FIXTURES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"), PathBuf::from);
     if !root.is_dir() {
         eprintln!("skipped: ../shared is not here");
         return Vec::new();
@@ -153,7 +151,8 @@ fn logits_match_candle_transformers() {
         config["rope_theta"] = config["rope_parameters"]["rope_theta"].clone();
         config["sliding_window"] = 4096.into();
         let config: Config = serde_json::from_value(config).unwrap();
-        let tensors = candle_core::safetensors::load(fixture.dir.join("model.safetensors"), &Device::Cpu).unwrap();
+        let tensors =
+            candle_core::safetensors::load(fixture.dir.join("model.safetensors"), &Device::Cpu).unwrap();
         let vars = candle_nn::VarBuilder::from_tensors(tensors, candle_core::DType::F32, &Device::Cpu);
         let mut oracle = ModelForCausalLM::new(&config, vars).unwrap();
         for sequence in &fixture.sequences {

@@ -8,6 +8,7 @@ pub mod grade;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod output;
+pub mod progress;
 #[cfg(feature = "train")]
 pub mod quickstart;
 pub mod report;

@@ -75,6 +75,12 @@ pub enum ModelError {
         /// The model's `max_position_embeddings`.
         limit: usize,
     },
+    /// A prompt without tokens.
+    #[error("prompt {prompt} has no tokens")]
+    EmptyPrompt {
+        /// Which prompt, from 0.
+        prompt: usize,
+    },
     /// The tokenizer could not encode a text.
     #[error("could not encode a text of {bytes} bytes: {problem}")]
     Encode {
@@ -119,6 +125,7 @@ impl ModelError {
             Self::Adapter { .. } => "merge a LoRA adapter that was trained on this very model",
             Self::Token { .. } => "encode the text with this model's own tokenizer",
             Self::TooLong { .. } => "shorten the context, or raise `max_position_embeddings`",
+            Self::EmptyPrompt { .. } => "say something before asking for a reply",
             Self::Template { .. } => "replace `chat_template` in tokenizer_config.json",
             Self::Encode { .. } | Self::Io(_) | Self::Tensor(_) => return None,
         })

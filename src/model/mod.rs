@@ -171,3 +171,6 @@ impl Student {
         Ok(prompts.iter().zip(replies).map(of_prompt).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,15 @@ impl Network {
         self.config = config;
     }
 
+    /// A copy on another device.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn to_device(&self, device: &Device) -> Result<Network, ModelError> {
+        let tensors = self.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor()));
+        Self::from_tensors(self.config.clone(), tensors.collect(), device)
+    }
+
     /// The device that holds the parameters.
     pub fn device(&self) -> &Device {
         &self.device
@@ -119,7 +128,8 @@ impl Network {
     /// As [`Network::logprobs`].
     pub fn logits(&self, packed: &Packed, rows: &[u32]) -> Result<Tensor, ModelError> {
         self.check(packed, &[])?;
-        Ok(plain::logits(self, packed, rows)?.detach())
+        let logits = if self.device.is_cpu() { fused::graph::logits } else { plain::logits };
+        Ok(logits(self, packed, rows)?.detach())
     }
 
     /// Refuses what would otherwise read outside the embedding or the rotary table.

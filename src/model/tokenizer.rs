@@ -70,7 +70,7 @@ impl ChatTokenizer {
         Self::new(tokenizer, &template, settings).map_err(|e| problem(&config, e))
     }
 
-    /// Trains a byte-level BPE tokenizer; the same texts give the same tokenizer.
+    /// Trains a byte-level BPE tokenizer of at most `vocab_size` tokens; the same texts give the same tokenizer.
     ///
     /// # Errors
     /// When `vocab_size` has no room for the 256 bytes and the five special tokens.
@@ -241,4 +241,130 @@ fn unended() -> minijinja::Error {
         minijinja::ErrorKind::InvalidOperation,
         "an assistant message does not end with the end of its turn",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> impl Iterator<Item = String> {
+        (0..60).map(|i| format!("class Field{i}:\n\tdef name(self):\n        return 'schéma {}'\n", i * 37))
+    }
+
+    fn trained() -> ChatTokenizer {
+        ChatTokenizer::train(texts(), 400).unwrap()
+    }
+
+    fn message(role: Role, content: &str) -> Message {
+        Message { role, content: content.to_owned() }
+    }
+
+    fn conversation() -> Vec<Message> {
+        vec![
+            message(Role::System, "Rules."),
+            message(Role::User, "Problem"),
+            message(Role::Assistant, "<think>look</think>\nls -la"),
+            message(Role::User, "\nfile.py "),
+            message(Role::Assistant, "<think> two\n\n</think>\n  cat file.py\n\n"),
+            message(Role::User, ""),
+        ]
+    }
+
+    /// With another chat template.
+    fn with_template(template: &str) -> Result<ChatTokenizer, String> {
+        ChatTokenizer::new(trained().framing, template, json!({}))
+    }
+
+    fn assert_append_only(tokenizer: &ChatTokenizer) {
+        let messages = conversation();
+        let prompt = |n: usize| tokenizer.encode_prompt(&messages[..n]).unwrap();
+        for n in [2, 4] {
+            let reply = tokenizer.encode_reply(&messages[n].content).unwrap();
+            let begun = [prompt(n), reply].concat();
+            assert_eq!(prompt(n + 2)[..begun.len()], begun);
+        }
+    }
+
+    #[test]
+    fn every_text_comes_back_byte_for_byte() {
+        let tokenizer = trained();
+        for text in [
+            "",
+            " a  b\t\r\n\n",
+            "e\u{301} é 日本 🦀",
+            "<think>x</think>\nsed -i 's/a/b/' f.py",
+            "<|im_end|>",
+        ] {
+            assert_eq!(tokenizer.decode(&tokenizer.encode_reply(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn a_reply_has_exactly_one_end_and_thoughts_are_single_tokens() {
+        let tokenizer = trained();
+        let tokens = tokenizer.encode_reply("<think>a<|im_end|></think>").unwrap();
+        assert_eq!(tokens.iter().filter(|&&token| token == tokenizer.end()).count(), 1);
+        assert_eq!(tokenizer.decode(&tokens[..1]), "<think>");
+        assert!((256 + 5..=400).contains(&tokenizer.vocab_size()));
+        assert_ne!(tokenizer.end(), tokenizer.pad());
+    }
+
+    #[test]
+    fn prompts_only_grow_at_their_end() {
+        assert_append_only(&trained());
+    }
+
+    #[test]
+    fn prompts_grow_at_their_end_under_templates_that_edit_earlier_replies() {
+        // What Qwen3's does: thoughts of earlier turns go, by Python's string methods.
+        let template = "{%- set ns = namespace(last=messages|length - 1) %}\
+            {%- for message in messages %}\
+            {%- if message.role == 'assistant' %}\
+            {%- set content = message.content.split('</think>')[-1].lstrip('\\n').strip() %}\
+            {{- '<|im_start|>assistant\\n' + content + '<|im_end|>\\n' }}\
+            {%- else %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endif %}\
+            {%- endfor %}\
+            {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}";
+        assert_append_only(&with_template(template).unwrap());
+    }
+
+    #[test]
+    fn templates_that_cannot_grow_or_end_are_refused() {
+        let refused = |template: &str, reason: &str| {
+            let problem = with_template(template).unwrap_err();
+            assert!(problem.contains(reason), "{problem}");
+        };
+        refused(
+            "{{ messages|length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}",
+            "rewrites",
+        );
+        refused("{% for m in messages %}{{ m.content }}.{% endfor %}", "special token");
+        refused(
+            "{% for m in messages %}{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}",
+            "leaves out",
+        );
+        refused("{{ raise_exception('no system') }}", "no system");
+    }
+
+    #[test]
+    fn the_same_texts_give_the_same_tokenizer_and_files_give_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        trained().save(dir.path()).unwrap();
+        let first = fs_err::read(dir.path().join("tokenizer.json")).unwrap();
+        ChatTokenizer::load(dir.path()).unwrap().save(dir.path()).unwrap();
+        assert_eq!(first, fs_err::read(dir.path().join("tokenizer.json")).unwrap());
+        for _ in 0..4 {
+            assert_eq!(trained().framing.to_string(true).unwrap().as_bytes(), first);
+        }
+    }
+
+    #[test]
+    fn a_missing_or_damaged_tokenizer_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = ChatTokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(missing.contains("tokenizer.json"), "{missing}");
+        fs_err::write(dir.path().join("tokenizer.json"), "{").unwrap();
+        let damaged = ChatTokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(damaged.contains("tokenizer.json"), "{damaged}");
+    }
 }

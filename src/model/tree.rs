@@ -52,6 +52,11 @@ impl Packed {
         &self.segments
     }
 
+    /// The number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The row of a sequence's token.
     ///
     /// # Panics

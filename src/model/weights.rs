@@ -28,6 +28,9 @@ pub(crate) fn load(dir: &Path, config: &QwenConfig) -> Result<BTreeMap<String, T
                     check_shape(path, &name, &tensor, &shape)?;
                     found.insert(name, tensor.to_dtype(DType::F32)?);
                 }
+                None if found.contains_key(&name) => {
+                    return Err(problem(path, format!("`{name}` is in another file already")));
+                }
                 None if is_derived(&name) => {}
                 None => return Err(problem(path, format!("`{name}` is not part of the model"))),
             }

@@ -117,7 +117,7 @@ impl PhaseReport {
 
 fn chart(phase: &str, metric: &str, line: Series) -> Chart {
     let title = match metric {
-        "kept" => format!("{phase}: groups kept"),
+        "kept" | "dropped" => format!("{phase}: groups {metric}"),
         "grad_norm" => format!("{phase}: gradient norm"),
         _ => format!("{phase}: {}", metric.replace('_', " ")),
     };

@@ -255,9 +255,8 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = (points.len() / 40).max(1);
     (0..points.len())
         .map(|middle| {
-            // The same reach on both sides, so that the ends are not pulled inwards.
-            let reach = reach.min(middle).min(points.len() - 1 - middle);
-            (points[middle].0, mean(&points[middle - reach..=middle + reach]).1)
+            let (from, to) = (middle.saturating_sub(reach), (middle + reach).min(points.len() - 1));
+            (points[middle].0, mean(&points[from..=to]).1)
         })
         .collect()
 }

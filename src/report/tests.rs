@@ -62,7 +62,7 @@ fn each_metric_of_a_phase_has_a_picture_and_runs_share_it() {
     let report = gather(&[run_with(&first, &events), run_with(&second, &events)]).unwrap();
     let charts = report.charts();
     let titles: Vec<&str> = charts.iter().map(|(_, chart)| chart.title.as_str()).collect();
-    assert_eq!(titles[..4], ["sft: reward", "sft: loss", "sft: groups kept", "sft: dropped"]);
+    assert_eq!(titles[..4], ["sft: reward", "sft: loss", "sft: groups kept", "sft: groups dropped"]);
     assert_eq!(charts.len(), 8);
     assert!(charts.iter().all(|(_, chart)| chart.series.len() == 2));
 }

@@ -116,12 +116,12 @@ pub fn gradients(
         "invariant: a batch has replies, and they have tokens"
     );
     let weights = weights(&lengths, options.average);
-    let device = student.vars().values().next().context("the student has no parameters")?.device().clone();
+    let device = student.network().device();
     let (mut gradients, mut updated, mut first) = (Gradients::default(), Updated::default(), 0);
     for run in split(sequences, options.micro_batch_tokens) {
         let sequences = &sequences[run];
         let tokens: usize = sequences.iter().map(|sequence| sequence.reply.len()).sum();
-        let batch = collate(sequences, &weights[first..first + tokens], &device)?;
+        let batch = collate(sequences, &weights[first..first + tokens], device)?;
         first += tokens;
         let loss = pass(student, &batch, options.objective, &mut updated)?;
         let value = f64::from(loss.to_scalar::<f32>()?);

@@ -48,6 +48,19 @@ pub(crate) fn logprobs(
     })
 }
 
+/// The logits after each row, without graph.
+pub(crate) fn logits(network: &Network, packed: &Packed, rows: &[u32]) -> Result<Tensor> {
+    let config = network.config();
+    let logits = with_weights(network, |weights| {
+        let head = weights.head(config);
+        let normed = head.normed(&super::prefill(config, weights, packed).hidden, rows);
+        let mut logits = Vec::new();
+        head.logits(&normed, 0..config.vocab_size, 1.0, &mut logits);
+        logits
+    })?;
+    Tensor::from_vec(logits, (rows.len(), config.vocab_size), &Device::Cpu)
+}
+
 /// Calls `f` with the values of all parameters, which stay locked meanwhile.
 pub(crate) fn with_weights<R>(network: &Network, f: impl FnOnce(&Parameters<&[f32]>) -> R) -> Result<R> {
     let mut guards = BTreeMap::new();

@@ -3,7 +3,7 @@
 //! Guarantees the numbers of [`plain`](super::plain) within rounding, in less time and memory, and the
 //! same bits whatever the number of threads: work is cut by shapes alone and summed in order.
 
-mod attention;
+pub(crate) mod attention;
 pub(crate) mod graph;
 pub(crate) mod head;
 mod layer;

@@ -3,7 +3,9 @@
 //! Guarantees that a row's result does not depend on the rows beside it: each element is one chain of
 //! multiply-adds in the order of the columns.
 
-use super::lanes::fma;
+use std::ops::Range;
+
+use super::lanes::{self, fma};
 
 /// Outputs computed side by side.
 const WIDTH: usize = 16;
@@ -22,8 +24,23 @@ pub(crate) struct Panels {
 impl Panels {
     /// Lays out a weight of shape (outputs, inputs).
     pub(crate) fn new(weight: &[f32], outputs: usize, inputs: usize) -> Self {
+        Self::stacked(&[weight], outputs, inputs)
+    }
+
+    /// Lays out weights on top of each other: `outputs` is that of all together.
+    pub(crate) fn stacked(weights: &[&[f32]], outputs: usize, inputs: usize) -> Self {
+        let rows = weights.iter().flat_map(|weight| weight.chunks_exact(inputs));
+        Self::from_rows(rows, outputs, inputs)
+    }
+
+    /// Lays out the rows of a weight.
+    pub(crate) fn from_rows<'a>(
+        rows: impl Iterator<Item = &'a [f32]>,
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
         let mut data = vec![0.0; outputs.div_ceil(WIDTH) * WIDTH * inputs];
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+        for (output, row) in rows.enumerate() {
             let panel = &mut data[output / WIDTH * WIDTH * inputs..];
             for (input, &value) in row.iter().enumerate() {
                 panel[input * WIDTH + output % WIDTH] = value;
@@ -32,30 +49,96 @@ impl Panels {
         Self { outputs, inputs, data }
     }
 
+    /// Lays out the columns of a weight: each of `columns` holds one input's outputs.
+    pub(crate) fn from_columns<'a>(
+        columns: impl Iterator<Item = &'a [f32]>,
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
+        let mut data = vec![0.0; outputs.div_ceil(WIDTH) * WIDTH * inputs];
+        for (input, column) in columns.enumerate() {
+            for (panel, values) in column.chunks(WIDTH).enumerate() {
+                let start = (panel * inputs + input) * WIDTH;
+                data[start..start + values.len()].copy_from_slice(values);
+            }
+        }
+        Self { outputs, inputs, data }
+    }
+
     /// out = x Wᵀ for the rows of x.
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32]) {
-        for (index, panel) in self.data.chunks_exact(WIDTH * self.inputs).enumerate() {
-            let (weights, _) = panel.as_chunks::<WIDTH>();
-            let first = index * WIDTH;
-            let width = WIDTH.min(self.outputs - first);
-            for (x, out) in x.chunks(ROWS * self.inputs).zip(out.chunks_mut(ROWS * self.outputs)) {
-                let sums = self.products(x, weights);
-                for (row, sums) in out.chunks_exact_mut(self.outputs).zip(&sums) {
-                    row[first..first + width].copy_from_slice(&sums[..width]);
+        let (x, out) = (Strided { data: x, stride: self.inputs }, (out, self.outputs));
+        self.apply_outputs(x, 0..self.outputs, out);
+    }
+
+    /// Some outputs for the rows of x; `out` holds their rows, a stride apart.
+    pub(crate) fn apply_outputs(
+        &self,
+        x: Strided<'_>,
+        outputs: Range<usize>,
+        (out, stride): (&mut [f32], usize),
+    ) {
+        let (mut start, rows) = (outputs.start, x.rows());
+        while start < outputs.end {
+            let (panel, skip) = (start / WIDTH, start % WIDTH);
+            let width = (WIDTH - skip).min(outputs.end - start);
+            let weights = self.panel(panel, 0..self.inputs);
+            for first in (0..rows).step_by(ROWS) {
+                let sums = x.products(first, weights);
+                for row in first..rows.min(first + ROWS) {
+                    let target = &mut out[row * stride + start - outputs.start..][..width];
+                    target.copy_from_slice(&sums[row - first][skip..skip + width]);
+                }
+            }
+            start += width;
+        }
+    }
+
+    /// out += x Wᵀ over some inputs only; a row of x holds those inputs.
+    pub(crate) fn add_inputs(&self, x: Strided<'_>, inputs: Range<usize>, out: &mut [f32]) {
+        let rows = x.rows();
+        for panel in 0..self.outputs.div_ceil(WIDTH) {
+            let weights = self.panel(panel, inputs.clone());
+            let start = panel * WIDTH;
+            let width = WIDTH.min(self.outputs - start);
+            for first in (0..rows).step_by(ROWS) {
+                let sums = x.products(first, weights);
+                for row in first..rows.min(first + ROWS) {
+                    lanes::add(&mut out[row * self.outputs + start..][..width], &sums[row - first][..width]);
                 }
             }
         }
     }
 
+    fn panel(&self, panel: usize, inputs: Range<usize>) -> &[[f32; WIDTH]] {
+        let all = &self.data[panel * WIDTH * self.inputs..][..WIDTH * self.inputs];
+        &all.as_chunks::<WIDTH>().0[inputs]
+    }
+}
+
+/// Rows that begin a stride apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strided<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+impl Strided<'_> {
+    fn rows(self) -> usize {
+        self.data.len().div_ceil(self.stride)
+    }
+
+    /// The sums of up to [`ROWS`] rows from `first` on.
     #[inline(always)]
-    fn products(&self, x: &[f32], weights: &[[f32; WIDTH]]) -> [[f32; WIDTH]; ROWS] {
-        match x.len() / self.inputs {
-            6 => extend(block::<6>(x, weights)),
-            5 => extend(block::<5>(x, weights)),
-            4 => extend(block::<4>(x, weights)),
-            3 => extend(block::<3>(x, weights)),
+    fn products(self, first: usize, weights: &[[f32; WIDTH]]) -> [[f32; WIDTH]; ROWS] {
+        let x = Strided { data: &self.data[first * self.stride..], stride: self.stride };
+        match x.rows() {
+            1 => extend(block::<1>(x, weights)),
             2 => extend(block::<2>(x, weights)),
-            _ => extend(block::<1>(x, weights)),
+            3 => extend(block::<3>(x, weights)),
+            4 => extend(block::<4>(x, weights)),
+            5 => extend(block::<5>(x, weights)),
+            _ => extend(block::<6>(x, weights)),
         }
     }
 }
@@ -68,9 +151,8 @@ fn extend<const N: usize>(sums: [[f32; WIDTH]; N]) -> [[f32; WIDTH]; ROWS] {
 }
 
 #[inline(always)]
-fn block<const N: usize>(x: &[f32], weights: &[[f32; WIDTH]]) -> [[f32; WIDTH]; N] {
-    let inputs = weights.len();
-    let rows: [&[f32]; N] = std::array::from_fn(|row| &x[row * inputs..(row + 1) * inputs]);
+fn block<const N: usize>(x: Strided<'_>, weights: &[[f32; WIDTH]]) -> [[f32; WIDTH]; N] {
+    let rows: [&[f32]; N] = std::array::from_fn(|row| &x.data[row * x.stride..][..weights.len()]);
     let mut sums = [[0f32; WIDTH]; N];
     for (input, weights) in weights.iter().enumerate() {
         for row in 0..N {

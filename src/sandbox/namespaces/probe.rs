@@ -30,6 +30,7 @@ pub(in crate::sandbox) fn measure(exe: &Path) -> Result<Protection, SandboxError
         network: Network::None,
         env: std::collections::BTreeMap::new(),
         limits: Limits::default(),
+        file: None,
     };
     let blueprint =
         Blueprint { exe: exe.to_owned(), spec, rootfs: None, lower: None, accept: Isolation::AcceptWeaker };

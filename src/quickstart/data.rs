@@ -90,7 +90,7 @@ impl Workshop<'_> {
     ) -> anyhow::Result<()> {
         phase(events, "synthesis", None)?;
         let started = std::time::Instant::now();
-        let repositories = synth::embedded::repositories();
+        let repositories = synth::repositories();
         let bench = Bench::new(self.backend, self.spec);
         let options = synth::Options { seed, sandbox: self.spec.name.clone(), ..synth::Options::default() };
         let synthesis = synth::synthesise(&repositories, &bench, &options, &|_, _| ()).await?;

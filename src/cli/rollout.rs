@@ -1,30 +1,210 @@
-//! `apprentice rollout`.
+//! `apprentice rollout` and `apprentice eval`: a policy works on tasks; `eval` also grades what it leaves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use serde_json::json;
 
 use super::failure::{Answer, Failure};
+use super::grade;
 use super::output::Output;
+use super::policy::{Chosen, Named};
+use super::sandbox::block_on;
+use super::sandboxes::SandboxArgs;
+use crate::chat::Scaffold;
+use crate::grade::{JobPrediction, Report};
+use crate::policy::Policy;
+use crate::rollout::{self, Finished, Job, Options};
+use crate::run::{Manifest, RunDir};
+use crate::sandbox::spec::SandboxSpec;
+use crate::task::LoadedTask;
+use crate::trajectory::End;
+use crate::workspace;
 
-/// Run a policy on tasks
+/// Run a policy on tasks, and keep its trajectories and patches
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Who works: expert:FILE, scripted:FILE, checkpoint:DIR, gold or noop
+    #[arg(long, value_name = "POLICY")]
+    policy: Named,
+    /// The tasks' directory
+    #[arg(long, value_name = "DIR", default_value = "tasks")]
+    tasks: PathBuf,
+    /// Tries at each task
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    samples: usize,
+    /// Actions of an episode, where the task does not say it
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Run directory
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    #[command(flatten)]
+    sandboxes: SandboxArgs,
+}
 
-/// Runs the command.
+/// Run a policy on tasks, grade what it leaves, and state the resolution rate with its interval
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    rollout: Args,
+}
+
+/// What a rollout left: one prediction a try, in order.
+type Predictions = Vec<(String, JobPrediction)>;
+
+/// Runs `apprentice rollout`.
 ///
 /// # Errors
 /// See [`Failure`].
-#[expect(clippy::needless_pass_by_value, reason = "stub")]
-pub fn run(_args: Args, _output: Output) -> Result<Answer, Failure> {
-    Ok(Answer::Yes)
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
+pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
+    let tasks = grade::load_tasks(&args.tasks)?;
+    let (predictions, lost) = roll_out(&args, &tasks, output)?;
+    let value = json!({
+        "format": "apprentice.rollout/1",
+        "policy": args.policy.to_string(),
+        "episodes": predictions.len() + lost,
+        "lost": lost,
+        "run": args.out,
+    });
+    let human = format!("{} episodes, {lost} lost sandboxes; see {}", predictions.len() + lost, args.out.display());
+    output.result(&value, &human).map_err(Failure::host)?;
+    Ok(if lost == 0 { Answer::Yes } else { Answer::No })
 }
-
-/// Run a policy on tasks, grade, and state the resolution rate with its interval
-#[derive(Debug, clap::Args)]
-pub struct EvalArgs {}
 
 /// Runs `apprentice eval`.
 ///
 /// # Errors
 /// See [`Failure`].
-#[expect(clippy::needless_pass_by_value, reason = "stub")]
-pub fn eval(_args: EvalArgs, _output: Output) -> Result<Answer, Failure> {
-    Ok(Answer::Yes)
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
+pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
+    let args = args.rollout;
+    let tasks = grade::load_tasks(&args.tasks)?;
+    let (predictions, lost) = roll_out(&args, &tasks, output)?;
+    let verdicts = grade::grade(&args.sandboxes, &tasks, predictions, output)?;
+    grade::save(&args.out, &verdicts).map_err(Failure::host)?;
+    let report = Report::new(&verdicts);
+    let mut human = report.text();
+    if 0 < lost {
+        human = format!("{human}\n{lost} episodes lost their sandbox and are not counted");
+    }
+    output.result(&report, &human).map_err(Failure::host)?;
+    Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
+}
+
+/// The predictions of a policy, and how many episodes were lost to the host.
+fn roll_out(
+    args: &Args,
+    tasks: &BTreeMap<String, LoadedTask>,
+    output: Output,
+) -> Result<(Predictions, usize), Failure> {
+    let manifest = manifest(args)?;
+    let run_dir = RunDir::create(&args.out, manifest)?;
+    let every = |prediction: &JobPrediction| {
+        let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
+        (tasks.keys().flat_map(tries).collect(), 0)
+    };
+    match args.policy.open(tasks)? {
+        Chosen::Prediction(prediction) => Ok(every(&prediction)),
+        Chosen::Policy(mut policy) => episodes(args, tasks, policy.as_mut(), &run_dir, output),
+    }
+}
+
+fn manifest(args: &Args) -> Result<Manifest, Failure> {
+    let recipe = json!({
+        "policy": args.policy.to_string(),
+        "tasks": args.tasks,
+        "samples": args.samples,
+        "steps": args.steps,
+    });
+    let mut manifest = Manifest::new(std::env::args(), recipe);
+    manifest.seeds.insert("run".to_owned(), args.seed);
+    manifest.isolation = args.sandboxes.isolation();
+    Ok(manifest)
+}
+
+fn episodes(
+    args: &Args,
+    tasks: &BTreeMap<String, LoadedTask>,
+    policy: &mut dyn Policy,
+    run_dir: &RunDir,
+    output: Output,
+) -> Result<(Predictions, usize), Failure> {
+    let options = Options {
+        scaffold: Scaffold::default(),
+        max_steps: args.steps,
+        seed: args.seed,
+        parallel: args.sandboxes.parallel(),
+    };
+    let specs = specs(args, tasks)?;
+    let mut finished = Vec::new();
+    for (id, loaded) in tasks {
+        let workspace = workspace::prepare(loaded, &args.sandboxes.cache()).map_err(Failure::host)?;
+        let spec = &specs[&sandbox_of(loaded)];
+        let job = |attempt| Job { task: &loaded.task, spec, tree: workspace.tree.as_deref(), attempt };
+        let jobs: Vec<Job<'_>> = (0..args.samples).map(job).collect();
+        let done = block_on(async {
+            let backend = args.sandboxes.backend(spec).await?;
+            rollout::run(&*backend, policy, &jobs, &options).await.map_err(Failure::host)
+        })?;
+        for episode in &done {
+            output.say(&format!("   Ran {id}  {} steps, {:?}", episode.trajectory.steps.len(), episode.trajectory.end));
+        }
+        finished.extend(done);
+    }
+    save(run_dir, &finished)?;
+    let lost = finished.iter().filter(|episode| episode.trajectory.end == End::SandboxLost).count();
+    Ok((finished.into_iter().filter_map(prediction).collect(), lost))
+}
+
+fn sandbox_of(loaded: &LoadedTask) -> String {
+    loaded.task.sandbox.clone().expect("invariant: a code task names its sandbox")
+}
+
+fn specs(
+    args: &Args,
+    tasks: &BTreeMap<String, LoadedTask>,
+) -> Result<BTreeMap<String, Arc<SandboxSpec>>, Failure> {
+    let mut specs = BTreeMap::new();
+    for name in tasks.values().map(sandbox_of) {
+        if !specs.contains_key(&name) {
+            let spec = Arc::new(args.sandboxes.spec(&name)?);
+            specs.insert(name, spec);
+        }
+    }
+    Ok(specs)
+}
+
+/// A lost sandbox says nothing about the policy, so it gives no prediction.
+fn prediction(episode: Finished) -> Option<(String, JobPrediction)> {
+    let patch = episode.trajectory.patch?;
+    Some((episode.trajectory.task, JobPrediction::Patch(patch)))
+}
+
+fn save(run_dir: &RunDir, finished: &[Finished]) -> Result<(), Failure> {
+    let (mut trajectories, mut predictions) = (run_dir.trajectories()?, run_dir.predictions()?);
+    for episode in finished {
+        let trajectory = &episode.trajectory;
+        trajectories.push(trajectory).map_err(Failure::host)?;
+        if let Some(patch) = &trajectory.patch {
+            let row = json!({
+                "instance_id": trajectory.task,
+                "model_name_or_path": trajectory.source.model,
+                "model_patch": patch,
+            });
+            predictions.push(&row).map_err(Failure::host)?;
+        }
+    }
+    match finished.iter().find_map(|episode| episode.lost.as_ref()) {
+        Some(error) if finished.iter().all(|episode| episode.lost.is_some()) => {
+            Err(Failure::host(anyhow!("every sandbox was lost; the first: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fs_err as fs;
 
 use super::NAME;
-use super::cgroup::{Cgroups, Resource};
 use super::capsule::Body;
+use super::cgroup::{Cgroups, Resource};
 use super::machine::{self, Blueprint, Machine};
 use crate::isolation::{Isolation, Lack, Protection};
 use crate::sandbox::SandboxError;

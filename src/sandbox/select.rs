@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::landlock::Landlock;
 use super::namespaces::Namespaces;
 use super::spec::SandboxSpec;
 use super::{Backend, SandboxError};
@@ -151,7 +152,12 @@ impl Choice {
     }
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
-        self.namespaces(spec).await
+        require_host(spec, "landlock")?;
+        let scratch = std::env::temp_dir().join("apprentice-landlock");
+        let backend = Landlock::new(self.exe.clone(), self.isolation, scratch);
+        let protection = backend.probe().await?;
+        self.require(&protection, "landlock")?;
+        Ok(selection(backend, &protection, "with this host's programs, read-only"))
     }
 
     fn require(&self, protection: &Protection, backend: &'static str) -> Result<(), SandboxError> {

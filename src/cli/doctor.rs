@@ -112,8 +112,7 @@ async fn sandboxes(args: &Args) -> Vec<Check> {
         Ok(protection) => protected("namespaces", &protection),
         Err(error) => refused("namespaces", &error),
     });
-    let scratch = std::env::temp_dir().join("apprentice-landlock");
-    checks.push(match Landlock::new(exe, Isolation::AcceptWeaker, scratch).probe().await {
+    checks.push(match Landlock::new(exe, Isolation::AcceptWeaker, std::env::temp_dir()).probe().await {
         // Weaker by its nature: what it lacks is known, and nothing on this host is to be mended.
         Ok(_) => ok("landlock", "works where weaker isolation is accepted"),
         Err(error) => refused("landlock", &error),

@@ -92,19 +92,9 @@ fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Don
         true => Some(channel.receive_descriptor().while_doing("receive the parent's store")?),
         false => None,
     };
-    let opening = "open the host's directories";
-    // Root opens them first, because the user that it becomes may not reach them; a plain user may
-    // clone mounts only in a namespace of its own.
-    let mut sources = None;
-    if let Some(id) = plan.host_id {
-        sources = Some(Sources::open(machine, Some(id)).while_doing(opening)?);
-        become_user(id).while_doing("give up root")?;
-    }
-    separate(machine)?;
-    let sources = match sources {
-        Some(sources) => sources,
-        None => Sources::open(machine, None).while_doing(opening)?,
-    };
+    let mut machine = machine.clone();
+    let sources = open_and_separate(&plan, &mut machine)?;
+    let machine = &machine;
     match kernel::fork().while_doing("start the first process")? {
         None => {
             let served = first_process(channel, plan, machine, &sources, parent.as_ref());
@@ -119,6 +109,30 @@ fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Don
             process::wait(first).map(drop).while_doing("wait for the first process")
         }
     }
+}
+
+/// Opens what the sandbox shows of the host, and leaves the host's namespaces.
+fn open_and_separate(plan: &Plan, machine: &mut Machine) -> Done<Sources> {
+    let opening = "open the host's directories";
+    // A root that may not mount, as in a container, is no more than a plain user here.
+    let administers = kernel::may_administer();
+    if let (Some(id), true) = (plan.host_id, administers) {
+        // The user that it becomes may not reach the host's paths, so they are opened first.
+        let sources = Sources::open(machine, Some(id)).while_doing(opening)?;
+        become_user(id).while_doing("give up root")?;
+        separate(machine)?;
+        return Ok(sources);
+    }
+    if let Some(id) = plan.host_id {
+        become_user(id).while_doing("give up root")?;
+        // Nobody here can translate the owner of the tree, so it is copied.
+        if let Some(lower) = &mut machine.lower {
+            lower.owner = None;
+        }
+    }
+    // A plain user may clone mounts only in a namespace of its own.
+    separate(machine)?;
+    Sources::open(machine, None).while_doing(opening)
 }
 
 /// Lets go of the socket and everything else: only the first process may hold them.

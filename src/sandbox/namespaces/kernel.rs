@@ -135,6 +135,12 @@ pub(in crate::sandbox) fn fork() -> io::Result<Option<i32>> {
     Ok((pid != 0).then_some(pid as i32))
 }
 
+/// Whether this process may mount on the host.
+pub(in crate::sandbox) fn may_administer() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
 /// Leaves the namespaces in `flags` for new ones.
 pub(in crate::sandbox) fn unshare(flags: i32) -> io::Result<()> {
     // SAFETY: a plain system call.

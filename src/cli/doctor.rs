@@ -9,6 +9,7 @@ use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandbox::block_on;
 use crate::isolation::{Isolation, Protection};
+use crate::sandbox::landlock::Landlock;
 use crate::sandbox::namespaces::Namespaces;
 use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::{Backend, SandboxError};
@@ -107,9 +108,15 @@ fn protected(name: &str, protection: &Protection) -> Check {
 async fn sandboxes(args: &Args) -> Vec<Check> {
     let mut checks = docker(args).await;
     let exe = std::env::current_exe().unwrap_or_default();
-    checks.push(match Namespaces::new(exe, Isolation::Full).probe().await {
+    checks.push(match Namespaces::new(exe.clone(), Isolation::Full).probe().await {
         Ok(protection) => protected("namespaces", &protection),
         Err(error) => refused("namespaces", &error),
+    });
+    let scratch = std::env::temp_dir().join("apprentice-landlock");
+    checks.push(match Landlock::new(exe, Isolation::AcceptWeaker, scratch).probe().await {
+        // Weaker by its nature: what it lacks is known, and nothing on this host is to be mended.
+        Ok(_) => ok("landlock", "works where weaker isolation is accepted"),
+        Err(error) => refused("landlock", &error),
     });
     checks
 }

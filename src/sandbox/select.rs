@@ -153,7 +153,8 @@ impl Choice {
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
         require_host(spec, "landlock")?;
-        let backend = Landlock::new(self.exe.clone(), self.isolation, std::env::temp_dir());
+        let scratch = std::env::temp_dir().join("apprentice-landlock");
+        let backend = Landlock::new(self.exe.clone(), self.isolation, scratch);
         let protection = backend.probe().await?;
         self.require(&protection, "landlock")?;
         Ok(selection(backend, &protection, "with this host's programs, read-only"))

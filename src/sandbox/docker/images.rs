@@ -23,6 +23,9 @@ use crate::sandbox::spec::{Bootstrap, SandboxSpec};
 /// How long a registry may take to start answering.
 const PULL_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a root file system may take to be made: the engine answers only at its end.
+const MAKE_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// The distribution's own mirror; `APPRENTICE_MIRROR` names another.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
@@ -191,7 +194,8 @@ async fn make(docker: &Docker, tag: &str, bootstrap: &Bootstrap) -> Result<(), S
             Err(error) => Some((Err(error), stdout)),
         }
     });
-    let import = docker.create_image(Some(options), Some(bollard::body_try_stream(chunks)), None);
+    let patient = docker.clone().with_timeout(MAKE_PATIENCE);
+    let import = patient.create_image(Some(options), Some(bollard::body_try_stream(chunks)), None);
     let mut log = String::new();
     let (imported, _) =
         tokio::join!(import.try_for_each(|_| async { Ok(()) }), stderr.read_to_string(&mut log));
@@ -200,7 +204,11 @@ async fn make(docker: &Docker, tag: &str, bootstrap: &Bootstrap) -> Result<(), S
         // What was imported is cut off in the middle.
         drop(super::owner::remove_image(docker, tag).await);
         let lines: Vec<&str> = log.lines().collect();
-        return Err(format!("mmdebstrap failed: {}", lines[lines.len().saturating_sub(4)..].join(" / ")));
+        let mut reason = format!("mmdebstrap failed: {}", lines[lines.len().saturating_sub(4)..].join(" / "));
+        if let Err(error) = imported {
+            reason = format!("{reason}; the engine stopped reading: {error}");
+        }
+        return Err(reason);
     }
     imported.map_err(|error| format!("the engine refused the root file system: {error}"))
 }

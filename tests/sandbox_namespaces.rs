@@ -25,6 +25,7 @@ fn spec() -> SandboxSpec {
         network: Network::None,
         env: [("GREETING".to_owned(), "hello there".to_owned())].into(),
         limits: Limits { memory_mib: 256, pids: 64, disk_mib: 128, ..Limits::default() },
+        file: None,
     }
 }
 
@@ -290,11 +291,11 @@ async fn stop_and_drop_leave_no_process_mount_or_group() {
 }
 
 fn running(mark: &str) -> usize {
-    let runs = |entry: std::fs::DirEntry| {
-        fs_err::read_to_string(entry.path().join("cmdline"))
-            .is_ok_and(|line| line == format!("sleep\0{mark}\0"))
+    let line = format!("sleep\0{mark}\0");
+    let runs = |entry: &std::fs::DirEntry| {
+        fs_err::read_to_string(entry.path().join("cmdline")).is_ok_and(|found| found == line)
     };
-    std::fs::read_dir("/proc").unwrap().flatten().filter(|_| true).map(runs).filter(|runs| *runs).count()
+    std::fs::read_dir("/proc").unwrap().flatten().filter(runs).count()
 }
 
 fn group_exists(id: &str) -> bool {

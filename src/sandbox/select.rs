@@ -142,12 +142,11 @@ impl Choice {
     }
 
     async fn namespaces(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
+        let backend = super::namespaces::Namespaces::new(self.exe.clone(), self.isolation);
+        let protection = backend.probe().await?;
+        self.require(&protection, "namespaces")?;
         let _ = spec;
-        Err(SandboxError::Unavailable {
-            backend: "namespaces",
-            reason: "not merged".to_owned(),
-            hint: "merge".to_owned(),
-        })
+        Ok(Selection { backend: Arc::new(backend), line: "sandboxes: namespaces".to_owned() })
     }
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::run::RunError;
+
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
@@ -65,6 +67,21 @@ impl Failure {
             FailureKind::Host => 5,
             FailureKind::Interrupted => 130,
         })
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let hint = error.hint();
+        let failure = match error {
+            RunError::Taken { .. } | RunError::Differs { .. } => Self::usage(error),
+            RunError::NotARun { .. } | RunError::Damaged { .. } | RunError::Format { .. } => {
+                Self::input(error)
+            }
+            RunError::InUse { .. } | RunError::Io(_) => Self::host(error),
+            RunError::File(source) => Self::host(source),
+        };
+        failure.with_hint(hint)
     }
 }
 

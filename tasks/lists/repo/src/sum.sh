@@ -1,0 +1,7 @@
+sum() {
+  out=0
+  for x in "$@"; do
+    out=$((out + x))
+  done
+  echo "$out"
+}

@@ -1,0 +1,8 @@
+value() {
+  line=$1
+  case "$line" in
+    *=*) out=${line#*=} ;;
+    *) out=none ;;
+  esac
+  echo "$out"
+}

@@ -1,0 +1,7 @@
+mean() {
+  out=0
+  for x in "$@"; do
+    out=$((out + x))
+  done
+  echo $((out / $#))
+}

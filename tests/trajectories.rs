@@ -264,8 +264,9 @@ fn lines_shown() -> BTreeMap<String, BTreeMap<usize, String>> {
 fn files_shown(workdir: &str) -> BTreeMap<String, Vec<u8>> {
     let file = |(path, lines): (String, BTreeMap<usize, String>)| {
         let total = *lines.keys().last().unwrap();
-        let text: String =
-            (1..=total).map(|number| lines.get(&number).map_or("\n".into(), |line| format!("{line}\n"))).collect();
+        let text: String = (1..=total)
+            .map(|number| lines.get(&number).map_or("\n".into(), |line| format!("{line}\n")))
+            .collect();
         (format!("{workdir}/{path}"), text.into_bytes())
     };
     lines_shown().into_iter().map(file).collect()
@@ -322,4 +323,71 @@ async fn the_programs_say_what_was_recorded_but_for_the_terminal() {
         let Some((found, _, text)) = editor_matches(name).await else { return };
         assert_eq!((found, text), (calls, calls), "{name}");
     }
+}
+
+/// The text that a view of a whole file shows.
+fn text_viewed(observation: &str) -> String {
+    let plain = observation.replace("\r\n", "\n");
+    let lines: Vec<&str> = plain.lines().skip(1).map(|line| line.split_once('\t').map_or("", |(_, text)| text)).collect();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn str_replace_editor_says_what_was_recorded_but_for_the_terminal() {
+    let Some(root) = fixtures() else { return };
+    let trajectory = read(&root.join("swe-smith/pydantic-pr_8316.traj"));
+    let first = text_viewed(&trajectory.steps[1].observation.as_ref().unwrap().output);
+    let files = BTreeMap::from([("/testbed/pydantic/alias_generators.py".to_owned(), first.into_bytes())]);
+    let mut machine = Memory { workdir: "/testbed".to_owned(), files };
+    let mut state = State::new(trajectory.source.editor.unwrap());
+    let mut equal = 0;
+    for step in &trajectory.steps {
+        let Action::Editor(call) = &step.action else { continue };
+        let said = editor::perform(&mut machine, &mut state, call).await.unwrap().output;
+        let recorded = step.observation.as_ref().unwrap().output.replace("\r\n", "\n");
+        assert_eq!(said.trim_end(), recorded.trim_end(), "{}", call.text);
+        // The arguments and the text say the same.
+        let from_text = apprentice::trajectory::EditorCall { arguments: Default::default(), ..call.clone() };
+        assert_eq!(editor::read_call(&from_text), editor::read_call(call));
+        equal += 1;
+    }
+    assert_eq!(equal, 9);
+}
+
+fn apprentice() -> assert_cmd::Command {
+    assert_cmd::Command::new(env!("CARGO_BIN_EXE_apprentice"))
+}
+
+#[test]
+fn import_keeps_going_and_lists_what_it_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let step = r#"{"action": "ls", "observation": "a", "thought": "", "response": "", "state": {}}"#;
+    let good = format!("{{\"trajectory\": [{step}], \"history\": [], \"info\": {{}}}}");
+    fs_err::write(dir.path().join("a.jsonl"), format!("{good}\n{{\"cut\": \n")).unwrap();
+    let import = |more: &[&str]| {
+        let mut command = apprentice();
+        command.current_dir(dir.path()).args(["trajectory", "import", "a.jsonl", "--out", "out/all.jsonl"]).args(more);
+        command.output().unwrap()
+    };
+    let refused = import(&[]);
+    assert_eq!(refused.status.code(), Some(3));
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("a.jsonl: line 2: column 8: not JSON: EOF while parsing"), "{stderr}");
+    assert!(stderr.contains("hint: get the file again"), "{stderr}");
+    assert!(!dir.path().join("out/all.jsonl").exists());
+
+    assert_eq!(import(&["--keep-going"]).status.code(), Some(0));
+    let rejects: Vec<serde_json::Value> =
+        apprentice::fsio::read_json_lines(&dir.path().join("out/rejects.jsonl")).unwrap();
+    assert_eq!((rejects.len(), &rejects[0]["line"], &rejects[0]["byte"]), (1, &2.into(), &(good.len() + 1).into()));
+    let kept: Vec<Trajectory> = apprentice::fsio::read_json_lines(&dir.path().join("out/all.jsonl")).unwrap();
+    assert_eq!(kept.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["a:1"]);
+}
+
+#[test]
+fn a_format_that_is_not_known_is_a_usage_error() {
+    let output = apprentice().args(["trajectory", "import", "--from", "swagent", "x", "--out", "y"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("hint: use one of: native, swe-agent"), "{stderr}");
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
-use super::sandboxes::SandboxArgs;
+use super::sandbox::{BackendArgs, block_on};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
 use crate::sandbox::spec::SandboxSpec;
 use crate::task::{Kind, LoadedTask};
@@ -32,7 +32,27 @@ pub struct Args {
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    sandboxes: SandboxArgs,
+    host: HostArgs,
+}
+
+/// Where grades are made.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct HostArgs {
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Where prepared repositories are kept (default: the user's cache directory)
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// How many sandboxes run at once (default: one a core)
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+}
+
+/// The directory that the user names, else `apprentice` in the user's cache directory.
+pub(super) fn cache_dir(named: Option<&PathBuf>) -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let own = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    named.cloned().or_else(|| Some(own()?.join("apprentice"))).unwrap_or_else(|| ".apprentice-cache".into())
 }
 
 /// One row of a SWE-bench prediction file.
@@ -51,7 +71,7 @@ struct Row {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
     let predictions = predictions(&args.predictions, &tasks)?;
-    let verdicts = grade(&args.sandboxes, &tasks, predictions, output)?;
+    let verdicts = grade(&args.host, &tasks, predictions, output)?;
     if let Some(out) = &args.out {
         save(out, &verdicts).map_err(Failure::host)?;
     }
@@ -77,7 +97,7 @@ pub(super) fn load_tasks(dir: &Path) -> Result<BTreeMap<String, LoadedTask>, Fai
 
 /// Grades predictions, each named by its task, and tells of each verdict on the way.
 pub(super) fn grade(
-    sandboxes: &SandboxArgs,
+    host: &HostArgs,
     tasks: &BTreeMap<String, LoadedTask>,
     predictions: Vec<(String, JobPrediction)>,
     output: Output,
@@ -88,18 +108,20 @@ pub(super) fn grade(
         let loaded = &tasks[&id];
         let name = loaded.task.sandbox.as_deref().expect("invariant: a code task names its sandbox");
         if !specs.contains_key(name) {
-            specs.insert(name.to_owned(), Arc::new(sandboxes.spec(name)?));
+            specs.insert(name.to_owned(), Arc::new(host.backend.spec(name)?));
         }
         jobs.push(Job { task: Arc::new(loaded.clone()), spec: Arc::clone(&specs[name]), prediction });
     }
-    let runtime =
-        tokio::runtime::Runtime::new().context("could not start the runtime").map_err(Failure::host)?;
-    runtime.block_on(async {
-        let backend = sandboxes.backend().await?;
-        let options = Options { cache: sandboxes.cache() };
+    let Some(first) = jobs.first().map(|job| Arc::clone(&job.spec)) else { return Ok(Vec::new()) };
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parallel = host.parallel.unwrap_or_else(cores);
+    let options = Options { cache: cache_dir(host.cache.as_ref()) };
+    block_on(async {
+        let selection = host.backend.select(&first).await?;
+        output.say(&selection.line);
         let done =
             |verdict: &Verdict| output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
-        Ok(grade::grade_all(&backend, jobs, sandboxes.parallel(), &options, done).await)
+        Ok(grade::grade_all(&selection.backend, jobs, parallel, &options, done).await)
     })
 }
 

@@ -6,9 +6,8 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure};
-use super::grade;
+use super::grade::{self, HostArgs, cache_dir};
 use super::output::Output;
-use super::sandboxes::{SandboxArgs, cache_dir};
 use crate::grade::{JobPrediction, Outcome, Verdict};
 use crate::import::swe_bench;
 use crate::task::{Kind, Repo, Task};
@@ -57,7 +56,7 @@ struct CheckArgs {
     #[arg(long, value_name = "DIR", default_value = "tasks")]
     tasks: PathBuf,
     #[command(flatten)]
-    sandboxes: SandboxArgs,
+    host: HostArgs,
 }
 
 /// Turn other projects' tasks into ours
@@ -167,7 +166,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Answer, Failure> {
         return Err(Failure::input(anyhow!("task `{id}` has no gold patch to check it by")));
     }
     let both = |id: &String| [(id.clone(), JobPrediction::Gold), (id.clone(), JobPrediction::Noop)];
-    let verdicts = grade::grade(&args.sandboxes, &tasks, tasks.keys().flat_map(both).collect(), output)?;
+    let verdicts = grade::grade(&args.host, &tasks, tasks.keys().flat_map(both).collect(), output)?;
     let width = tasks.keys().map(String::len).max().unwrap_or_default();
     let (mut text, mut rows, mut is_all_fair) = (String::new(), Vec::new(), true);
     for pair in verdicts.chunks(2) {

@@ -185,7 +185,12 @@ async fn judge(
         Some(tree) => {
             let files = workspace::files_of(tree, plan::paths(tests, &patch)?.iter().map(String::as_str))?;
             match plan(&files)? {
-                Ok(plan) => Ok((start_with(backend, spec, tree, &plan).await?, plan)),
+                Ok(plan) => {
+                    let branch = branch_with(tree, &plan).await?;
+                    let sandbox = backend.start(&Start { spec, tree: Some(&branch.tree()) }).await?;
+                    // The sandbox may read the branch as long as it lives.
+                    Ok((sandbox, plan, Some(branch)))
+                }
                 Err(reject) => Err(reject),
             }
         }
@@ -195,7 +200,7 @@ async fn judge(
             match plan(&files)? {
                 Ok(plan) => {
                     write_all(&mut *sandbox, &plan.edits).await?;
-                    Ok((sandbox, plan))
+                    Ok((sandbox, plan, None))
                 }
                 Err(reject) => {
                     sandbox.stop().await?;
@@ -204,7 +209,7 @@ async fn judge(
             }
         }
     };
-    let (mut sandbox, plan) = match started {
+    let (mut sandbox, plan, branch) = match started {
         Ok(started) => started,
         Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
     };
@@ -213,6 +218,7 @@ async fn judge(
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
+    drop(branch);
     let mut verdict = verdict(&task.id, tests, run?);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
@@ -223,22 +229,15 @@ async fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace>
     tokio::task::spawn_blocking(move || workspace::prepare(&loaded, &cache)).await?
 }
 
-/// Starts a sandbox from a copy of `tree` with the plan's edits.
-async fn start_with(
-    backend: &dyn Backend,
-    spec: &SandboxSpec,
-    tree: &Path,
-    plan: &Plan,
-) -> anyhow::Result<Box<dyn Sandbox>> {
+/// Makes a copy of `tree` with the plan's edits.
+async fn branch_with(tree: &Path, plan: &Plan) -> anyhow::Result<Branch> {
     let (tree, edits) = (tree.to_owned(), plan.edits.clone());
-    let branch = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let branch = Branch::new(&tree)?;
         workspace::write_edits(&branch.tree(), &edits)?;
-        anyhow::Ok(branch)
+        Ok(branch)
     })
-    .await??;
-    let tree = branch.tree();
-    Ok(backend.start(&Start { spec, tree: Some(&tree) }).await?)
+    .await?
 }
 
 /// Reads those of `paths` that a sandbox's own repository holds.

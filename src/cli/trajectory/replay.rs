@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
+use super::super::sandboxes::{cache_dir, host};
 use crate::act::Actor;
 use crate::grade::{self, Prediction};
 use crate::isolation::Isolation;
 use crate::replay::{self, Outcome, Replay};
+use crate::sandbox::select::{BackendKind, Choice};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError, Start};
 use crate::task::LoadedTask;
@@ -31,10 +33,13 @@ pub(super) struct Args {
     /// The directory of the sandboxes
     #[arg(long, default_value = "sandboxes")]
     sandboxes: PathBuf,
-    /// Where sandboxes run: auto, docker or namespaces
-    #[arg(long, default_value = "auto")]
-    sandbox: String,
-    /// Where replays, patches and prepared repositories are written
+    /// Where sandboxes run: auto, docker, namespaces or landlock
+    #[arg(long, default_value_t)]
+    sandbox: BackendKind,
+    /// Where prepared repositories are kept (default: the user's cache directory)
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Where replays and patches are written
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on where this host cannot enforce the whole isolation
@@ -59,12 +64,12 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     let tasks = task_dir::load_all(&args.tasks)
         .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
     let isolation = if args.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full };
-    let backend = backend(&args.sandbox, isolation).await.map_err(host)?;
-    let desk = Desk { args, tasks: &tasks, backend: backend.as_ref(), cache: cache(args.out.as_deref())? };
+    let choice = Choice::new(args.sandbox, isolation).map_err(host)?;
+    let desk = Desk { args, tasks: &tasks, choice, cache: cache_dir(args.cache.as_ref()) };
     let mut answer = Answer::Yes;
     let mut replays = Vec::new();
     for trajectory in &trajectories {
-        let replay = desk.replay(trajectory).await?;
+        let replay = desk.replay(trajectory, output).await?;
         if !replay.is_faithful() {
             answer = Answer::No;
         }
@@ -81,12 +86,12 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
 struct Desk<'a> {
     args: &'a Args,
     tasks: &'a BTreeMap<String, LoadedTask>,
-    backend: &'a dyn Backend,
+    choice: Choice,
     cache: PathBuf,
 }
 
 impl Desk<'_> {
-    async fn replay(&self, trajectory: &Trajectory) -> Result<Replay, Failure> {
+    async fn replay(&self, trajectory: &Trajectory, output: Output) -> Result<Replay, Failure> {
         let loaded = self
             .tasks
             .get(&trajectory.task)
@@ -98,8 +103,11 @@ impl Desk<'_> {
             there.workdir.clone_from(workdir);
         }
         let workspace = workspace::prepare(loaded, &self.cache).map_err(Failure::input)?;
+        let selection = self.choice.backend(&there).await.map_err(host)?;
+        output.say(&selection.line);
+        let backend = selection.backend.as_ref();
         let start = Start { spec: &there, tree: workspace.tree.as_deref() };
-        let sandbox = self.backend.start(&start).await.map_err(host)?;
+        let sandbox = backend.start(&start).await.map_err(host)?;
         let mut actor = Actor::new(sandbox, there.limits.clone());
         if let Some(setup) = trajectory.source.editor {
             actor = actor.with_editor(setup);
@@ -108,7 +116,7 @@ impl Desk<'_> {
         let stopped = actor.stop().await;
         let mut replayed = replayed.map_err(host)?;
         stopped.map_err(host)?;
-        self.grade(&mut replayed, loaded, &spec).await;
+        self.grade(&mut replayed, backend, loaded, &spec).await;
         Ok(replayed)
     }
 
@@ -123,10 +131,16 @@ impl Desk<'_> {
         })
     }
 
-    async fn grade(&self, replayed: &mut Replay, loaded: &LoadedTask, spec: &SandboxSpec) {
+    async fn grade(
+        &self,
+        replayed: &mut Replay,
+        backend: &dyn Backend,
+        loaded: &LoadedTask,
+        spec: &SandboxSpec,
+    ) {
         let options = grade::Options { cache: self.cache.clone() };
         let prediction = Prediction::Patch(&replayed.patch);
-        let verdict = grade::grade(self.backend, spec, loaded, prediction, &options).await;
+        let verdict = grade::grade(backend, spec, loaded, prediction, &options).await;
         if verdict.outcome.is_valid() {
             replayed.grade = Some(verdict.outcome.name().to_owned());
         } else {
@@ -145,46 +159,6 @@ async fn run_in(
         actor.perform(&crate::trajectory::Action::bash(command)).await?;
     }
     replay::replay(trajectory, actor, workdir).await
-}
-
-async fn backend(name: &str, isolation: Isolation) -> Result<Box<dyn Backend>, SandboxError> {
-    match name {
-        #[cfg(feature = "docker")]
-        "auto" | "docker" => Ok(Box::new(crate::sandbox::docker::DockerBackend::connect(isolation).await?)),
-        _ => Err(SandboxError::Unavailable {
-            backend: "namespaces",
-            reason: format!("`{name}` is no backend"),
-            hint: "use `docker`".to_owned(),
-        }),
-    }
-}
-
-fn host(error: SandboxError) -> Failure {
-    let hint = match &error {
-        SandboxError::Unavailable { hint, .. }
-        | SandboxError::WeakIsolation { hint, .. }
-        | SandboxError::Image { hint, .. } => Some(hint.clone()),
-        SandboxError::Lost { .. } | SandboxError::Host { .. } => None,
-    };
-    let failure = Failure::host(error);
-    match hint {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
-    }
-}
-
-/// Where prepared repositories are kept: below the output, else with the user's other caches.
-fn cache(out: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(out) = out {
-        return Ok(out.join("cache"));
-    }
-    let home = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    home.map(|home| home.join("apprentice")).ok_or_else(|| {
-        Failure::host(anyhow::anyhow!("there is no home directory for prepared repositories"))
-            .with_hint("name a directory with `--out`")
-    })
 }
 
 fn write(out: &Path, replays: &[Replay]) -> anyhow::Result<()> {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
-use super::sandbox::{BackendArgs, block_on};
+use super::sandbox::block_on;
+use super::sandboxes::HostArgs;
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
 use crate::sandbox::spec::SandboxSpec;
 use crate::task::{Kind, LoadedTask};
@@ -33,26 +34,6 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     host: HostArgs,
-}
-
-/// Where grades are made.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct HostArgs {
-    #[command(flatten)]
-    backend: BackendArgs,
-    /// Where prepared repositories are kept (default: the user's cache directory)
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// How many sandboxes run at once (default: one a core)
-    #[arg(long, value_name = "N")]
-    parallel: Option<usize>,
-}
-
-/// The directory that the user names, else `apprentice` in the user's cache directory.
-pub(super) fn cache_dir(named: Option<&PathBuf>) -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let own = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    named.cloned().or_else(|| Some(own()?.join("apprentice"))).unwrap_or_else(|| ".apprentice-cache".into())
 }
 
 /// One row of a SWE-bench prediction file.
@@ -113,15 +94,13 @@ pub(super) fn grade(
         jobs.push(Job { task: Arc::new(loaded.clone()), spec: Arc::clone(&specs[name]), prediction });
     }
     let Some(first) = jobs.first().map(|job| Arc::clone(&job.spec)) else { return Ok(Vec::new()) };
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let parallel = host.parallel.unwrap_or_else(cores);
-    let options = Options { cache: cache_dir(host.cache.as_ref()) };
+    let options = Options { cache: host.cache() };
     block_on(async {
         let selection = host.backend.select(&first).await?;
         output.say(&selection.line);
         let done =
             |verdict: &Verdict| output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
-        Ok(grade::grade_all(&selection.backend, jobs, parallel, &options, done).await)
+        Ok(grade::grade_all(&selection.backend, jobs, host.parallel(), &options, done).await)
     })
 }
 

@@ -16,6 +16,7 @@ pub mod report;
 pub mod reward;
 pub mod rollout;
 pub mod sandbox;
+pub mod sandboxes;
 pub mod synth;
 pub mod task;
 #[cfg(feature = "train")]

@@ -6,8 +6,9 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure};
-use super::grade::{self, HostArgs, cache_dir};
+use super::grade;
 use super::output::Output;
+use super::sandboxes::{HostArgs, cache_dir};
 use crate::grade::{JobPrediction, Outcome, Verdict};
 use crate::import::swe_bench;
 use crate::task::{Kind, Repo, Task};

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
     &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
     &["editor", "episode", "mutate", "patch", "reward", "testlog"],
-    &["import", "model", "run", "sandbox", "workspace"],
+    &["import", "model", "run", "sandbox", "task_dir", "workspace"],
     &["act", "grade", "replay", "report", "rollout", "synth", "train"],
     &["cli", "quickstart", "recipe"],
 ];
@@ -197,13 +197,20 @@ fn word(text: &str) -> String {
     text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }
 
-/// The lines that are neither comments nor inside a trailing test module, with their numbers.
+/// The lines that are neither comments nor part of an item for tests, with their numbers.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .take_while(|(_, line)| *line != "mod tests {")
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
-        .map(|(line_idx, line)| (line_idx + 1, line))
+    let mut is_test_item = false;
+    let is_code = move |line: &str| {
+        is_test_item |= line == "#[cfg(test)]";
+        let is_kept = !is_test_item && !line.trim_start().starts_with("//");
+        // An item at the left edge ends with its brace, or with `;` on its line.
+        is_test_item &= line != "}" && !(line.ends_with(';') && !line.starts_with(' '));
+        is_kept
+    };
+    let lines = text.lines().enumerate().map(|(line_idx, line)| (line_idx + 1, line));
+    lines
+        .scan(is_code, |is_code, (number, line)| Some((is_code(line), number, line)))
+        .filter_map(|(is_code, number, line)| is_code.then_some((number, line)))
 }
 
 fn layer(module: &str) -> usize {

@@ -51,6 +51,11 @@ impl Failure {
         Self { kind: FailureKind::Host, source: source.into(), hint: None }
     }
 
+    /// An interrupted command.
+    pub fn interrupted(source: impl Into<anyhow::Error>) -> Self {
+        Self { kind: FailureKind::Interrupted, source: source.into(), hint: None }
+    }
+
     /// The same failure with what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@
 pub mod doctor;
 pub mod failure;
 pub mod grade;
+mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod output;

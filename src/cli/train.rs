@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use candle_core::Device;
 
 use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
@@ -17,7 +16,7 @@ use crate::event::{Event, EventSink};
 use crate::recipe::{Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::DataSet;
-use crate::train::{Budget, Outcome, Training, checkpoint, sft, srl};
+use crate::train::{Budget, Device, Outcome, Training, checkpoint, device, sft, srl};
 
 mod inputs;
 
@@ -80,10 +79,6 @@ fn recipe(args: &Args) -> Result<Recipe, Failure> {
     crate::recipe::load(path, &args.overrides).map_err(|error| {
         Failure::usage(error).with_hint("compare with `recipes/sft.yaml` and `recipes/srl.yaml`")
     })
-}
-
-fn device() -> anyhow::Result<Device> {
-    if cfg!(feature = "cuda") { Ok(Device::new_cuda(0)?) } else { Ok(Device::Cpu) }
 }
 
 fn open(args: &Args, recipe: &Recipe, inputs: &Inputs) -> Result<RunDir, Failure> {

@@ -1,3 +1,5 @@
+//! Tests of the readers, on logs of real test runs.
+
 use serde_json::Value;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of work directories, on repositories made by git.
+
 use std::process::Command;
 
 use super::*;

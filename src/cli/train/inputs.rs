@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
-use candle_core::Device;
 
 use crate::chat::render_reply;
 use crate::cli::failure::Failure;
@@ -19,6 +18,7 @@ use crate::run::RunDir;
 use crate::run::manifest::Digests;
 use crate::task::{LoadedTask, Task};
 use crate::task_dir;
+use crate::train::Device;
 use crate::trajectory::{FORMAT, Trajectory};
 
 /// Standard deviation of a new student's weights: what widths around 100 need.

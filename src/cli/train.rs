@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(required_unless_present = "resume")]
     recipe: Option<PathBuf>,
     /// Override a key of the recipe, such as --set srl.group_size=4
-    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "recipe")]
     overrides: Vec<String>,
     /// The run directory to make [default: runs/RECIPE]
     #[arg(long, value_name = "RUN")]
@@ -50,7 +50,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let inputs = Inputs::load(&recipe)?;
     let run = open(&args, &recipe, &inputs)?;
     let started = Instant::now();
-    let stop = stop_on_interrupt().map_err(Failure::host)?;
+    let stop = stop_on_interrupt(output).map_err(Failure::host)?;
     let (outcome, progress) = train(&recipe, &inputs, &run, &device, (output, &stop))?;
     let checkpoint = run.checkpoint(progress.step);
     if outcome == Outcome::Interrupted {
@@ -110,13 +110,14 @@ fn run_failure(error: RunError) -> Failure {
 }
 
 /// A flag that Ctrl-C sets.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+fn stop_on_interrupt(output: Output) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let flag = Arc::clone(&stop);
     std::thread::spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
             flag.store(true, Ordering::Relaxed);
+            output.say("Stopping after this update");
         }
     });
     Ok(stop)

@@ -52,3 +52,24 @@ fn matching_blocks_equal_pythons() {
         assert_eq!(ours, theirs, "line {}", index + 1);
     }
 }
+
+fn command(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = assert_cmd::Command::cargo_bin("apprentice").unwrap();
+    let output = command.args(arguments).write_stdin(input).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_prints_rewards_and_blocks() {
+    let (code, stdout, _) = command(&["reward"], "{\"expert\": \"diet\", \"student\": \"tide\"}\n");
+    assert_eq!((code, stdout.as_str()), (0, "{\"reward\":0.25,\"blocks\":[[0,3,1]]}\n"));
+}
+
+#[test]
+fn the_command_names_a_bad_line() {
+    let pairs = "{\"expert\": \"a\", \"student\": \"a\"}\n{\"expert\": 1}\n";
+    let (code, stdout, stderr) = command(&["reward"], pairs);
+    assert_eq!((code, stdout.as_str()), (3, "{\"reward\":1.0,\"blocks\":[[0,0,1]]}\n"));
+    assert!(stderr.starts_with("error: line 2 of stdin is not a pair: "), "{stderr}");
+}

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+pub use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Scaffold;
@@ -30,6 +31,14 @@ use checkpoint::Progress;
 use data::{Order, Prompter};
 use schedule::Schedule;
 use update::{Objective, Tokens, UpdateOptions, Updated};
+
+/// The device that this build trains on: the first GPU with the feature `cuda`, else the CPU.
+///
+/// # Errors
+/// When there is no GPU for a build that wants one.
+pub fn device() -> Result<Device> {
+    if cfg!(feature = "cuda") { Ok(Device::new_cuda(0)?) } else { Ok(Device::Cpu) }
+}
 
 /// What every method needs to know.
 #[derive(Debug, Clone, PartialEq)]

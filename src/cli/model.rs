@@ -214,7 +214,6 @@ fn save(
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     tokens: Vec<u32>,
 }

@@ -88,6 +88,7 @@ fn fits(length: usize, rows: usize, cols: usize, stride: usize) -> bool {
 ///
 /// # Panics
 /// When the shapes do not match.
+#[expect(clippy::needless_pass_by_value, reason = "a view to write is made for one product")]
 pub(crate) fn multiply(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, scale: f32, write: Write) {
     let (m, n, k) = (out.rows, out.cols, a.cols);
     assert!(a.rows == m && b.rows == k && b.cols == n, "invariant: the shapes of a product match");

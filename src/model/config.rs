@@ -240,6 +240,8 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "these values are exact")]
+
     use serde_json::json;
 
     use super::*;

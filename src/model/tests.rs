@@ -44,9 +44,10 @@ fn pass(
         targets.extend(&sequence[1..]);
         weights.extend((1..sequence.len()).map(|position| ((index * 31 + position * 17) % 13) as f32 - 5.0));
     }
-    let logprobs = match plain {
-        true => plain::logprobs(network, packed, &rows, &targets, 0.8).unwrap(),
-        false => network.logprobs(packed, &rows, &targets, 0.8).unwrap(),
+    let logprobs = if plain {
+        plain::logprobs(network, packed, &rows, &targets, 0.8).unwrap()
+    } else {
+        network.logprobs(packed, &rows, &targets, 0.8).unwrap()
     };
     let weights = Tensor::from_vec(weights, rows.len(), &Device::Cpu).unwrap();
     let gradients = (&logprobs * weights).unwrap().sum_all().unwrap().backward().unwrap();

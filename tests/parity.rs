@@ -3,6 +3,7 @@
 //! The expected values come from `shared/fixtures/parity`, written by transformers 5.23 in f32; a second
 //! oracle is candle-transformers' Qwen2, which cannot be trained but whose logits are right.
 #![cfg(feature = "train")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "this is a test, and it says what it measured")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -4,13 +4,13 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use crate::chat::{Message, Role};
+use crate::model;
 use crate::model::config::QwenConfig;
 use crate::model::error::ModelError;
 use crate::model::merge::merge;
@@ -105,7 +105,7 @@ struct GenerateArgs {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     match args.verb {
         Verb::Check { dir } => check(&dir, output),
-        Verb::Init(args) => init(args, output),
+        Verb::Init(args) => init(&args, output),
         Verb::Logprobs { dir } => logprobs(&dir, output),
         Verb::Generate(args) => generate(&args, output),
         Verb::Merge { dir, adapter, out } => {
@@ -126,7 +126,7 @@ fn failure(error: ModelError) -> Failure {
 }
 
 fn load(dir: &Path) -> Result<Network, Failure> {
-    Network::load(dir, &Device::Cpu).map_err(failure)
+    Network::load(dir, &model::cpu()).map_err(failure)
 }
 
 fn tokenizer(dir: &Path) -> Result<Option<ChatTokenizer>, Failure> {
@@ -148,15 +148,16 @@ fn check(dir: &Path, output: Output) -> Result<Answer, Failure> {
         "layers": config.layers, "hidden_size": config.hidden_size, "vocab_size": config.vocab_size,
         "tied": config.tied, "tokenizer_tokens": tokens, "without_gradient": untrained,
     });
-    let mut human = format!(
-        "{architecture}: {parameters} parameters, {} layers of width {}, {} embeddings\n",
+    let tokenizer = tokens.map_or("none".to_owned(), |tokens| format!("{tokens} tokens"));
+    let verdict = if untrained.is_empty() {
+        "every parameter receives a finite gradient".to_owned()
+    } else {
+        format!("no finite gradient: {}", untrained.join(", "))
+    };
+    let human = format!(
+        "{architecture}: {parameters} parameters, {} layers of width {}, {} embeddings\ntokenizer: {tokenizer}\n{verdict}",
         config.layers, config.hidden_size, config.vocab_size
     );
-    human += &tokens.map_or("tokenizer: none\n".to_owned(), |tokens| format!("tokenizer: {tokens} tokens\n"));
-    human += &match untrained.is_empty() {
-        true => "every parameter receives a finite gradient".to_owned(),
-        false => format!("no finite gradient: {}", untrained.join(", ")),
-    };
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(if untrained.is_empty() { Answer::Yes } else { Answer::No })
 }
@@ -184,14 +185,14 @@ fn untrained(network: &Network) -> Result<Vec<String>, ModelError> {
     Ok(untrained)
 }
 
-fn init(args: InitArgs, output: Output) -> Result<Answer, Failure> {
+fn init(args: &InitArgs, output: Output) -> Result<Answer, Failure> {
     let config = QwenConfig::load(&args.config).map_err(failure)?;
     let std = args.std.unwrap_or(0.8 / (config.hidden_size as f64).sqrt());
     if !(std.is_finite() && std > 0.0) {
         return Err(Failure::usage(anyhow::anyhow!("`--std {std}` is not a positive number")));
     }
     let tokenizer = args.tokenizer.as_deref().map(ChatTokenizer::load).transpose().map_err(failure)?;
-    let network = Network::init(config, args.seed, std, &Device::Cpu).map_err(failure)?;
+    let network = Network::init(config, args.seed, std, &model::cpu()).map_err(failure)?;
     save(network, tokenizer, &args.out, output)
 }
 
@@ -214,7 +215,6 @@ fn save(
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     tokens: Vec<u32>,
 }
@@ -263,13 +263,11 @@ fn print_logprobs(network: &Network, sequences: &[Vec<u32>], output: Output) -> 
         rows.extend((0..sequence.len() - 1).map(|position| packed.row(index, position)));
         targets.extend(&sequence[1..]);
     }
-    let all = match rows.is_empty() {
-        true => Vec::new(),
-        false => network
-            .logprobs(&packed, &rows, &targets, 1.0)
-            .and_then(|logprobs| Ok(logprobs.to_vec1::<f32>()?))
-            .map_err(failure)?,
-    };
+    let mut all = Vec::new();
+    if !rows.is_empty() {
+        let logprobs = network.logprobs(&packed, &rows, &targets, 1.0).map_err(failure)?;
+        all = logprobs.to_vec1::<f32>().map_err(Failure::host)?;
+    }
     let (mut rest, mut lines) = (&all[..], Vec::new());
     for sequence in sequences {
         let (logprobs, after) = rest.split_at(sequence.len().saturating_sub(1));
@@ -282,12 +280,12 @@ fn print_logprobs(network: &Network, sequences: &[Vec<u32>], output: Output) -> 
 }
 
 fn generate(args: &GenerateArgs, output: Output) -> Result<Answer, Failure> {
-    if !(0.0..=100.0).contains(&args.temperature) || !(args.top_p > 0.0 && args.top_p <= 1.0) {
+    if !((0.0..=100.0).contains(&args.temperature) && args.top_p > 0.0 && args.top_p <= 1.0) {
         return Err(Failure::usage(anyhow::anyhow!(
             "`--temperature` must be in 0..=100 and `--top-p` in (0, 1]"
         )));
     }
-    let student = Student::load(&args.dir, &Device::Cpu).map_err(failure)?;
+    let student = Student::load(&args.dir, &model::cpu()).map_err(failure)?;
     let messages = [Message { role: Role::User, content: args.prompt.clone() }];
     let tokens = student.tokenizer().encode_prompt(&messages).map_err(failure)?;
     let options = SampleOptions {

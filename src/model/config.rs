@@ -83,10 +83,10 @@ impl QwenConfig {
             rope_theta: fields.rope_theta()?,
             max_positions: fields.count_or("max_position_embeddings", 32_768)?,
             tied: raw["tie_word_embeddings"].as_bool().unwrap_or(false),
-            raw: raw.clone(),
+            raw: Value::Null,
         };
         config.check()?;
-        Ok(config)
+        Ok(Self { raw, ..config })
     }
 
     /// The file's value.
@@ -240,6 +240,8 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "these values are exact")]
+
     use serde_json::json;
 
     use super::*;

@@ -127,6 +127,9 @@ impl ModelError {
             Self::TooLong { .. } => "shorten the context, or raise `max_position_embeddings`",
             Self::EmptyPrompt { .. } => "say something before asking for a reply",
             Self::Template { .. } => "replace `chat_template` in tokenizer_config.json",
+            Self::Io(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                "name a model directory in Hugging Face layout: config.json, tokenizer.json and the weights"
+            }
             Self::Encode { .. } | Self::Io(_) | Self::Tensor(_) => return None,
         })
     }

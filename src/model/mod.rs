@@ -32,6 +32,11 @@ use network::Network;
 use tokenizer::ChatTokenizer;
 use tree::Packed;
 
+/// The device that every machine has.
+pub fn cpu() -> Device {
+    Device::Cpu
+}
+
 /// A network with its tokenizer.
 #[derive(Debug, Clone)]
 pub struct Student {

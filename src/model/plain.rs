@@ -144,7 +144,8 @@ fn mask(packed: &Packed, device: &candle_core::Device) -> Result<Tensor> {
     for segment in packed.segments() {
         for row in segment.rows.clone() {
             let line = &mut mask[row * rows..][..rows];
-            for span in segment.ancestors.iter().cloned().chain([segment.rows.start..row + 1]) {
+            for span in segment.ancestors.iter().cloned().chain(std::iter::once(segment.rows.start..row + 1))
+            {
                 line[span].fill(0.0);
             }
         }

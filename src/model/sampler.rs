@@ -86,6 +86,8 @@ fn log_sum_exp(logits: &[f32], scale: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "these values are exact")]
+
     use std::sync::Arc;
 
     use super::*;

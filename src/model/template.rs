@@ -90,7 +90,7 @@ fn python_method(state: &State, value: &Value, method: &str, args: &[Value]) -> 
         return string_method(text, method, args);
     }
     match method {
-        "items" => state.apply_filter("items", &[value.clone()]),
+        "items" => state.apply_filter("items", std::slice::from_ref(value)),
         "get" => {
             let (key, default): (Value, Option<Value>) = from_args(args)?;
             let found = value.get_item(&key)?;

@@ -57,15 +57,13 @@ impl ChatTokenizer {
         let tokenizer =
             Tokenizer::from_bytes(fs_err::read(&path)?).map_err(|e| problem(&path, e.to_string()))?;
         let config = dir.join("tokenizer_config.json");
-        let settings = match config.is_file() {
-            true => serde_json::from_str(&fs_err::read_to_string(&config)?)
-                .map_err(|e| problem(&config, e.to_string()))?,
-            false => json!({}),
-        };
+        let settings = if config.is_file() { fs_err::read_to_string(&config)? } else { "{}".to_owned() };
+        let settings: Value = serde_json::from_str(&settings).map_err(|e| problem(&config, e.to_string()))?;
         let template_file = dir.join("chat_template.jinja");
-        let template = match template_file.is_file() {
-            true => fs_err::read_to_string(&template_file)?,
-            false => settings["chat_template"].as_str().unwrap_or(CHATML).to_owned(),
+        let template = if template_file.is_file() {
+            fs_err::read_to_string(&template_file)?
+        } else {
+            settings["chat_template"].as_str().unwrap_or(CHATML).to_owned()
         };
         Self::new(tokenizer, &template, settings).map_err(|e| problem(&config, e))
     }
@@ -145,11 +143,11 @@ impl ChatTokenizer {
         let failed = |source| ModelError::Template { messages: messages.len(), source };
         let frames = self.template.frames(messages).map_err(failed)?;
         let replies = messages.iter().filter(|message| message.role == Role::Assistant);
-        let mut tokens = self.encode(&self.framing, &frames[0])?;
+        let mut tokens = encode(&self.framing, &frames[0])?;
         for (reply, frame) in replies.zip(&frames[1..]) {
             tokens.extend(self.encode_reply(&reply.content)?);
             let frame = frame.strip_prefix(&self.end_text).ok_or_else(|| failed(unended()))?;
-            tokens.extend(self.encode(&self.framing, frame)?);
+            tokens.extend(encode(&self.framing, frame)?);
         }
         Ok(tokens)
     }
@@ -159,7 +157,7 @@ impl ChatTokenizer {
     /// # Errors
     /// When the tokenizer fails.
     pub fn encode_reply(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let mut tokens = self.encode(&self.content, text)?;
+        let mut tokens = encode(&self.content, text)?;
         tokens.push(self.end);
         Ok(tokens)
     }
@@ -169,7 +167,7 @@ impl ChatTokenizer {
     /// # Errors
     /// When the tokenizer fails.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        self.encode(&self.framing, text)
+        encode(&self.framing, text)
     }
 
     /// The text of tokens, without the end of the turn.
@@ -193,11 +191,11 @@ impl ChatTokenizer {
     pub fn vocab_size(&self) -> usize {
         self.framing.get_vocab(true).values().max().map_or(0, |&last| last as usize + 1)
     }
+}
 
-    fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, ModelError> {
-        let failed = |e: tokenizers::Error| ModelError::Encode { bytes: text.len(), problem: e.to_string() };
-        Ok(tokenizer.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
-    }
+fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, ModelError> {
+    let failed = |e: tokenizers::Error| ModelError::Encode { bytes: text.len(), problem: e.to_string() };
+    Ok(tokenizer.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
 }
 
 fn untrained() -> Result<Tokenizer, tokenizers::Error> {

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(spans[0].len(), 2);
         assert_eq!(spans[0][0], 0..10);
         assert_eq!(spans[2][0], 0..50);
-        assert_eq!(packed.spans(3), [0..100]);
+        assert_eq!(packed.spans(3), vec![Range { start: 0, end: 100 }]);
     }
 
     #[test]

@@ -167,7 +167,8 @@ impl<'a> Decoder<'a> {
         if let Some(norms) = weights.head_norms {
             for (head, values) in turned.chunks_exact_mut(head_width).enumerate() {
                 let weight = norms[usize::from(head >= self.heads.count())];
-                norm::normalize(&values.to_vec(), weight, self.config.rms_norm_eps as f32, values);
+                let raw = values.to_vec();
+                norm::normalize(&raw, weight, self.config.rms_norm_eps as f32, values);
             }
         }
         self.rope.turn(turned, position);
@@ -188,10 +189,8 @@ impl<'a> DecoderLayer<'a> {
             output: Panels::new(weights.output, hidden, heads.query_width()),
             gate_up: Panels::stacked(&[weights.gate, weights.up], 2 * gated, hidden),
             down: Panels::new(weights.down, hidden, gated),
-            keys: (0..heads.kv_heads)
-                .map(|head| Panels::from_rows(columns(keys(head)), rows, width))
-                .collect(),
-            values: (0..heads.kv_heads)
+            keys: (0..heads.kv).map(|head| Panels::from_rows(columns(keys(head)), rows, width)).collect(),
+            values: (0..heads.kv)
                 .map(|head| Panels::from_columns(columns(values(head)), width, rows))
                 .collect(),
         }
@@ -232,8 +231,8 @@ struct Group<'a, 'b> {
 
 impl Group<'_, '_> {
     fn mix(&self, layer: &DecoderLayer<'_>, qkv: &[f32], mixed: &mut [f32]) {
-        let Heads { kv_heads, group, width } = self.heads;
-        for head in 0..kv_heads {
+        let Heads { kv, group, width } = self.heads;
+        for head in 0..kv {
             // (rows of the batch) × (query heads of the group) rows of queries.
             let (stride, start) = (self.heads.row_width(), head * group * width);
             let queries: Vec<f32> = qkv
@@ -269,13 +268,13 @@ impl Group<'_, '_> {
             for (weight, key) in weights[column..].iter_mut().zip(tail.chunks_exact(kv_width)) {
                 *weight = lanes::dot(query, &key[head * width..(head + 1) * width]);
             }
-            weights.iter_mut().for_each(|weight| *weight *= (width as f32).sqrt().recip());
+            lanes::scale(weights, (width as f32).sqrt().recip());
             sums.push(lanes::exp_in_place(weights, lanes::max(weights)));
         }
         let mut out = vec![0.0; queries.len()];
         self.mix_values(values, head, (&weights, stride), &mut out);
         for (out, sum) in out.chunks_exact_mut(width).zip(sums) {
-            out.iter_mut().for_each(|value| *value /= sum);
+            lanes::scale(out, sum.recip());
         }
         out
     }

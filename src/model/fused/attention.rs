@@ -30,18 +30,18 @@ pub(crate) struct Attention {
 /// How heads lie in a row: queries, keys, values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heads {
-    pub(crate) kv_heads: usize,
+    pub(crate) kv: usize,
     pub(crate) group: usize,
     pub(crate) width: usize,
 }
 
 impl Heads {
     pub(crate) fn new(config: &QwenConfig) -> Self {
-        Self { kv_heads: config.kv_heads, group: config.group(), width: config.head_dim }
+        Self { kv: config.kv_heads, group: config.group(), width: config.head_dim }
     }
 
     pub(crate) fn count(self) -> usize {
-        self.kv_heads * self.group
+        self.kv * self.group
     }
 
     pub(crate) fn query_width(self) -> usize {
@@ -49,7 +49,7 @@ impl Heads {
     }
 
     pub(crate) fn kv_width(self) -> usize {
-        self.kv_heads * self.width
+        self.kv * self.width
     }
 
     /// Width of a row of queries, keys and values.
@@ -131,7 +131,7 @@ impl Attention {
         let normalizers = split_mut(normalizers, self.heads.count(), ends());
         let work: Vec<_> = self.tiles.iter().zip(mixed).zip(normalizers).collect();
         work.into_par_iter().for_each_init(Scratch::default, |scratch, ((tile, mixed), normalizers)| {
-            for head in 0..self.heads.kv_heads {
+            for head in 0..self.heads.kv {
                 scratch.load_queries(self.heads, tile, qkv, head);
                 scratch.mix(self.heads, tile, qkv, head);
                 scratch.store(self.heads, tile, head, mixed, normalizers);
@@ -182,7 +182,7 @@ impl Attention {
         let mut scratch = Scratch::default();
         for tile in chunk {
             let start = (tile.rows.start - first.rows.start) * self.heads.row_width();
-            for head in 0..self.heads.kv_heads {
+            for head in 0..self.heads.kv {
                 scratch.load_queries(self.heads, tile, saved.qkv, head);
                 scratch.load_upstream(self.heads, tile, saved, d_mixed, head);
                 scratch.pull(self.heads, tile, saved.qkv, head, &mut d_kv);
@@ -284,8 +284,7 @@ impl Scratch {
             let max = lanes::max(scores).max(self.maxima[row]);
             let rescale = lanes::exp(self.maxima[row] - max);
             if rescale < 1.0 {
-                let mixed = &mut self.mixed[row * heads.width..][..heads.width];
-                mixed.iter_mut().for_each(|value| *value *= rescale);
+                lanes::scale(&mut self.mixed[row * heads.width..][..heads.width], rescale);
             }
             self.sums[row] = self.sums[row] * rescale + lanes::exp_in_place(scores, max);
             self.maxima[row] = max;

@@ -27,7 +27,7 @@ pub(crate) fn logprobs(
     temperature: f64,
 ) -> Result<Tensor> {
     let inverse_temperature = temperature.recip() as f32;
-    let (tape, (logprobs, normalizers)) = with_weights(network, |weights| {
+    let (tape, (answers, normalizers)) = with_weights(network, |weights| {
         let tape = super::forward(network.config(), weights, packed);
         let query = Query { rows, targets, inverse_temperature };
         let answer = weights.head(network.config()).forward(tape.hidden(), &query);
@@ -42,7 +42,7 @@ pub(crate) fn logprobs(
         targets: targets.to_vec(),
         inverse_temperature,
         tape,
-        logprobs,
+        answers,
         normalizers,
         gradients,
     })
@@ -147,7 +147,7 @@ struct Logprobs {
     targets: Vec<u32>,
     inverse_temperature: f32,
     tape: Tape,
-    logprobs: Vec<f32>,
+    answers: Vec<f32>,
     normalizers: Vec<f32>,
     gradients: Gradients,
 }
@@ -158,7 +158,7 @@ impl CustomOp1 for Logprobs {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.logprobs.clone()), Shape::from(self.logprobs.len())))
+        Ok((CpuStorage::F32(self.answers.clone()), Shape::from(self.answers.len())))
     }
 
     fn bwd(&self, joint: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {

@@ -119,6 +119,7 @@ impl Head<'_> {
     }
 
     /// Adds the gradients, given those of the log-probabilities.
+    #[expect(clippy::needless_pass_by_value, reason = "the parts are borrowed for this call")]
     pub(crate) fn backward(
         &self,
         hidden: &[f32],
@@ -169,7 +170,9 @@ impl Head<'_> {
                 for (row, entry) in logits.chunks_exact_mut(block.len()).zip(entries.clone()) {
                     let d_logit = d_logprobs[entry] * query.inverse_temperature;
                     let normalizer = normalizers[entry];
-                    row.iter_mut().for_each(|logit| *logit = -d_logit * lanes::exp(*logit - normalizer));
+                    for logit in row.iter_mut() {
+                        *logit = -d_logit * lanes::exp(*logit - normalizer);
+                    }
                     if block.contains(&(query.targets[entry] as usize)) {
                         row[query.targets[entry] as usize - block.start] += d_logit;
                     }

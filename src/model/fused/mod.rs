@@ -142,6 +142,8 @@ fn scatter(width: usize, tokens: &[u32], d_x: &[f32], d_embedding: &mut [f32]) {
         (rest, next) = (after, token + 1);
     }
     work.into_par_iter().with_min_len(64).for_each(|(target, rows)| {
-        rows.iter().for_each(|&row| lanes::add(target, &d_x[row * width..][..width]));
+        for &row in rows {
+            lanes::add(target, &d_x[row * width..][..width]);
+        }
     });
 }

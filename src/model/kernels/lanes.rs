@@ -1,5 +1,7 @@
 //! Sums, maxima and exponentials that the compiler turns into vector instructions.
 
+#![expect(clippy::inline_always, reason = "loops become vector instructions only once these are in them")]
+
 /// Independent partial results; a multiple of every vector width in use.
 const LANES: usize = 16;
 
@@ -22,7 +24,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let r = fma(n, -0.693_359_4, x);
     let r = fma(n, 2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4;
-    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5.000_000_1e-1] {
+    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5e-1] {
         p = fma(p, r, coefficient);
     }
     let p = fma(p, r * r, r + 1.0);
@@ -96,6 +98,14 @@ pub(crate) fn add_scaled(target: &mut [f32], scale: f32, values: &[f32]) {
     }
 }
 
+/// values *= factor
+#[inline]
+pub(crate) fn scale(values: &mut [f32], factor: f32) {
+    for value in values {
+        *value *= factor;
+    }
+}
+
 /// target += values
 #[inline]
 pub(crate) fn add(target: &mut [f32], values: &[f32]) {
@@ -118,6 +128,8 @@ fn fold_pairs(a: &[f32], b: &[f32], step: impl Fn(f32, f32, f32) -> f32) -> f32 
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "these values are exact")]
+
     use super::*;
 
     #[test]

@@ -88,6 +88,7 @@ fn fits(length: usize, rows: usize, cols: usize, stride: usize) -> bool {
 ///
 /// # Panics
 /// When the shapes do not match.
+#[expect(clippy::needless_pass_by_value, reason = "a view to write is made for one product")]
 pub(crate) fn multiply(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, scale: f32, write: Write) {
     let (m, n, k) = (out.rows, out.cols, a.cols);
     assert!(a.rows == m && b.rows == k && b.cols == n, "invariant: the shapes of a product match");
@@ -123,6 +124,8 @@ pub(crate) fn multiply(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, scale: f32, writ
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "these values are exact")]
+
     use super::*;
 
     #[test]
@@ -130,7 +133,7 @@ mod tests {
         // a: the right two columns of a 3×4 matrix; b: the transpose of a 3×2 one.
         let a: Vec<f32> = (0..12).map(|i| i as f32).collect();
         let b: Vec<f32> = (0..6).map(|i| i as f32 - 2.0).collect();
-        let mut out = vec![1.0; 15];
+        let mut out = [1.0; 15];
         let product = MatMut::strided(&mut out[1..], 3, 3, 5);
         multiply(product, Mat::strided(&a[2..], 3, 2, 4), Mat::new(&b, 3, 2).t(), 2.0, Write::Add);
         for row in 0..3 {

@@ -3,6 +3,8 @@
 //! Guarantees that a row's result does not depend on the rows beside it: each element is one chain of
 //! multiply-adds in the order of the columns.
 
+#![expect(clippy::inline_always, reason = "the sums stay in registers only once these are in the loop")]
+
 use std::ops::Range;
 
 use super::lanes::{self, fma};

@@ -131,7 +131,9 @@ sandboxed!(deadline_kills_a_grandchild_that_left_its_session, |sandbox| {
     let observation = run_for(sandbox, script, 0.5, Session::Carried).await;
     assert_eq!(observation.exit, Some(Exit::TimedOut));
     assert!(start.elapsed() < Duration::from_secs(5));
-    let said = says(sandbox, "a=$(cat /tmp/alive); sleep 0.2; [ \"$a\" = \"$(cat /tmp/alive)\" ] && echo same").await;
+    let said =
+        says(sandbox, "a=$(cat /tmp/alive); sleep 0.2; [ \"$a\" = \"$(cat /tmp/alive)\" ] && echo same")
+            .await;
     assert_eq!(said, "same\n");
     assert_eq!(says(sandbox, "pgrep -c sh").await, "1\n", "only this shell runs");
 });
@@ -145,11 +147,21 @@ sandboxed!(background_processes_outlive_carried_commands_but_not_fresh_ones, |sa
 });
 
 sandboxed!(host_secrets_are_not_there, |sandbox| {
-    for path in ["/etc/shadow", "/root/.bashrc", "/var/run/docker.sock", "/run/docker.sock", "/sys/kernel", "/var/log"] {
+    for path in [
+        "/etc/shadow",
+        "/root/.bashrc",
+        "/var/run/docker.sock",
+        "/run/docker.sock",
+        "/sys/kernel",
+        "/var/log",
+    ] {
         let seen = says(sandbox, &format!("cat {path} 2>&1")).await;
         assert!(seen.contains("No such file"), "{path}: {seen}");
     }
-    assert_eq!(says(sandbox, "ls -A /home; ls -A /tmp /var/tmp /dev/shm | tr -d '\\n'").await, "agent\n/dev/shm:/tmp:/var/tmp:");
+    assert_eq!(
+        says(sandbox, "ls -A /home; ls -A /tmp /var/tmp /dev/shm | tr -d '\\n'").await,
+        "agent\n/dev/shm:/tmp:/var/tmp:"
+    );
     let host = std::process::id();
     assert!(says(sandbox, &format!("kill -0 {host} 2>&1")).await.contains("No such process"));
     assert!(says(sandbox, "ls /proc/1/fd 2>&1").await.contains("denied"));
@@ -203,7 +215,8 @@ sandboxed!(bombs_are_contained, |sandbox| {
 });
 
 sandboxed!(changes_are_what_differs_from_the_tree, |sandbox| {
-    run(sandbox, "echo 1 >> a.txt; rm b.txt; rm -r old; mkdir old; echo n > old/new; chmod +x pkg/mod.py").await;
+    run(sandbox, "echo 1 >> a.txt; rm b.txt; rm -r old; mkdir old; echo n > old/new; chmod +x pkg/mod.py")
+        .await;
     run(sandbox, "ln -s /etc/shadow link; echo g > .git/x; touch pkg/other.py; mkfifo pipe").await;
     let changes = sandbox.changes().await.unwrap();
     let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
@@ -278,7 +291,8 @@ async fn stop_and_drop_leave_no_process_mount_or_group() {
 
 fn running(mark: &str) -> usize {
     let runs = |entry: std::fs::DirEntry| {
-        fs_err::read_to_string(entry.path().join("cmdline")).is_ok_and(|line| line == format!("sleep\0{mark}\0"))
+        fs_err::read_to_string(entry.path().join("cmdline"))
+            .is_ok_and(|line| line == format!("sleep\0{mark}\0"))
     };
     std::fs::read_dir("/proc").unwrap().flatten().filter(|_| true).map(runs).filter(|runs| *runs).count()
 }

@@ -50,4 +50,5 @@ pub mod train;
 pub mod cli;
 #[cfg(feature = "train")]
 pub mod quickstart;
+#[cfg(feature = "train")]
 pub mod recipe;

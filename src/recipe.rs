@@ -1,1 +1,155 @@
-//! Stub.
+//! Recipes (`recipes/*.yaml`, `apprentice.recipe/1`): everything that decides what a training gives.
+//!
+//! Guarantees that an unknown key is an error that names the key, its line and the nearest known one, and that a
+//! resolved recipe says everything: defaults, file and `--set` in one. Reads no data: `cli::train` does.
+
+mod resolve;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::Scaffold;
+use crate::reward::TextReward;
+use crate::train::adamw::AdamWConfig;
+use crate::train::schedule::{Schedule, Shape};
+use crate::train::srl::SrlConfig;
+use crate::train::{BatchConfig, Budget, Limits, TrainConfig, batch::Average};
+
+pub use resolve::{RecipeError, load, parse};
+
+/// Name and version in the first field of every recipe.
+pub const FORMAT: &str = "apprentice.recipe/1";
+
+/// A training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// How the student learns.
+    pub method: Method,
+    /// Where the student comes from.
+    pub model: ModelSource,
+    /// What it learns from.
+    pub data: DataSource,
+    /// Every random choice derives from it.
+    pub seed: u64,
+    /// When the training ends.
+    pub budget: Budget,
+    /// What an update learns from.
+    pub batch: BatchConfig,
+    /// The optimizer.
+    pub optimizer: AdamWConfig,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Longer gradients are scaled down to this norm.
+    pub max_grad_norm: f64,
+    /// What the student is told, and how much of the history it sees.
+    pub prompt: Scaffold,
+    /// How long texts may be, in tokens.
+    pub limits: Limits,
+    /// Sampling and groups (SRL).
+    pub srl: SrlConfig,
+    /// What a reply is worth (SRL).
+    pub reward: RewardSource,
+    /// Updates between two checkpoints; 0 saves at the end only.
+    pub save_every: u64,
+}
+
+/// How a student learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// It learns to say what the expert said.
+    Sft,
+    /// It is rewarded for acting as the expert did.
+    Srl,
+}
+
+impl Method {
+    /// Its name in recipes and events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sft => "sft",
+            Self::Srl => "srl",
+        }
+    }
+}
+
+/// Where a student comes from: `dir` alone, or `config` with what a new one needs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSource {
+    /// A model directory in Hugging Face layout.
+    pub dir: Option<PathBuf>,
+    /// A `config.json`: a new student of this shape, with random weights.
+    pub config: Option<PathBuf>,
+    /// Standard deviation of a new student's weights.
+    pub std: Option<f64>,
+    /// Tokens of a new student's tokenizer, which is trained on the data.
+    pub vocab_size: Option<usize>,
+}
+
+/// What a student learns from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSource {
+    /// Trajectories, `apprentice.trajectory/1`, one a line.
+    pub trajectories: Vec<PathBuf>,
+    /// The directory of their tasks.
+    pub tasks: Option<PathBuf>,
+}
+
+/// What a reply is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardSource {
+    /// The similarity of the actions' texts.
+    Text(TextReward),
+}
+
+impl Recipe {
+    /// The defaults of a method: the paper's where it states them, else the blueprint's of this project.
+    pub fn defaults(method: Method) -> Self {
+        let (size, average, budget, schedule) = match method {
+            Method::Sft => {
+                let schedule = Schedule { rate: 5e-6, shape: Shape::Cosine, warm_up: 0.3 };
+                (64, Average::Tokens, Budget::Epochs(3.0), schedule)
+            }
+            Method::Srl => (512, Average::Sequences, Budget::Epochs(30.0), Schedule::default()),
+        };
+        Self {
+            format: FORMAT.to_owned(),
+            method,
+            model: ModelSource::default(),
+            data: DataSource::default(),
+            seed: 0,
+            budget,
+            batch: BatchConfig { size, average, ..BatchConfig::default() },
+            optimizer: AdamWConfig::default(),
+            schedule,
+            max_grad_norm: 1.0,
+            prompt: Scaffold::default(),
+            limits: Limits::default(),
+            srl: SrlConfig::default(),
+            reward: RewardSource::Text(TextReward::default()),
+            save_every: 50,
+        }
+    }
+
+    /// What the trainers need of it.
+    pub fn train_config(&self) -> TrainConfig {
+        TrainConfig {
+            seed: self.seed,
+            budget: self.budget,
+            batch: self.batch,
+            optimizer: self.optimizer,
+            schedule: self.schedule,
+            max_grad_norm: self.max_grad_norm,
+            scaffold: self.prompt.clone(),
+            limits: self.limits,
+            save_every: self.save_every,
+        }
+    }
+}

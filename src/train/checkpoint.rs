@@ -55,7 +55,7 @@ pub fn save(dir: &Path, student: &Student, adamw: &AdamW, progress: &Progress) -
     adamw.save(&partial.join("trainer/optimizer.safetensors"))?;
     fsio::write_json(&partial.join("trainer/progress.json"), progress)?;
     for file in fsio::files_below(&partial)? {
-        fs_err::File::open(partial.join(file))?.sync_all()?;
+        fs_err::File::open(file)?.sync_all()?;
     }
     remove(&target)?;
     fs_err::rename(&partial, &target)?;

@@ -36,8 +36,10 @@ impl Capsule {
     ) -> Result<T, SandboxError> {
         let machine = self.machine.clone();
         // The lock is waited for only when the caller before gave up on a command that still runs.
-        blocking(move || work(&mut machine.lock().expect("invariant: nothing panics while it holds this lock")))
-            .await
+        blocking(move || {
+            work(&mut machine.lock().expect("invariant: nothing panics while it holds this lock"))
+        })
+        .await
     }
 }
 

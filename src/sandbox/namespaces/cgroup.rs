@@ -182,7 +182,9 @@ fn find_parents(own: &str, mounts: &str) -> Vec<Parent> {
         let version_1 = own_path(own, resource.controller())
             .and_then(|path| directory_of(mounts, "cgroup", Some(resource.controller()), path));
         match version_1 {
-            Some((directory, _)) => parents.push(Parent { version: Version::One, directory, resources: vec![resource] }),
+            Some((directory, _)) => {
+                parents.push(Parent { version: Version::One, directory, resources: vec![resource] })
+            }
             None => add_version_2(&mut parents, own, mounts, resource),
         }
     }
@@ -230,7 +232,12 @@ fn own_path<'a>(own: &'a str, controller: &str) -> Option<&'a str> {
 }
 
 /// The directory of the group `path` in a mounted hierarchy, and the hierarchy's own.
-fn directory_of(mounts: &str, kind: &str, controller: Option<&str>, path: &str) -> Option<(PathBuf, PathBuf)> {
+fn directory_of(
+    mounts: &str,
+    kind: &str,
+    controller: Option<&str>,
+    path: &str,
+) -> Option<(PathBuf, PathBuf)> {
     mounts.lines().find_map(|line| {
         let (place, file_system) = line.split_once(" - ")?;
         let mut place = place.split(' ').skip(3);

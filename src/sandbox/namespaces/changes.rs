@@ -18,10 +18,7 @@ use crate::sandbox::tree::{Change, Entry, Mode};
 const GIT_DIRECTORY: &CStr = c".git";
 
 /// Compares a tree with the upper layer of an overlay over it.
-pub(in crate::sandbox) fn of_overlay(
-    tree: BorrowedFd<'_>,
-    upper: BorrowedFd<'_>,
-) -> io::Result<Vec<Change>> {
+pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> io::Result<Vec<Change>> {
     let mut changes = Changes::default();
     changes.layer(Some(tree), upper, "", Below::Merged)?;
     Ok(changes.finish())

@@ -18,8 +18,7 @@ use rustix::mount::{
 pub(in crate::sandbox) const NO_PRIVILEGE: u64 =
     (MountAttrFlags::MOUNT_ATTR_NOSUID.bits() | MountAttrFlags::MOUNT_ATTR_NODEV.bits()) as u64;
 /// The same, and read-only.
-pub(in crate::sandbox) const READ_ONLY: u64 =
-    NO_PRIVILEGE | MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u64;
+pub(in crate::sandbox) const READ_ONLY: u64 = NO_PRIVILEGE | MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u64;
 
 /// Clones what is mounted at `path`, with all below it, attached nowhere yet.
 pub(in crate::sandbox) fn clone_mount(path: &Path) -> io::Result<OwnedFd> {
@@ -162,7 +161,10 @@ pub(in crate::sandbox) fn open_inside(
 }
 
 /// Opens a directory itself, not what a link of that name points to.
-pub(in crate::sandbox) fn open_directory(parent: BorrowedFd<'_>, name: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+pub(in crate::sandbox) fn open_directory(
+    parent: BorrowedFd<'_>,
+    name: impl rustix::path::Arg,
+) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }

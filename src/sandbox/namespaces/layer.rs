@@ -82,7 +82,12 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, owner: Opti
     }
 }
 
-fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, owner: Option<u32>) -> io::Result<()> {
+fn copy_directory(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    name: &CStr,
+    owner: Option<u32>,
+) -> io::Result<()> {
     let source = kernel::open_directory(from, name)?;
     rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
     let target = kernel::open_directory(to, name)?;

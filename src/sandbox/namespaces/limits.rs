@@ -186,7 +186,12 @@ fn refuse_second_numbering(rules: &mut Rules) {
     }
 }
 
-fn when(argument: u8, length: SeccompCmpArgLen, compare: SeccompCmpOp, value: u64) -> io::Result<SeccompRule> {
+fn when(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    compare: SeccompCmpOp,
+    value: u64,
+) -> io::Result<SeccompRule> {
     let condition = SeccompCondition::new(argument, length, compare, value).map_err(io::Error::other)?;
     SeccompRule::new(vec![condition]).map_err(io::Error::other)
 }

@@ -85,8 +85,7 @@ impl Machine {
             }
         };
         let store = Arc::new(process.descriptor().map_err(lost)?);
-        let machine =
-            Self { id, blueprint: blueprint.clone(), process, store, cgroups, layout, session };
+        let machine = Self { id, blueprint: blueprint.clone(), process, store, cgroups, layout, session };
         if layout == Layout::Copy && parent.is_none() {
             machine.copy_tree()?;
         }
@@ -129,7 +128,8 @@ impl Machine {
             },
         };
         let kills = self.cgroups.memory_kills();
-        let (ran, output): (Ran, _) = self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
+        let (ran, output): (Ran, _) =
+            self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
         Ok(Observation {

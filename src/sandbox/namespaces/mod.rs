@@ -100,12 +100,18 @@ impl Namespaces {
         let host = |source| SandboxError::Host { doing: "inspect", path: tree.to_owned(), source };
         let path = fs_err::canonicalize(tree).map_err(host)?;
         let identity = machine::Identity::of(&path).map_err(host)?;
-        let known = self.owners.lock().expect("invariant: nothing panics while it holds this lock").get(&path).copied();
+        let known = self
+            .owners
+            .lock()
+            .expect("invariant: nothing panics while it holds this lock")
+            .get(&path)
+            .copied();
         let owner = match known {
             Some((known, owner)) if known == identity => owner,
             _ => {
                 let owner = machine::single_owner(&path).map_err(host)?;
-                let mut owners = self.owners.lock().expect("invariant: nothing panics while it holds this lock");
+                let mut owners =
+                    self.owners.lock().expect("invariant: nothing panics while it holds this lock");
                 owners.insert(path.clone(), (identity, owner));
                 owner
             }
@@ -139,5 +145,7 @@ impl Backend for Namespaces {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
 ) -> Result<T, SandboxError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

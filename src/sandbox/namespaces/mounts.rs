@@ -66,10 +66,15 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("pts/ptmx", "ptmx"),
 ];
 /// Entries of a given root that are the sandbox's own all the same.
-const OWN: &[&str] = &["dev", "proc", "sys", "tmp", "run", "home", "root", "mnt", "media", "boot", "lost+found"];
+const OWN: &[&str] =
+    &["dev", "proc", "sys", "tmp", "run", "home", "root", "mnt", "media", "boot", "lost+found"];
 /// Directories of the store, where they appear, and their modes.
-const PRIVATE: &[(&str, &str, u32)] =
-    &[("tmp", "/tmp", 0o1777), ("vartmp", "/var/tmp", 0o1777), ("shm", "/dev/shm", 0o1777), ("run", "/run", 0o755)];
+const PRIVATE: &[(&str, &str, u32)] = &[
+    ("tmp", "/tmp", 0o1777),
+    ("vartmp", "/var/tmp", 0o1777),
+    ("shm", "/dev/shm", 0o1777),
+    ("run", "/run", 0o755),
+];
 /// The store's directory that holds the work directory's differences.
 pub(in crate::sandbox) const UPPER: &str = "upper";
 /// The store's directory that is the private home.
@@ -203,12 +208,15 @@ pub(in crate::sandbox) fn enter(
 fn make_store(path: &Path, bytes: u64, parent: Option<&OwnedFd>) -> io::Result<()> {
     // One inode for each 4 KiB, as disks have them: empty files must not use up the memory either.
     let (size, inodes) = (bytes.to_string(), (bytes / 4096).max(1024).to_string());
-    let mount =
-        kernel::make_mount("tmpfs", &[("size", &size), ("nr_inodes", &inodes), ("mode", "755")])?;
+    let mount = kernel::make_mount("tmpfs", &[("size", &size), ("nr_inodes", &inodes), ("mode", "755")])?;
     kernel::attach(mount.as_fd(), path)?;
     if let Some(parent) = parent {
         let store = kernel::open_directory(CWD, path)?;
-        layer::copy(parent.as_fd(), store.as_fd(), &layer::Copying { without: &[OVERLAY_WORK], owner: None })?;
+        layer::copy(
+            parent.as_fd(),
+            store.as_fd(),
+            &layer::Copying { without: &[OVERLAY_WORK], owner: None },
+        )?;
     }
     let private = PRIVATE.iter().map(|(name, _, mode)| (*name, *mode));
     for (name, mode) in private.chain([(UPPER, 0o755), (HOME, 0o755), (OVERLAY_WORK, 0o755)]) {
@@ -287,7 +295,8 @@ impl Stage<'_> {
         for (to, name) in DEVICE_LINKS {
             symlink(to, self.path(Path::new("dev").join(name)))?;
         }
-        let terminals = kernel::make_mount("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")])?;
+        let terminals =
+            kernel::make_mount("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")])?;
         kernel::attach(terminals.as_fd(), &self.directory("dev/pts")?)
     }
 

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::files;
+use super::kernel;
 use super::process::{self, Program};
 use super::protocol::{Bounds, Channel, Held, Ran, Request, Rules, Run, Survivors};
 use super::watch::{self, Ended, Watched};
-use super::kernel;
 use crate::sandbox::landlock::rules;
 use crate::trajectory::Exit;
 

@@ -1,0 +1,151 @@
+//! What a training reads: trajectories, their tasks, the student; and what a resumed run forgets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, ensure};
+use candle_core::Device;
+
+use crate::chat::render_reply;
+use crate::cli::failure::Failure;
+use crate::event::Event;
+use crate::fsio;
+use crate::model::Student;
+use crate::model::config::QwenConfig;
+use crate::model::error::ModelError;
+use crate::model::tokenizer::ChatTokenizer;
+use crate::recipe::Recipe;
+use crate::run::RunDir;
+use crate::run::manifest::Digests;
+use crate::task::{LoadedTask, Task};
+use crate::task_dir;
+use crate::trajectory::{FORMAT, Trajectory};
+
+/// Standard deviation of a new student's weights: what widths around 100 need.
+const STD: f64 = 0.08;
+/// Tokens of a new student's tokenizer.
+const VOCAB_SIZE: usize = 512;
+
+/// Trajectories with their tasks.
+pub(super) struct Inputs {
+    trajectories: Vec<Trajectory>,
+    tasks: BTreeMap<String, LoadedTask>,
+}
+
+impl Inputs {
+    pub(super) fn load(recipe: &Recipe) -> Result<Self, Failure> {
+        let tasks = recipe.data.tasks.as_deref().expect("invariant: a recipe names its tasks");
+        let tasks = task_dir::load_all(tasks).map_err(Failure::input)?;
+        let mut trajectories = Vec::new();
+        for path in &recipe.data.trajectories {
+            trajectories.extend(read(path, &tasks).map_err(|error| {
+                let hint = "make it with `apprentice trajectory import`, and its tasks with `apprentice task import`";
+                Failure::input(error).with_hint(hint)
+            })?);
+        }
+        if trajectories.iter().all(|trajectory| trajectory.steps.is_empty()) {
+            return Err(Failure::nothing(anyhow!("the trajectories have no steps to train on")));
+        }
+        Ok(Self { trajectories, tasks })
+    }
+
+    /// Each trajectory with its task.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Task, &Trajectory)> {
+        self.trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
+    }
+
+    pub(super) fn digests(&self, recipe: &Recipe) -> Result<Digests, Failure> {
+        let mut digests = Digests::default();
+        for path in &recipe.data.trajectories {
+            let digest = fsio::sha256_file(path).map_err(Failure::input)?;
+            digests.data.insert(path.display().to_string(), digest);
+        }
+        for (_, trajectory) in self.pairs() {
+            let task = self.tasks[&trajectory.task].task.to_yaml();
+            digests.data.insert(format!("task {}", trajectory.task), fsio::sha256_hex(task.as_bytes()));
+        }
+        if let Some(dir) = &recipe.model.dir {
+            let digest = fsio::sha256_dir(dir).map_err(Failure::input)?;
+            digests.model.insert(dir.display().to_string(), digest);
+        }
+        if let Some(config) = &recipe.model.config {
+            let digest = fsio::sha256_file(config).map_err(Failure::input)?;
+            digests.model.insert(config.display().to_string(), digest);
+        }
+        Ok(digests)
+    }
+
+    /// The student of the last checkpoint, else of the recipe.
+    pub(super) fn student(
+        &self,
+        recipe: &Recipe,
+        saved: Option<&Path>,
+        device: &Device,
+    ) -> Result<Student, Failure> {
+        let student = match (saved.or(recipe.model.dir.as_deref()), &recipe.model.config) {
+            (Some(dir), _) => Student::load(dir, device),
+            (None, Some(config)) => self.new_student(recipe, config, device),
+            (None, None) => unreachable!("invariant: a recipe says where its student comes from"),
+        };
+        student.map_err(|error| {
+            let hint = error.hint();
+            let failure = Failure::input(error);
+            match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        })
+    }
+
+    fn new_student(&self, recipe: &Recipe, config: &Path, device: &Device) -> Result<Student, ModelError> {
+        let said = self.pairs().flat_map(|(task, trajectory)| {
+            let observed = trajectory.steps.iter().filter_map(|step| step.observation.as_ref());
+            let replies = trajectory.steps.iter().map(render_reply);
+            std::iter::once(task.problem.clone()).chain(replies).chain(observed.map(|o| o.output.clone()))
+        });
+        let system = std::iter::once(recipe.prompt.system.clone());
+        let vocab_size = recipe.model.vocab_size.unwrap_or(VOCAB_SIZE);
+        let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size)?;
+        let config = QwenConfig::load(config)?.with_vocab_size(tokenizer.vocab_size());
+        Student::init(config, tokenizer, recipe.seed, recipe.model.std.unwrap_or(STD), device)
+    }
+}
+
+fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec<Trajectory>> {
+    let trajectories: Vec<Trajectory> = fsio::read_json_lines(path)?;
+    for (index, trajectory) in trajectories.iter().enumerate() {
+        let place = || format!("`{}`: trajectory {} (`{}`)", path.display(), index + 1, trajectory.id);
+        ensure!(
+            trajectory.format == FORMAT,
+            "{} has format `{}`, not `{FORMAT}`",
+            place(),
+            trajectory.format
+        );
+        tasks
+            .get(&trajectory.task)
+            .with_context(|| format!("{} is about task `{}`, which is unknown", place(), trajectory.task))?;
+    }
+    Ok(trajectories)
+}
+
+/// Removes the events of updates from `step` on: a resumed run makes them again.
+pub(super) fn forget_after(run: &RunDir, step: u64) -> anyhow::Result<()> {
+    let path = run.path().join("events.jsonl");
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let is_kept = |line: &&str| match serde_json::from_str::<Event>(line) {
+        Ok(Event::StepTrained { step: at, .. } | Event::StepSkipped { step: at, .. }) => at < step,
+        Ok(Event::CheckpointSaved { step: at, .. }) => at <= step,
+        // A killed process may leave half a line.
+        Err(_) => false,
+        Ok(_) => true,
+    };
+    let kept: Vec<&str> = text.lines().filter(is_kept).collect();
+    let mut text = kept.join("\n");
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    fsio::write_atomic(&path, text.as_bytes())
+}

@@ -1,0 +1,374 @@
+//! Resolves a recipe: a method's defaults, then the file, then `--set`.
+//!
+//! Guarantees that every fault names its key, and its line where it stands in the file.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::{FORMAT, Method, Recipe};
+use crate::difflib::{Autojunk, ratio};
+use crate::train::Budget;
+
+/// Why a recipe cannot be used.
+#[derive(Debug, Error)]
+pub enum RecipeError {
+    /// The file cannot be read; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The file is not YAML.
+    #[error("`{path}` is not valid YAML", path = path.display())]
+    Yaml {
+        /// The recipe.
+        path: PathBuf,
+        /// What the parser says, with the line.
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
+    /// A key that no recipe has.
+    #[error("{place}: unknown key `{key}`, {}", near(nearest.as_deref()))]
+    UnknownKey {
+        /// The file with the line, or the option.
+        place: String,
+        /// The key, with the keys above it.
+        key: String,
+        /// The known key most like it.
+        nearest: Option<String>,
+    },
+    /// A key with a value it cannot have.
+    #[error("{place}: `{key}`: {problem}")]
+    Value {
+        /// The file with the line, or the option.
+        place: String,
+        /// The key, with the keys above it.
+        key: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// An override without a value.
+    #[error("`--set {0}` has no value: write `--set key=value`")]
+    Override(String),
+}
+
+fn near(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "and none is like it".to_owned(), |key| format!("did you mean `{key}`?"))
+}
+
+/// Keys whose value is one choice of several, each with its own shape: a choice replaces the default whole.
+const CHOICES: [(&str, &[&str]); 3] = [
+    ("budget", &["steps", "epochs", "compute"]),
+    ("prompt.context", &["full", "last"]),
+    ("reward", &["text"]),
+];
+
+/// Reads the recipe at `path` with overrides of the form `a.b=value`.
+///
+/// # Errors
+/// [`RecipeError`], which names the key and the line.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    parse(&fs_err::read_to_string(path)?, path, overrides)
+}
+
+/// Reads a recipe from its text; `path` is for messages.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
+    let source = |source| RecipeError::Yaml { path: path.to_owned(), source };
+    let given: Value = serde_yaml_ng::from_str(text).map_err(source)?;
+    let mut layers = vec![Layer { origin: Origin::File { path, text }, given }];
+    for text in overrides {
+        layers.push(Layer { origin: Origin::Override(text), given: nested(text)? });
+    }
+    let method = method(&layers)?;
+    let mut resolved = to_value(&Recipe::defaults(method));
+    for layer in &layers {
+        layer.check_format()?;
+        layer.merge(&mut resolved, &layer.given, &mut Vec::new())?;
+    }
+    let recipe = from_value(resolved).expect("invariant: each value was checked as it was merged");
+    match fault(&recipe) {
+        None => Ok(recipe),
+        Some((key, problem)) => {
+            let path: Vec<&str> = key.split('.').collect();
+            // The last layer that says anything about the key is to blame, else the file.
+            let layer = layers.iter().rev().find(|layer| pointed(&layer.given, &path).is_some());
+            Err(layer.unwrap_or(&layers[0]).value(&path, problem))
+        }
+    }
+}
+
+/// Where values come from.
+enum Origin<'a> {
+    File { path: &'a Path, text: &'a str },
+    Override(&'a str),
+}
+
+/// Values that go over those below.
+struct Layer<'a> {
+    origin: Origin<'a>,
+    given: Value,
+}
+
+fn method(layers: &[Layer<'_>]) -> Result<Method, RecipeError> {
+    let said = layers.iter().rev().find_map(|layer| layer.given.get("method").map(|value| (layer, value)));
+    let Some((layer, value)) = said else {
+        return Err(layers[0].value(&["method"], "is missing; write `sft` or `srl`".to_owned()));
+    };
+    serde_json::from_value(value.clone()).map_err(|error| layer.value(&["method"], error.to_string()))
+}
+
+impl Layer<'_> {
+    fn check_format(&self) -> Result<(), RecipeError> {
+        let problem = match (&self.origin, self.given.get("format")) {
+            (_, Some(Value::String(format))) if format == FORMAT => return Ok(()),
+            (Origin::Override(_), None) => return Ok(()),
+            (_, Some(other)) => format!("is {other}; this program reads `{FORMAT}`"),
+            (_, None) => format!("is missing; write `format: {FORMAT}` first"),
+        };
+        Err(self.value(&["format"], problem))
+    }
+
+    /// Puts `given` over what `whole`, which has every known key, says at `path`.
+    fn merge<'v>(
+        &self,
+        whole: &mut Value,
+        given: &'v Value,
+        path: &mut Vec<&'v str>,
+    ) -> Result<(), RecipeError> {
+        let choices = CHOICES.iter().find(|(key, _)| *key == path.join(".")).map(|(_, choices)| *choices);
+        let known = pointed(whole, path).and_then(Value::as_object).map(|known| known.keys().cloned());
+        let known: Option<Vec<String>> = known.map(Iterator::collect);
+        let (Some(known), Some(keys)) = (known, given.as_object()) else {
+            return self.set(whole, given.clone(), path);
+        };
+        if choices.is_some() && keys.len() != 1 {
+            return Err(self.value(path, "is one choice, so it takes one key".to_owned()));
+        }
+        for (key, value) in keys {
+            let is_choice = choices.is_some_and(|choices| choices.contains(&key.as_str()));
+            if !known.contains(key) && is_choice {
+                let chosen = Map::from_iter([(key.clone(), value.clone())]);
+                return self.set(whole, Value::Object(chosen), path);
+            }
+            path.push(key);
+            if !known.contains(key) {
+                let names = known.iter().map(String::as_str);
+                return Err(self.unknown(path, choices.map_or_else(|| names.collect(), <[&str]>::to_vec)));
+            }
+            self.merge(whole, value, path)?;
+            path.pop();
+        }
+        Ok(())
+    }
+
+    fn set(&self, whole: &mut Value, value: Value, path: &[&str]) -> Result<(), RecipeError> {
+        *pointed_mut(whole, path).expect("invariant: the key is known") = value;
+        // It was a recipe before, so a fault is this key's.
+        from_value(whole.clone()).map_err(|error| self.value(path, error.to_string()))?;
+        Ok(())
+    }
+
+    fn unknown(&self, path: &[&str], known: Vec<&str>) -> RecipeError {
+        let (key, above) = path.split_last().expect("invariant: a key has a name");
+        let likeness = |name: &&str| ratio(key, name, Autojunk::Off);
+        let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest =
+            best.filter(|name| 0.4 <= likeness(name)).map(|name| [above, &[name]].concat().join("."));
+        RecipeError::UnknownKey { place: self.place(path), key: path.join("."), nearest }
+    }
+
+    fn value(&self, path: &[&str], problem: String) -> RecipeError {
+        RecipeError::Value { place: self.place(path), key: path.join("."), problem }
+    }
+
+    fn place(&self, key: &[&str]) -> String {
+        match self.origin {
+            Origin::Override(text) => format!("`--set {text}`"),
+            Origin::File { path, text } => match line_of(text, key) {
+                Some(line) => format!("`{}` line {line}", path.display()),
+                None => format!("`{}`", path.display()),
+            },
+        }
+    }
+}
+
+/// `a.b=value` as `{a: {b: value}}`.
+fn nested(text: &str) -> Result<Value, RecipeError> {
+    let missing = || RecipeError::Override(text.to_owned());
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(missing)?;
+    // What YAML cannot read is a plain word, such as a path with a colon.
+    let value = serde_yaml_ng::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let below = |value, key: &str| Value::Object(Map::from_iter([(key.trim().to_owned(), value)]));
+    Ok(key.rsplit('.').fold(value, below))
+}
+
+/// A value that no training can work with, by its key.
+fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
+    let budget = match recipe.budget {
+        Budget::Steps(amount) | Budget::Compute(amount) => amount as f64,
+        Budget::Epochs(amount) => amount,
+    };
+    let model = (recipe.model.dir.is_some(), recipe.model.config.is_some());
+    let faults = [
+        (model == (false, false), "model", "say `dir`, or `config` for a new student"),
+        (model == (true, true), "model", "say either `dir` or `config`"),
+        (recipe.data.trajectories.is_empty(), "data.trajectories", "name at least one file"),
+        (recipe.data.tasks.is_none(), "data.tasks", "name the directory of the tasks"),
+        (budget.is_nan() || budget <= 0.0, "budget", "must be more than 0"),
+        (recipe.batch.size == 0, "batch.size", "must be at least 1"),
+        (recipe.limits.reply == 0, "limits.reply", "must be at least 1"),
+        (
+            recipe.limits.context <= recipe.limits.reply,
+            "limits.context",
+            "leaves no room beside `limits.reply`",
+        ),
+        (recipe.srl.group_size < 2, "srl.group_size", "must be at least 2: a single reply is its own mean"),
+        (
+            recipe.srl.temperature <= 0.0,
+            "srl.temperature",
+            "must be more than 0: equal replies teach nothing",
+        ),
+        (recipe.schedule.rate <= 0.0, "schedule.rate", "must be more than 0"),
+        (
+            !(0.0..1.0).contains(&recipe.schedule.warm_up),
+            "schedule.warm_up",
+            "must be a share from 0 to below 1",
+        ),
+        (recipe.max_grad_norm <= 0.0, "max_grad_norm", "must be more than 0"),
+    ];
+    faults.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, problem)| (key, problem.to_owned()))
+}
+
+/// The line, from 1, on which block-style YAML says the key with these keys above it.
+fn line_of(text: &str, path: &[&str]) -> Option<usize> {
+    let mut above: Vec<usize> = Vec::new();
+    for (line_idx, line) in text.lines().enumerate() {
+        let said = line.trim_start();
+        if said.is_empty() || said.starts_with('#') {
+            continue;
+        }
+        let indent = line.len() - said.len();
+        while above.last().is_some_and(|&outer| indent <= outer) {
+            above.pop();
+        }
+        let key = path.get(above.len())?;
+        let is_key = said.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        if is_key && (indent == 0 || !above.is_empty()) {
+            if above.len() + 1 == path.len() {
+                return Some(line_idx + 1);
+            }
+            above.push(indent);
+        }
+    }
+    None
+}
+
+fn pointed<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+fn pointed_mut<'v>(value: &'v mut Value, path: &[&str]) -> Option<&'v mut Value> {
+    path.iter().try_fold(value, |value, key| value.get_mut(key))
+}
+
+fn to_value(recipe: &Recipe) -> Value {
+    serde_json::to_value(recipe).expect("invariant: a recipe is JSON")
+}
+
+fn from_value(value: Value) -> serde_json::Result<Recipe> {
+    serde_json::from_value(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Context;
+    use crate::train::batch::Average;
+
+    const LEAST: &str = "format: apprentice.recipe/1
+method: srl
+model:
+  dir: models/a
+data:
+  trajectories: [experts.jsonl]
+  tasks: tasks
+";
+
+    fn read(more: &str, overrides: &[&str]) -> Result<Recipe, String> {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        parse(&format!("{LEAST}{more}"), Path::new("r.yaml"), &overrides).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_the_papers() {
+        let srl = read("", &[]).unwrap();
+        assert_eq!((srl.srl.group_size, srl.batch.size, srl.schedule.rate), (8, 512, 5e-7));
+        assert_eq!(srl.batch.average, Average::Sequences);
+        let sft = read("", &["method=sft"]).unwrap();
+        assert_eq!((sft.batch.size, sft.schedule.rate, sft.schedule.warm_up), (64, 5e-6, 0.3));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_line_and_nearest() {
+        assert_eq!(
+            read("srl:\n  # A comment.\n  group_sise: 4\n", &[]).unwrap_err(),
+            "`r.yaml` line 10: unknown key `srl.group_sise`, did you mean `srl.group_size`?"
+        );
+        assert_eq!(
+            read("", &["sceduel.rate=1"]).unwrap_err(),
+            "`--set sceduel.rate=1`: unknown key `sceduel`, did you mean `schedule`?"
+        );
+        assert_eq!(
+            read("budget: {step: 3}\n", &[]).unwrap_err(),
+            "`r.yaml`: unknown key `budget.step`, did you mean `budget.steps`?"
+        );
+        assert_eq!(
+            read("xyzzy: 1\n", &[]).unwrap_err(),
+            "`r.yaml` line 8: unknown key `xyzzy`, and none is like it"
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        assert_eq!(
+            read("batch:\n  size: many\n", &[]).unwrap_err(),
+            "`r.yaml` line 9: `batch.size`: invalid type: string \"many\", expected usize"
+        );
+        assert_eq!(
+            read("", &["srl.group_size=1"]).unwrap_err(),
+            "`--set srl.group_size=1`: `srl.group_size`: must be at least 2: a single reply is its own mean"
+        );
+        assert_eq!(
+            read("", &["batch.order=size"]).unwrap_err(),
+            "`--set batch.order=size`: `batch.order`: unknown variant `size`, expected `trajectories` or `examples`"
+        );
+    }
+
+    #[test]
+    fn overrides_go_over_the_file_and_choices_replace_choices() {
+        let recipe =
+            read("budget: {epochs: 2}\nprompt: {context: {last: 2}}\n", &["budget.steps=7"]).unwrap();
+        assert_eq!(recipe.budget, Budget::Steps(7));
+        assert_eq!(recipe.prompt.context, Context::Last(2));
+        let recipe = read("prompt: {context: full}\n", &["reward.text.scope=wrapped"]).unwrap();
+        assert_eq!(recipe.prompt.context, Context::Full);
+    }
+
+    #[test]
+    fn a_resolved_recipe_reads_back_as_itself() {
+        let recipe = read("", &["budget.compute=5000"]).unwrap();
+        let text = serde_yaml_ng::to_string(&to_value(&recipe)).unwrap();
+        assert_eq!(parse(&text, Path::new("r.yaml"), &[]).unwrap(), recipe);
+    }
+
+    #[test]
+    fn shipped_recipes_are_valid() {
+        for name in ["sft", "srl"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("recipes/{name}.yaml"));
+            let recipe = load(&path, &[]).unwrap();
+            assert_eq!(recipe.method.name(), name);
+        }
+    }
+}

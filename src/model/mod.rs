@@ -9,6 +9,7 @@ pub mod decode;
 pub mod error;
 mod fused;
 mod kernels;
+pub mod merge;
 pub mod network;
 mod plain;
 pub mod policy;

@@ -132,6 +132,14 @@ impl Network {
         Ok(logits(self, packed, rows)?.detach())
     }
 
+    /// Checks that the network has an embedding for each token of a sequence and a position for its last.
+    ///
+    /// # Errors
+    /// [`ModelError::Token`] or [`ModelError::TooLong`].
+    pub fn check_tokens(&self, tokens: &[u32]) -> Result<(), ModelError> {
+        self.check(&Packed::new([tokens]), &[])
+    }
+
     /// Refuses what would otherwise read outside the embedding or the rotary table.
     pub(crate) fn check(&self, packed: &Packed, targets: &[u32]) -> Result<(), ModelError> {
         let vocab_size = self.config.vocab_size;

@@ -25,6 +25,7 @@ fn spec() -> SandboxSpec {
         network: Network::None,
         env: [("GREETING".to_owned(), "hello there".to_owned())].into(),
         limits: Limits { memory_mib: 256, pids: 64, disk_mib: 128, ..Limits::default() },
+        file: None,
     }
 }
 

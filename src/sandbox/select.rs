@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::namespaces::Namespaces;
 use super::spec::SandboxSpec;
 use super::{Backend, SandboxError};
 use crate::isolation::{Isolation, Protection};
@@ -142,11 +143,11 @@ impl Choice {
     }
 
     async fn namespaces(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
-        let backend = super::namespaces::Namespaces::new(self.exe.clone(), self.isolation);
+        require_host(spec, "namespaces")?;
+        let backend = Namespaces::new(self.exe.clone(), self.isolation);
         let protection = backend.probe().await?;
         self.require(&protection, "namespaces")?;
-        let _ = spec;
-        Ok(Selection { backend: Arc::new(backend), line: "sandboxes: namespaces".to_owned() })
+        Ok(selection(backend, &protection, "with this host's programs, read-only"))
     }
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
@@ -164,6 +165,17 @@ impl Choice {
             hint: format!("{}, or pass `--accept-weaker-isolation`", protection.missing[0].remedy),
         })
     }
+}
+
+fn require_host(spec: &SandboxSpec, backend: &'static str) -> Result<(), SandboxError> {
+    if spec.host {
+        return Ok(());
+    }
+    Err(SandboxError::Image {
+        image: spec.name.clone(),
+        reason: format!("{backend} sandboxes use the host's programs, which this sandbox does not allow"),
+        hint: "start a Docker daemon, or say `host: true` in its sandbox.yaml".to_owned(),
+    })
 }
 
 fn selection(backend: impl Backend + 'static, protection: &Protection, what: &str) -> Selection {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apprentice::isolation::Isolation;
+use apprentice::sandbox::namespaces::Namespaces;
 use apprentice::sandbox::scripted::ScriptedBackend;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::sandbox::{Backend, Exec, Sandbox, Session, Start};
@@ -69,11 +71,21 @@ pub(crate) async fn output(sandbox: &mut Box<dyn Sandbox>, script: &str) -> Stri
 }
 
 /// Says why a test is skipped, or fails when it must not be.
-#[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "nothing to skip"))]
 fn skip(what: &str, reason: &str) {
     let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name == what), "{what} is required: {reason}");
     println!("skipped: {reason}");
+}
+
+pub(crate) async fn namespaces() -> Option<Ground> {
+    let backend = Namespaces::new(env!("CARGO_BIN_EXE_apprentice").into(), Isolation::AcceptWeaker);
+    match backend.probe().await {
+        Ok(_) => Some(Ground::new(backend, None)),
+        Err(error) => {
+            skip("namespaces", &format!("user namespaces are refused: {error}"));
+            None
+        }
+    }
 }
 
 pub(crate) async fn scripted() -> Option<Ground> {
@@ -88,7 +100,6 @@ pub(crate) async fn docker() -> Option<Ground> {
 
 #[cfg(feature = "docker")]
 pub(crate) async fn docker() -> Option<Ground> {
-    use apprentice::isolation::Isolation;
     use apprentice::sandbox::docker::DockerBackend;
 
     match DockerBackend::connect(Isolation::Full).await {

@@ -55,6 +55,7 @@ macro_rules! whole_contract {
 }
 
 whole_contract!(docker);
+whole_contract!(namespaces);
 
 contract! { scripted:
     files_are_read_and_written

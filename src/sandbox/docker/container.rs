@@ -14,7 +14,7 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerConfig, ExecConfig, ExecInspectResponse};
-use bollard::query_parameters::{CommitContainerOptions, KillContainerOptions};
+use bollard::query_parameters::{CommitContainerOptions, InspectContainerOptions, KillContainerOptions};
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
@@ -55,6 +55,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// background may hold its output open.
 const QUIET: Duration = Duration::from_millis(150);
 
+/// How often the bytes that a sandbox wrote are measured while a command runs.
+const DISK_PERIOD: Duration = Duration::from_secs(2);
+
+/// What the kernel sends a process that writes too much.
+const SIGXFSZ: i32 = 25;
+
 /// The work directory at the start.
 #[derive(Debug, Clone)]
 pub(super) enum Base {
@@ -92,6 +98,8 @@ struct Printed {
 enum Ended {
     ByItself,
     AtDeadline,
+    /// It filled its disk, and was killed for that.
+    OverDiskLimit,
 }
 
 impl Container {
@@ -193,7 +201,8 @@ impl Container {
         let StartExecResults::Attached { output: mut stream, .. } = started else {
             return Err(self.lost(doing)(anyhow!("the engine did not attach to the command")));
         };
-        let deadline = tokio::time::Instant::now() + exec.timeout;
+        let begin = tokio::time::Instant::now();
+        let (deadline, mut measure_at) = (begin + exec.timeout, begin + DISK_PERIOD);
         let mut kept = BoundedOutput::new(exec.output_bytes);
         let mut quiet = QUIET;
         let ended = loop {
@@ -201,11 +210,10 @@ impl Container {
             match tokio::time::timeout_at(wait_until, stream.next()).await {
                 Ok(Some(chunk)) => kept.push(&chunk.map_err(self.lost(doing))?.into_bytes()),
                 Ok(None) => break Ended::ByItself,
-                Err(_) if tokio::time::Instant::now() >= deadline => break Ended::AtDeadline,
                 Err(_) => {
-                    quiet *= 2;
-                    if let Some(inspect) = self.ended(&id).await? {
-                        return Ok((kept, Ended::ByItself, inspect));
+                    quiet = (quiet * 2).min(DISK_PERIOD);
+                    if self.ended(&id).await?.is_some() {
+                        break Ended::ByItself;
                     }
                 }
             }
@@ -213,15 +221,27 @@ impl Container {
             if tokio::time::Instant::now() >= deadline {
                 break Ended::AtDeadline;
             }
-        };
-        if matches!(ended, Ended::AtDeadline) {
-            if let Some(inspect) = self.ended(&id).await? {
-                return Ok((kept, Ended::ByItself, inspect));
+            if tokio::time::Instant::now() >= measure_at {
+                measure_at += DISK_PERIOD;
+                if self.is_over_disk_limit().await? {
+                    break Ended::OverDiskLimit;
+                }
             }
+        };
+        if !matches!(ended, Ended::ByItself) {
             self.kill_everything(&id).await?;
         }
         let inspect = self.docker.inspect_exec(&id).await.map_err(self.lost(doing))?;
         Ok((kept, ended, inspect))
+    }
+
+    /// Whether the sandbox wrote more than it may. Docker has no quota on most storage drivers, so this
+    /// is measured, and files can be larger than the limit by what is written between two looks.
+    async fn is_over_disk_limit(&self) -> Result<bool, SandboxError> {
+        let options = InspectContainerOptions { size: true };
+        let inspect = self.docker.inspect_container(&self.id, Some(options)).await;
+        let written = inspect.map_err(self.lost("measuring what it wrote"))?.size_rw.unwrap_or_default();
+        Ok(u64::try_from(written).unwrap_or_default() > self.spec.limits.disk_mib << 20)
     }
 
     async fn ended(&self, exec: &str) -> Result<Option<ExecInspectResponse>, SandboxError> {
@@ -255,8 +275,10 @@ impl Container {
     }
 
     async fn exit(&mut self, ended: &Ended, code: i64) -> Result<Exit, SandboxError> {
-        if matches!(ended, Ended::AtDeadline) {
-            return Ok(Exit::TimedOut);
+        match ended {
+            Ended::AtDeadline => return Ok(Exit::TimedOut),
+            Ended::OverDiskLimit => return Ok(Exit::Signal(SIGXFSZ)),
+            Ended::ByItself => {}
         }
         // 137 is SIGKILL: by the memory limit, or by anyone else.
         if code == 137 && self.was_out_of_memory().await? {

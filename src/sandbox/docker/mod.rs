@@ -2,8 +2,8 @@
 //!
 //! Guarantees no network, no capabilities, an unprivileged user, bounds on memory, processes and
 //! processor, and labels by which a later process finds what a killed one left. A command costs three
-//! requests: create, start, inspect. Does not bound the sum of what a sandbox writes: Docker has no
-//! quota on most storage drivers.
+//! requests: create, start, inspect. What a sandbox writes is bounded for each file by the kernel, and
+//! in all by looking every two seconds, because Docker has no quota on most storage drivers.
 
 mod container;
 mod files;
@@ -153,7 +153,7 @@ impl Backend for DockerBackend {
                 "own processes, mounts, users' names and IPC (container)",
                 "no network (network namespace)",
                 "an unprivileged user, no capabilities, no new privileges",
-                "no single file larger than the disk limit (rlimit)",
+                "bytes written (resource limit of each file; in all by looking every two seconds)",
             ]
             .map(str::to_owned)
             .to_vec(),

@@ -1,7 +1,7 @@
 //! Landlock rules, applied by a process to itself.
 //!
 //! Guarantees that they bind all that the process starts. Which rights the running kernel knows decides
-//! how much they mean; [`support`] says it.
+//! how much they mean; [`interface`] says which.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +11,8 @@ use landlock::{
     RulesetStatus, Scope, path_beneath_rules,
 };
 
+use crate::sandbox::SandboxError;
+use crate::sandbox::namespaces::kernel::checked;
 use crate::sandbox::namespaces::limits::{self, Internet};
 use crate::sandbox::namespaces::process;
 use crate::sandbox::namespaces::protocol::{Bounds, Rules};
@@ -50,4 +52,20 @@ fn enforce(rules: &Rules) -> io::Result<()> {
 
 fn existing(paths: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
     paths.iter().filter(|path| path.exists())
+}
+
+/// The version of Landlock's interface that the running kernel has.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when it has none.
+pub(in crate::sandbox) fn interface() -> Result<i32, SandboxError> {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the call takes no structure and only answers.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, VERSION) };
+    checked(version).map(|version| version as i32).map_err(|error| SandboxError::Unavailable {
+        backend: super::NAME,
+        reason: format!("the kernel has no Landlock: {error}"),
+        hint: "boot with `lsm=landlock,…` on Linux 5.13 or newer, or use Docker".to_owned(),
+    })
 }

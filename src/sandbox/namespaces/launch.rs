@@ -4,12 +4,13 @@
 //! asynchronous threads.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
 
@@ -24,22 +25,19 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(in crate::sandbox) struct Process {
     child: Child,
-    killer: Killer,
+    /// Its process, never another one that got its number.
+    handle: OwnedFd,
     channel: Channel,
 }
 
-/// Kills a child, from any thread, and never another process that got its number.
+/// Ends a child from any thread: whoever serves on the other end of a closed line ends all.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Killer(OwnedFd);
+pub(in crate::sandbox) struct HangUp(UnixStream);
 
-impl Killer {
-    pub(in crate::sandbox) fn kill(&self) {
-        // It may have ended already, which is what is wanted.
-        pidfd_send_signal(&self.0, Signal::KILL).ok();
-    }
-
-    pub(in crate::sandbox) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self(self.0.try_clone()?))
+impl HangUp {
+    pub(in crate::sandbox) fn hang_up(&self) {
+        // An error says that the line is closed already.
+        self.0.shutdown(std::net::Shutdown::Both).ok();
     }
 }
 
@@ -55,16 +53,15 @@ impl Process {
         command.arg(INIT_ARGUMENT).env_clear().current_dir("/");
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn()?;
-        let killer = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
-        let killer = match killer {
-            Ok(killer) => Killer(killer),
+        let handle = match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(handle) => handle,
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
                 return Err(error.into());
             }
         };
-        let mut process = Self { child, killer, channel: Channel::new(ours) };
+        let mut process = Self { child, handle, channel: Channel::new(ours) };
         process.patience(START)?;
         process.channel.send(plan, &[])?;
         if let Some(parent) = parent {
@@ -74,8 +71,12 @@ impl Process {
         Ok((process, started))
     }
 
-    pub(in crate::sandbox) fn killer(&self) -> &Killer {
-        &self.killer
+    pub(in crate::sandbox) fn hang_up_handle(&self) -> io::Result<HangUp> {
+        self.channel.stream().try_clone().map(HangUp)
+    }
+
+    pub(in crate::sandbox) fn hang_up(&self) {
+        self.channel.stream().shutdown(std::net::Shutdown::Both).ok();
     }
 
     /// Receives an open file that was announced.
@@ -102,11 +103,10 @@ impl Process {
 
     /// Hangs up and waits until the child, and with it all of the sandbox, is gone.
     pub(in crate::sandbox) fn stop(&mut self) -> io::Result<()> {
-        // An error says that the other end is closed already.
-        self.channel.stream().shutdown(std::net::Shutdown::Both).ok();
-        let ended = PidfdEnd(self.killer.0.as_fd());
-        if !ended.within(FAREWELL)? {
-            self.killer.kill();
+        self.hang_up();
+        if !ends_within(&self.handle, FAREWELL)? {
+            // It may end at this moment, which is what is wanted.
+            pidfd_send_signal(&self.handle, Signal::KILL).ok();
         }
         self.child.wait().map(drop)
     }
@@ -114,26 +114,20 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.killer.kill();
-        // The child is killed, so this returns; an error means that it was collected before.
-        self.child.wait().ok();
+        // Nobody is left to tell; the next manager sweeps what remains.
+        self.stop().ok();
     }
 }
 
-struct PidfdEnd<'a>(BorrowedFd<'a>);
-
-impl PidfdEnd<'_> {
-    fn within(&self, patience: Duration) -> io::Result<bool> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let until = Instant::now() + patience;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)) {
-                Ok(ready) => return Ok(ready == 1),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+fn ends_within(handle: &OwnedFd, patience: Duration) -> io::Result<bool> {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => return Ok(ready == 1),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

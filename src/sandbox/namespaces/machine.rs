@@ -3,42 +3,34 @@
 //! Guarantees that starting refuses what is weaker than accepted, and that stopping leaves no process,
 //! mount, group or directory. Blocks.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fs_err as fs;
 use rustix::fs::CWD;
 
 use super::NAME;
+use super::capsule::Body;
 use super::cgroup::{Cgroups, Resource};
 use super::kernel;
 use super::launch::Process;
 use super::layer::{self, Copying};
+use super::line::{Line, lost};
 use super::mounts::UPPER;
-use super::protocol::{
-    Bounds, Confinement, Found, Held, Layout, Lower, Machine as Inside, Plan, Ran, Request, Run, Started,
-    Survivors, Wrote,
-};
+use super::protocol::{Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started};
 use super::{changes, identity, probe};
-use crate::isolation::Isolation;
+use crate::isolation::{Isolation, Limits, Network};
 use crate::sandbox::session::SessionDir;
-use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError, Session};
-use crate::trajectory::{Exit, Observation};
+use crate::sandbox::SandboxError;
 
 /// The host's user that sandboxes started by root run as: above all that Linux distributions and
 /// systemd give out (0x70000000 and up is reserved for nobody).
 pub(in crate::sandbox) const HOST_ID: u32 = 0x7061_7072;
-/// How much longer than a command's deadline an answer may take.
-const GRACE: Duration = Duration::from_secs(30);
-/// Reading a larger file into memory is refused.
-const READ_BYTES: u64 = 256 << 20;
 const SESSION: &str = "/run/session";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -55,13 +47,10 @@ pub(in crate::sandbox) struct Blueprint {
 /// One running sandbox.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Machine {
-    pub(in crate::sandbox) id: String,
-    pub(in crate::sandbox) blueprint: Arc<Blueprint>,
-    pub(in crate::sandbox) process: Process,
-    pub(in crate::sandbox) store: Arc<OwnedFd>,
-    cgroups: Cgroups,
+    line: Line,
+    blueprint: Arc<Blueprint>,
+    store: Arc<OwnedFd>,
     layout: Layout,
-    session: SessionDir,
 }
 
 impl Machine {
@@ -81,11 +70,12 @@ impl Machine {
         let layout = match started {
             Started::Ready(layout) => layout,
             Started::Failed { doing, errno, reason } => {
-                return Err(probe::unavailable(&doing, errno, &reason));
+                return Err(probe::unavailable(NAME, &doing, errno, &reason));
             }
         };
         let store = Arc::new(process.descriptor().map_err(lost)?);
-        let machine = Self { id, blueprint: blueprint.clone(), process, store, cgroups, layout, session };
+        let line = Line { id, process, cgroups, session };
+        let machine = Self { line, blueprint: blueprint.clone(), store, layout };
         if layout == Layout::Copy && parent.is_none() {
             machine.copy_tree()?;
         }
@@ -103,82 +93,20 @@ impl Machine {
     }
 
     pub(in crate::sandbox) fn cgroups(&self) -> &Cgroups {
-        &self.cgroups
+        &self.line.cgroups
     }
 
     fn upper(&self) -> io::Result<OwnedFd> {
         kernel::open_directory(self.store.as_fd(), UPPER)
     }
+}
 
-    pub(in crate::sandbox) fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
-        let invocation = self.session.invocation(exec);
-        if let Some((path, script)) = &invocation.script_file
-            && let FileWrite::Refused(reason) = self.write(path, script.as_bytes())?
-        {
-            return Ok(Observation::new(format!("bash: {path}: {reason}\n"), 126));
-        }
-        let run = Run {
-            argv: invocation.argv,
-            env: invocation.env,
-            timeout_ms: exec.timeout.as_millis() as u64,
-            output_bytes: exec.output_bytes,
-            survivors: match exec.session {
-                Session::Carried => Survivors::Keep,
-                Session::Fresh => Survivors::Kill,
-            },
-        };
-        let kills = self.cgroups.memory_kills();
-        let (ran, output): (Ran, _) =
-            self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
-        let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
-            && kills < self.cgroups.memory_kills();
-        Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
-            exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
-            omitted_bytes: ran.omitted_bytes,
-            elapsed_seconds: ran.elapsed_seconds,
-        })
+impl Body for Machine {
+    fn line(&mut self) -> &mut Line {
+        &mut self.line
     }
 
-    pub(in crate::sandbox) fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
-        let request = Request::Read(path.to_owned());
-        let (found, _): (Found, _) = self.ask("reading a file", &request, &[], GRACE)?;
-        Ok(match found {
-            Found::File => {
-                let file = self.process.descriptor();
-                let file = file.map_err(|source| lost(&self.id, "reading a file", source))?;
-                contents(File::from(file))
-            }
-            Found::Directory => FileRead::Directory,
-            Found::Missing => FileRead::Missing,
-            Found::Refused(reason) => FileRead::Refused(reason),
-        })
-    }
-
-    pub(in crate::sandbox) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError> {
-        let request = Request::Write(path.to_owned());
-        let (wrote, _): (Wrote, _) = self.ask("writing a file", &request, bytes, GRACE)?;
-        Ok(match wrote {
-            Ok(()) => FileWrite::Written,
-            Err(reason) => FileWrite::Refused(reason),
-        })
-    }
-
-    fn ask<T: serde::de::DeserializeOwned>(
-        &mut self,
-        doing: &str,
-        request: &Request,
-        payload: &[u8],
-        timeout: Duration,
-    ) -> Result<(T, Vec<u8>), SandboxError> {
-        self.process.ask(request, payload, timeout.saturating_add(GRACE)).map_err(|source| {
-            // What comes after a missed answer would belong to another question.
-            self.process.killer().kill();
-            lost(&self.id, doing, source)
-        })
-    }
-
-    pub(in crate::sandbox) fn changes(&self) -> Result<Vec<Change>, SandboxError> {
+    fn changes(&self) -> Result<Vec<Change>, SandboxError> {
         let compare = || -> io::Result<Vec<Change>> {
             let upper = self.upper()?;
             let tree = self.blueprint.lower.as_ref().map(|lower| kernel::open_directory(CWD, &lower.path));
@@ -187,29 +115,16 @@ impl Machine {
                 (tree, _) => changes::of_copy(tree.as_ref().map(AsFd::as_fd), upper.as_fd()),
             }
         };
-        compare().map_err(|source| lost(&self.id, "comparing its files", source))
+        compare().map_err(|source| lost(&self.line.id, "comparing its files", source))
     }
 
-    pub(in crate::sandbox) fn stop(&mut self) -> Result<(), SandboxError> {
-        self.process.stop().map_err(|source| lost(&self.id, "stopping", source))?;
-        self.cgroups.remove().map_err(|source| lost(&self.id, "removing its control groups", source))
+    fn fork(&mut self) -> Result<Self, SandboxError> {
+        Self::start(&self.blueprint, Some(&self.store))
     }
-}
 
-/// Reads what was opened inside, as far as it fits.
-fn contents(file: File) -> FileRead {
-    let mut bytes = Vec::new();
-    match file.take(READ_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(read) if READ_BYTES < read as u64 => {
-            FileRead::Refused(format!("larger than {} MiB", READ_BYTES >> 20))
-        }
-        Ok(_) => FileRead::File(bytes),
-        Err(error) => FileRead::Refused(error.to_string()),
+    fn stop(&mut self) -> Result<(), SandboxError> {
+        self.line.stop()
     }
-}
-
-pub(in crate::sandbox) fn lost(id: &str, doing: &str, source: io::Error) -> SandboxError {
-    SandboxError::Lost { id: id.to_owned(), doing: doing.to_owned(), source: source.into() }
 }
 
 fn refuse_weaker(blueprint: &Blueprint, cgroups: &Cgroups) -> Result<(), SandboxError> {
@@ -239,7 +154,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
     let env = env(spec, &user, &home);
     let inside = Inside {
         rootfs: blueprint.rootfs.clone(),
-        lower: blueprint.lower.clone().map(|lower| writable_lower(lower)),
+        lower: blueprint.lower.clone().map(writable_lower),
         user,
         uid,
         home,
@@ -336,4 +251,22 @@ pub(in crate::sandbox) fn single_owner(tree: &Path) -> io::Result<Option<(u32, u
         }
     }
     Ok(Some(owner))
+}
+
+/// The smallest sandbox, to see what works.
+pub(in crate::sandbox) fn probe_spec() -> SandboxSpec {
+    SandboxSpec {
+        format: spec::FORMAT.to_owned(),
+        name: "probe".to_owned(),
+        image: None,
+        dockerfile: None,
+        bootstrap: None,
+        host: true,
+        workdir: "/testbed".to_owned(),
+        user: "agent".to_owned(),
+        network: Network::None,
+        env: std::collections::BTreeMap::new(),
+        limits: Limits::default(),
+        file: None,
+    }
 }

@@ -5,9 +5,9 @@
 //! bound; one kill ends every process. What this host cannot enforce is reported, and refused unless
 //! weaker isolation was accepted. Does not isolate from bugs of the kernel.
 
-mod capsule;
-mod cgroup;
-mod changes;
+pub(in crate::sandbox) mod capsule;
+pub(in crate::sandbox) mod cgroup;
+pub(in crate::sandbox) mod changes;
 mod files;
 pub(in crate::sandbox) mod identity;
 mod init;
@@ -15,9 +15,10 @@ pub(in crate::sandbox) mod kernel;
 pub(in crate::sandbox) mod launch;
 pub(in crate::sandbox) mod layer;
 pub(in crate::sandbox) mod limits;
-mod machine;
-mod mounts;
-mod probe;
+pub(in crate::sandbox) mod line;
+pub(in crate::sandbox) mod machine;
+pub(in crate::sandbox) mod mounts;
+pub(in crate::sandbox) mod probe;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
 pub(in crate::sandbox) mod serve;
@@ -142,7 +143,7 @@ impl Backend for Namespaces {
 }
 
 /// Runs what waits for a child off the asynchronous threads.
-async fn blocking<T: Send + 'static>(
+pub(in crate::sandbox) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
 ) -> Result<T, SandboxError> {
     tokio::task::spawn_blocking(work)

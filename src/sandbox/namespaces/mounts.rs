@@ -129,7 +129,8 @@ impl Sources {
     }
 }
 
-fn host_paths(network: Network) -> Vec<PathBuf> {
+/// The host's system directories and configuration that a sandbox may read.
+pub(in crate::sandbox) fn host_paths(network: Network) -> Vec<PathBuf> {
     let mut configuration = CONFIGURATION.to_vec();
     if network == Network::Host {
         configuration.extend(NETWORK_CONFIGURATION);

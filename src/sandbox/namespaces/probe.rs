@@ -11,27 +11,14 @@ use fs_err as fs;
 
 use super::NAME;
 use super::cgroup::{Cgroups, Resource};
+use super::capsule::Body;
 use super::machine::{self, Blueprint, Machine};
-use crate::isolation::{Isolation, Lack, Limits, Network, Protection};
+use crate::isolation::{Isolation, Lack, Protection};
 use crate::sandbox::SandboxError;
-use crate::sandbox::spec::{self, SandboxSpec};
 
 /// Starts a sandbox, looks, and stops it.
 pub(in crate::sandbox) fn measure(exe: &Path) -> Result<Protection, SandboxError> {
-    let spec = SandboxSpec {
-        format: spec::FORMAT.to_owned(),
-        name: "probe".to_owned(),
-        image: None,
-        dockerfile: None,
-        bootstrap: None,
-        host: true,
-        workdir: "/testbed".to_owned(),
-        user: "agent".to_owned(),
-        network: Network::None,
-        env: std::collections::BTreeMap::new(),
-        limits: Limits::default(),
-        file: None,
-    };
+    let spec = machine::probe_spec();
     let blueprint =
         Blueprint { exe: exe.to_owned(), spec, rootfs: None, lower: None, accept: Isolation::AcceptWeaker };
     let mut machine = Machine::start(&Arc::new(blueprint), None)?;
@@ -65,8 +52,7 @@ pub(in crate::sandbox) fn missing(cgroups: &Cgroups) -> Vec<Lack> {
         return Vec::new();
     }
     vec![Lack {
-        what: "a bound on the memory of all processes at every moment (it is looked at ten times a second)"
-            .to_owned(),
+        what: "a bound on the memory of all processes at every moment (it is looked at ten times a second)".to_owned(),
         remedy: "run as root on a host whose control groups are writable".to_owned(),
     }]
 }
@@ -85,7 +71,12 @@ pub(in crate::sandbox) fn processors(cpus: f64) -> Vec<usize> {
 }
 
 /// Why the child could not become a sandbox, and what to do about it.
-pub(in crate::sandbox) fn unavailable(doing: &str, errno: i32, reason: &str) -> SandboxError {
+pub(in crate::sandbox) fn unavailable(
+    backend: &'static str,
+    doing: &str,
+    errno: i32,
+    reason: &str,
+) -> SandboxError {
     let hint = match (doing, errno) {
         ("make namespaces" | "map the user into its namespace", _) => namespaces_hint(errno),
         ("build the root file system", libc::EPERM) => {
@@ -95,7 +86,7 @@ pub(in crate::sandbox) fn unavailable(doing: &str, errno: i32, reason: &str) -> 
         }
         _ => "run `apprentice doctor` and report this with its output".to_owned(),
     };
-    SandboxError::Unavailable { backend: NAME, reason: format!("could not {doing}: {reason}"), hint }
+    SandboxError::Unavailable { backend, reason: format!("could not {doing}: {reason}"), hint }
 }
 
 /// Which setting refuses user namespaces here.

@@ -104,11 +104,11 @@ fn prefer_to_kill() {
     fs::write("/proc/self/oom_score_adj", "1000").ok();
 }
 
-/// Kills one process, or all that this one may signal (-1).
-pub(in crate::sandbox) fn kill(pid: i32) {
-    // SAFETY: a plain system call. A process that is already gone is what was wanted.
+/// Signals one process, or all that this one may signal (-1).
+pub(in crate::sandbox) fn signal(pid: i32, signal: i32) {
+    // SAFETY: a plain system call. A process that is already gone needs no signal.
     unsafe {
-        libc::kill(pid, libc::SIGKILL);
+        libc::kill(pid, signal);
     }
 }
 

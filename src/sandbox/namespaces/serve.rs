@@ -66,16 +66,22 @@ impl Keeper {
     /// Kills every process but those in `spared`, and sees to it that they are gone.
     fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
         let start = Instant::now();
+        let mut stopped = BTreeSet::new();
         while start.elapsed() < KILLING {
-            let targets: Vec<i32> = self.processes()?.difference(spared).copied().collect();
+            let targets: BTreeSet<i32> = self.processes()?.difference(spared).copied().collect();
             if targets.is_empty() {
                 return Ok(());
             }
             if spared.is_empty() && matches!(self, Self::PidNamespace) {
                 // All at once: no process can fork away from this signal.
-                process::kill(-1);
+                process::signal(-1, libc::SIGKILL);
+            } else if targets.is_subset(&stopped) {
+                targets.iter().for_each(|pid| process::signal(*pid, libc::SIGKILL));
             } else {
-                targets.iter().copied().for_each(process::kill);
+                // What is stopped does not fork while the others are looked for.
+                targets.iter().for_each(|pid| process::signal(*pid, libc::SIGSTOP));
+                stopped = targets;
+                continue;
             }
             process::reap(|_, _| ());
             std::thread::sleep(Duration::from_micros(200));
@@ -85,10 +91,19 @@ impl Keeper {
 }
 
 impl Server {
-    /// Serves until the manager hangs up.
+    /// Serves until the manager hangs up, and then leaves no process behind.
     pub(in crate::sandbox) fn serve(mut self) -> io::Result<()> {
+        let served = self.answer_requests();
+        match self.keeper {
+            // The kernel kills all when this process, the first, ends.
+            Keeper::PidNamespace => served,
+            Keeper::Subreaper(_) => self.keeper.kill(&BTreeSet::new()).and(served),
+        }
+    }
+
+    fn answer_requests(&mut self) -> io::Result<()> {
         loop {
-            watch::wait_for_request(&mut self)?;
+            watch::wait_for_request(self)?;
             let (request, payload) = match self.channel.receive::<Request>() {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),

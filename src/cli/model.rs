@@ -4,7 +4,6 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,7 +16,7 @@ use crate::model::merge::merge;
 use crate::model::network::Network;
 use crate::model::tokenizer::ChatTokenizer;
 use crate::model::tree::Packed;
-use crate::model::{Prompt, SampleOptions, Student};
+use crate::model::{Device, Prompt, SampleOptions, Student};
 
 /// Check, make and ask models
 #[derive(Debug, clap::Args)]

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
-use candle_core::Device;
 
 use crate::chat::render_reply;
 use crate::cli::failure::Failure;
 use crate::event::Event;
 use crate::fsio;
-use crate::model::Student;
 use crate::model::config::QwenConfig;
 use crate::model::error::ModelError;
 use crate::model::tokenizer::ChatTokenizer;
+use crate::model::{Device, Student};
 use crate::recipe::Recipe;
 use crate::run::RunDir;
 use crate::run::manifest::Digests;

@@ -389,11 +389,13 @@ mod hosts {
         if !can_unshare() {
             return;
         }
-        let script = "echo 0 > /proc/sys/user/max_user_namespaces \
-                      && exec \"$0\" sandbox run shell --sandbox namespaces -- true";
+        // The outer namespace allows one inner one, in which the program runs as an ordinary user.
+        let script = "echo 1 > /proc/sys/user/max_user_namespaces \
+                      && exec unshare -U --map-user=1000 --map-group=1000 \
+                      \"$0\" sandbox run shell --sandbox namespaces -- true";
         let failure = unshared(&Desk::new(), script).failure();
-        assert!(failure.starts_with("exit 5\n"), "{failure}");
-        assert!(failure.contains("user namespace") && failure.contains("\nhint: "), "{failure}");
+        assert!(failure.starts_with("exit 5\nerror: namespaces sandboxes are not available"), "{failure}");
+        assert!(failure.contains("\nhint: ") && failure.contains("user.max_user_namespaces"), "{failure}");
     }
 
     #[test]

@@ -25,6 +25,10 @@ ci:
 quickstart *ARGS:
     cargo run --release -- quickstart {{ARGS}}
 
+# Write docs/commands.md from the help
+docs:
+    APPRENTICE_UPDATE=1 cargo test --test cli the_documentation_is_the_help
+
 # Measure; numbers go to target/bench/
 bench *ARGS:
     cargo bench {{ARGS}}

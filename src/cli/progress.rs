@@ -183,6 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn bars_with_and_without_a_known_length_can_be_drawn() {
+        for total in [Some(3), None] {
+            let bar = bar("srl", total);
+            bar.set_position(2);
+            assert_eq!((bar.position(), bar.length(), bar.prefix().as_str()), (2, total, "srl"));
+        }
+    }
+
+    #[test]
     fn a_phase_shows_what_it_learnt_and_what_it_kept() {
         let metrics =
             [("reward", 0.4123), ("loss", 0.0031), ("kept", 13.0), ("dropped", 3.0), ("grad_norm", 0.84)];

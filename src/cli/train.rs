@@ -13,6 +13,7 @@ use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use super::progress::Progress;
 use crate::event::{Event, EventSink};
+use crate::model::Device;
 use crate::recipe::{Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::DataSet;

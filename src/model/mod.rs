@@ -23,7 +23,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
+
+/// Where a student lives: named here, so that nothing outside `model` and `train` names candle.
+pub use candle_core::Device;
 
 use crate::policy::Sample;
 use config::QwenConfig;

@@ -1,6 +1,9 @@
 //! Events: everything a run reports.
 //!
-//! Terminal, `--json`, events.jsonl and the report are renderings of this one stream.
+//! Terminal, `--json`, events.jsonl and the report are renderings of this one stream. An event is
+//! plain data without a clock: a sink adds the time where it writes one.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +38,9 @@ pub enum Event {
         phase: String,
         /// Which update, from 0.
         step: u64,
-        /// The numbers of this update by name.
-        metrics: std::collections::BTreeMap<String, f64>,
+        /// The numbers of this update by name: `loss`, `reward`, `kept`, `dropped`, `grad_norm` …
+        #[serde(deserialize_with = "finite")]
+        metrics: BTreeMap<String, f64>,
     },
     /// An update that had nothing to learn from: every group was flat.
     StepSkipped {
@@ -46,6 +50,15 @@ pub enum Event {
         step: u64,
         /// Groups that were dropped.
         dropped: u64,
+    },
+    /// The student was saved.
+    CheckpointSaved {
+        /// The phase.
+        phase: String,
+        /// Updates done so far.
+        step: u64,
+        /// Where, relative to the run directory.
+        path: String,
     },
     /// A task was attempted and graded.
     TaskGraded {
@@ -58,11 +71,40 @@ pub enum Event {
         /// The verdict, such as `resolved`.
         outcome: String,
     },
+    /// A method was measured on held-out tasks: a row of the run's table.
+    MethodMeasured(MethodRow),
     /// Something a reader should know.
     Note {
         /// One sentence.
         text: String,
     },
+}
+
+/// What a method reached: a row of the table that `quickstart` and `eval` print.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MethodRow {
+    /// The method or policy, such as `base` or `srl`.
+    pub method: String,
+    /// Tasks attempted.
+    pub tasks: u64,
+    /// Tasks resolved.
+    pub resolved: u64,
+    /// Resolution rate in [0, 1].
+    pub rate: f64,
+    /// Lower end of its 95% interval.
+    pub low: f64,
+    /// Upper end of its 95% interval.
+    pub high: f64,
+    /// Mean step reward, where it was measured.
+    pub reward: Option<f64>,
+    /// Mean tokens of a reply, where it was measured.
+    pub tokens_per_reply: Option<f64>,
+}
+
+/// JSON writes a number that is not finite as null; a reader then finds no number.
+fn finite<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let metrics = BTreeMap::<String, Option<f64>>::deserialize(reader)?;
+    Ok(metrics.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect())
 }
 
 /// Receives events.
@@ -79,5 +121,77 @@ impl EventSink for Vec<Event> {
     fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
         self.push(event.clone());
         Ok(())
+    }
+}
+
+/// Hands every event to each of several sinks, in their order.
+#[derive(Default)]
+pub struct Tee<'a> {
+    sinks: Vec<Box<dyn EventSink + 'a>>,
+}
+
+impl<'a> Tee<'a> {
+    /// A sink without receivers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same sink with one more receiver, after the others.
+    #[must_use]
+    pub fn with(mut self, sink: impl EventSink + 'a) -> Self {
+        self.sinks.push(Box::new(sink));
+        self
+    }
+}
+
+impl EventSink for Tee<'_> {
+    fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.sinks.iter_mut().try_for_each(|sink| sink.emit(event))
+    }
+}
+
+impl<S: EventSink + ?Sized> EventSink for &mut S {
+    fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
+        (**self).emit(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tee_hands_each_event_to_every_sink() {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let event = Event::Note { text: "a".to_owned() };
+        Tee::new().with(&mut left).with(&mut right).emit(&event).unwrap();
+        assert_eq!((left, right), (vec![event.clone()], vec![event]));
+    }
+
+    #[test]
+    fn a_metric_that_is_not_finite_does_not_spoil_the_file() {
+        let metrics = BTreeMap::from([("loss".to_owned(), f64::NAN), ("reward".to_owned(), 0.5)]);
+        let event = Event::StepTrained { phase: "srl".to_owned(), step: 0, metrics };
+        let line = serde_json::to_string(&event).unwrap();
+        let Event::StepTrained { metrics, .. } = serde_json::from_str(&line).unwrap() else {
+            panic!("{line}")
+        };
+        assert_eq!(metrics, BTreeMap::from([("reward".to_owned(), 0.5)]));
+    }
+
+    #[test]
+    fn a_measured_method_is_one_flat_object() {
+        let row = MethodRow {
+            method: "srl".to_owned(),
+            tasks: 4,
+            resolved: 3,
+            rate: 0.75,
+            low: 0.3,
+            high: 0.95,
+            reward: Some(0.9),
+            tokens_per_reply: None,
+        };
+        let line = serde_json::to_string(&Event::MethodMeasured(row)).unwrap();
+        assert!(line.starts_with(r#"{"event":"method_measured","method":"srl","tasks":4"#), "{line}");
     }
 }

@@ -3,7 +3,7 @@
 //! Guarantees that a file written by [`write_atomic`] is either the old one or the new one, and that
 //! every error names its path, and its line where there is one. Does not lock: one writer a file.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -168,11 +168,10 @@ impl JsonLines {
             fs_err::create_dir_all(parent)?;
         }
         let mut file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64)?;
+        let written = file.metadata()?.len();
+        let whole = whole_lines(&mut file, written)?;
+        if whole < written {
+            file.set_len(whole)?;
         }
         Ok(Self { path: path.to_owned(), file })
     }
@@ -180,11 +179,16 @@ impl JsonLines {
     /// Appends one value as one line, in one write.
     ///
     /// # Errors
-    /// When the value has no JSON form or the file cannot be written.
+    /// When the value has no JSON form or the file cannot be written (a full disk); earlier lines stay whole.
     pub fn push(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let mut bytes = serde_json::to_vec(value).with_context(|| self.path.display().to_string())?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes)?;
+        let whole = self.file.metadata()?.len();
+        if let Err(failed) = self.file.write_all(&bytes) {
+            // Best effort: opening the file again also removes half a line.
+            self.file.set_len(whole).ok();
+            return Err(failed.into());
+        }
         Ok(())
     }
 
@@ -192,6 +196,23 @@ impl JsonLines {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// How many of the first `written` bytes are whole lines, read from the end.
+fn whole_lines(file: &mut fs_err::File, written: u64) -> std::io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = written;
+    while 0 < end {
+        let start = end.saturating_sub(BLOCK);
+        let mut block = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        file.take(end - start).read_to_end(&mut block)?;
+        if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// The SHA-256 of `bytes` in lower-case hex.

@@ -33,6 +33,7 @@ pub mod import;
 pub mod model;
 pub mod run;
 pub mod sandbox;
+pub mod task_dir;
 pub mod workspace;
 
 // Layer 4: workflows, one verb each.

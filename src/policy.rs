@@ -3,9 +3,11 @@
 //! Synchronous and batched: a rollout asks for all live episodes at once. Guarantees that replies
 //! come back in the order of the requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::chat::Message;
+use crate::chat::{self, Message};
+use crate::trajectory::Trajectory;
 
 /// Answers conversations.
 pub trait Policy {
@@ -61,5 +63,51 @@ impl Sample {
             text: text.into(),
             finished: true,
         }
+    }
+}
+
+/// Replies written down beforehand: an expert's trajectory, or a script for tests.
+#[derive(Debug, Clone, Default)]
+pub struct Scripted {
+    name: String,
+    replies: BTreeMap<String, Vec<String>>,
+}
+
+impl Scripted {
+    /// A policy that says `replies[task][step]`, and nothing once they are used up.
+    pub fn new(name: impl Into<String>, replies: BTreeMap<String, Vec<String>>) -> Self {
+        Self { name: name.into(), replies }
+    }
+
+    /// A policy that does what the experts did; of several trajectories of a task, the first counts.
+    pub fn expert<'a>(
+        name: impl Into<String>,
+        trajectories: impl IntoIterator<Item = &'a Trajectory>,
+    ) -> Self {
+        let mut replies = BTreeMap::new();
+        for trajectory in trajectories {
+            let steps = trajectory.steps.iter().filter(|step| step.executed);
+            replies.entry(trajectory.task.clone()).or_insert_with(|| steps.map(chat::render_reply).collect());
+        }
+        Self::new(name, replies)
+    }
+
+    /// Whether it has anything to say on a task.
+    pub fn knows(&self, task: &str) -> bool {
+        self.replies.contains_key(task)
+    }
+}
+
+impl Policy for Scripted {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>> {
+        let reply = |request: &SampleRequest| {
+            let reply = self.replies.get(&request.task).and_then(|replies| replies.get(request.step));
+            reply.map_or_else(Vec::new, |text| vec![Sample::from_text(text.clone()); request.n])
+        };
+        Ok(requests.iter().map(reply).collect())
     }
 }

@@ -52,6 +52,45 @@ pub struct Source {
     /// The model that acted, where the record says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Which release of its editor was at work, where that shows in what it printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub editor: Option<EditorSetup>,
+}
+
+/// How an editor was set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditorSetup {
+    /// Which release.
+    pub edition: Edition,
+    /// Lines shown at a time.
+    pub window: usize,
+    /// Lines that stay visible when scrolling.
+    pub overlap: usize,
+}
+
+impl Default for EditorSetup {
+    fn default() -> Self {
+        Self { edition: Edition::default(), window: 100, overlap: 2 }
+    }
+}
+
+/// The releases of SWE-agent's editors whose output differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edition {
+    /// Shell functions, before May 2024.
+    ShellEarly,
+    /// Shell functions, up to 0.7.
+    Shell,
+    /// Programs, November 2024.
+    ToolsDev,
+    /// Programs, December 2024: windows after a replacement start one line higher.
+    ToolsBeta,
+    /// Programs of 1.0: longer advice after a replacement.
+    Tools,
+    /// Programs of 1.1 and later: new files are empty, the last line can be reached.
+    #[default]
+    ToolsLatest,
 }
 
 /// One thought, one action, and what came back.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::run::RunError;
+
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
@@ -49,6 +51,11 @@ impl Failure {
         Self { kind: FailureKind::Host, source: source.into(), hint: None }
     }
 
+    /// An interrupted command.
+    pub fn interrupted(source: impl Into<anyhow::Error>) -> Self {
+        Self { kind: FailureKind::Interrupted, source: source.into(), hint: None }
+    }
+
     /// The same failure with what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -65,6 +72,21 @@ impl Failure {
             FailureKind::Host => 5,
             FailureKind::Interrupted => 130,
         })
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let hint = error.hint();
+        let failure = match error {
+            RunError::Taken { .. } | RunError::Differs { .. } => Self::usage(error),
+            RunError::NotARun { .. } | RunError::Damaged { .. } | RunError::Format { .. } => {
+                Self::input(error)
+            }
+            RunError::InUse { .. } | RunError::Io(_) => Self::host(error),
+            RunError::File(source) => Self::host(source),
+        };
+        failure.with_hint(hint)
     }
 }
 

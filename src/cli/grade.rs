@@ -1,17 +1,177 @@
 //! `apprentice grade`.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::failure::{Answer, Failure};
 use super::output::Output;
+use super::sandboxes::SandboxArgs;
+use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
+use crate::sandbox::spec::SandboxSpec;
+use crate::task::{Kind, LoadedTask};
+use crate::{fsio, task_dir};
 
 /// Grade predictions
+///
+/// Applies each predicted patch to its task's repository in a fresh sandbox, puts the tests back, runs
+/// them and says whether the task is resolved. Exit code 1 when one is not.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The tasks' directory
+    #[arg(long, value_name = "DIR")]
+    tasks: PathBuf,
+    /// Predictions in SWE-bench's format (JSONL or JSON), or `gold` or `noop` for every task
+    #[arg(long, value_name = "FILE")]
+    predictions: PathBuf,
+    /// Where verdicts and test logs are written
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    sandboxes: SandboxArgs,
+}
+
+/// One row of a SWE-bench prediction file.
+#[derive(Debug, Deserialize)]
+struct Row {
+    instance_id: String,
+    #[serde(default)]
+    model_patch: Option<String>,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// See [`Failure`].
-#[expect(clippy::needless_pass_by_value, reason = "stub")]
-pub fn run(_args: Args, _output: Output) -> Result<Answer, Failure> {
-    Ok(Answer::Yes)
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
+pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
+    let tasks = load_tasks(&args.tasks)?;
+    let predictions = predictions(&args.predictions, &tasks)?;
+    let verdicts = grade(&args.sandboxes, &tasks, predictions, output)?;
+    if let Some(out) = &args.out {
+        save(out, &verdicts).map_err(Failure::host)?;
+    }
+    let report = Report::new(&verdicts);
+    output.result(&report, &report.text()).map_err(Failure::host)?;
+    Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
+}
+
+/// The code tasks of a directory.
+pub(super) fn load_tasks(dir: &Path) -> Result<BTreeMap<String, LoadedTask>, Failure> {
+    if !dir.is_dir() {
+        let failure = Failure::usage(anyhow!("`{}` is not a directory", dir.display()));
+        return Err(failure.with_hint("give the directory that holds `<id>/task.yaml`"));
+    }
+    let mut tasks = task_dir::load_all(dir).map_err(Failure::input)?;
+    tasks.retain(|_, loaded| loaded.task.kind == Kind::Code);
+    if tasks.is_empty() {
+        let failure = Failure::nothing(anyhow!("`{}` holds no code task", dir.display()));
+        return Err(failure.with_hint("import some with `apprentice task import`"));
+    }
+    Ok(tasks)
+}
+
+/// Grades predictions, each named by its task, and tells of each verdict on the way.
+pub(super) fn grade(
+    sandboxes: &SandboxArgs,
+    tasks: &BTreeMap<String, LoadedTask>,
+    predictions: Vec<(String, JobPrediction)>,
+    output: Output,
+) -> Result<Vec<Verdict>, Failure> {
+    let mut specs: BTreeMap<String, Arc<SandboxSpec>> = BTreeMap::new();
+    let mut jobs = Vec::with_capacity(predictions.len());
+    for (id, prediction) in predictions {
+        let loaded = &tasks[&id];
+        let name = loaded.task.sandbox.as_deref().expect("invariant: a code task names its sandbox");
+        if !specs.contains_key(name) {
+            specs.insert(name.to_owned(), Arc::new(sandboxes.spec(name)?));
+        }
+        jobs.push(Job { task: Arc::new(loaded.clone()), spec: Arc::clone(&specs[name]), prediction });
+    }
+    let runtime =
+        tokio::runtime::Runtime::new().context("could not start the runtime").map_err(Failure::host)?;
+    runtime.block_on(async {
+        let backend = sandboxes.backend().await?;
+        let options = Options { cache: sandboxes.cache() };
+        let done =
+            |verdict: &Verdict| output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
+        Ok(grade::grade_all(&backend, jobs, sandboxes.parallel(), &options, done).await)
+    })
+}
+
+fn predictions(
+    file: &Path,
+    tasks: &BTreeMap<String, LoadedTask>,
+) -> Result<Vec<(String, JobPrediction)>, Failure> {
+    let pseudo = match file.to_str() {
+        Some("gold") => Some(JobPrediction::Gold),
+        Some("noop") => Some(JobPrediction::Noop),
+        _ => None,
+    };
+    if let Some(prediction) = pseudo {
+        return Ok(tasks.keys().map(|id| (id.clone(), prediction.clone())).collect());
+    }
+    let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
+    let rows = rows(&text).with_context(|| format!("`{}` holds no predictions", file.display()));
+    let rows = rows.map_err(|error| {
+        Failure::input(error).with_hint("write one `{\"instance_id\": …, \"model_patch\": …}` a line")
+    })?;
+    if rows.is_empty() {
+        return Err(Failure::nothing(anyhow!("`{}` holds no prediction", file.display())));
+    }
+    if let Some(row) = rows.iter().find(|row| !tasks.contains_key(&row.instance_id)) {
+        let error = anyhow!("`{}` predicts the unknown task `{}`", file.display(), row.instance_id);
+        return Err(Failure::input(error).with_hint("name the directory with its task by `--tasks`"));
+    }
+    let prediction = |row: Row| (row.instance_id, JobPrediction::Patch(row.model_patch.unwrap_or_default()));
+    Ok(rows.into_iter().map(prediction).collect())
+}
+
+/// Reads JSONL, a list, or an object from id to row.
+fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        match value? {
+            Value::Array(items) => rows.extend(items),
+            Value::Object(map) if !map.contains_key("instance_id") => {
+                rows.extend(map.into_iter().map(|(_, row)| row))
+            }
+            row => rows.push(row),
+        }
+    }
+    let row =
+        |(row_idx, row)| serde_json::from_value(row).with_context(|| format!("prediction {}", row_idx + 1));
+    rows.into_iter().enumerate().map(row).collect()
+}
+
+/// Writes `grades.jsonl` with every test's status, and each prediction's test log.
+fn save(out: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
+    fsio::write_json_lines(&out.join("grades.jsonl"), verdicts)?;
+    fsio::write_json(&out.join("grade.json"), &Report::new(verdicts))?;
+    for (verdict_idx, verdict) in verdicts.iter().enumerate().filter(|(_, verdict)| !verdict.log.is_empty()) {
+        let name = format!("{:04}-{}.txt", verdict_idx + 1, verdict.id);
+        fsio::write_atomic(&out.join("logs").join(name), verdict.log.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_read_alike_from_lines_a_list_and_a_map() {
+        let row = r#"{"instance_id": "a", "model_name_or_path": "m", "model_patch": null}"#;
+        for text in
+            [format!("{row}\n{row}\n"), format!("[{row}, {row}]"), format!(r#"{{"a": {row}, "b": {row}}}"#)]
+        {
+            let rows = rows(&text).unwrap();
+            assert_eq!((rows.len(), rows[0].instance_id.as_str(), &rows[0].model_patch), (2, "a", &None));
+        }
+        assert_eq!(rows(r#"[{"model_patch": ""}]"#).unwrap_err().to_string(), "prediction 1");
+    }
 }

@@ -5,15 +5,18 @@
 pub mod doctor;
 pub mod failure;
 pub mod grade;
+mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod output;
+pub mod progress;
 #[cfg(feature = "train")]
 pub mod quickstart;
 pub mod report;
 pub mod reward;
 pub mod rollout;
 pub mod sandbox;
+pub mod sandboxes;
 pub mod synth;
 pub mod task;
 #[cfg(feature = "train")]

@@ -1,17 +1,392 @@
-//! `apprentice sandbox`.
+//! `apprentice sandbox`: build, run, shell, list, prune.
+
+use std::future::Future;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
+use crate::isolation::Isolation;
+use crate::sandbox::select::{BackendKind, Choice, Selection};
+use crate::sandbox::session::quote;
+use crate::sandbox::spec::{self, SandboxSpec, SpecError};
+use crate::sandbox::{Exec, Sandbox, SandboxError, Session, Start};
+use crate::trajectory::{Exit, Observation};
 
 /// Build, run, list and prune sandboxes
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a sandbox's Docker image: pulled, built, or from a distribution's packages
+    Build(Build),
+    /// Run one command in a new sandbox
+    Run(Run),
+    /// Run the lines of stdin in one sandbox, one after the other
+    Shell(Shell),
+    /// List the kinds of sandboxes and what is running
+    List(List),
+    /// Remove what killed processes left in Docker
+    Prune(Prune),
+}
+
+/// Where sandboxes run; flattened into every command that starts one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BackendArgs {
+    /// Run sandboxes in: auto, docker, namespaces or landlock
+    #[arg(long = "sandbox", value_name = "KIND", default_value_t = BackendKind::Auto)]
+    pub kind: BackendKind,
+    /// Run with less protection than the full set, and record it
+    #[arg(long)]
+    pub accept_weaker_isolation: bool,
+    /// Directory of sandbox kinds, beside those that are shipped
+    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
+    pub sandboxes: PathBuf,
+}
+
+impl BackendArgs {
+    /// The specification called `name`.
+    ///
+    /// # Errors
+    /// [`Failure`] with a hint when there is none or it is invalid.
+    pub fn spec(&self, name: &str) -> Result<SandboxSpec, Failure> {
+        load(name, &self.sandboxes)
+    }
+
+    /// What the user chose, for callers that select a backend for each task.
+    ///
+    /// # Errors
+    /// [`Failure`] of the host.
+    pub fn choice(&self) -> Result<Choice, Failure> {
+        let isolation = if self.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full };
+        Choice::new(self.kind, isolation).map_err(failure)
+    }
+
+    /// The backend for sandboxes of `spec`.
+    ///
+    /// # Errors
+    /// [`Failure`] of the host, with a hint.
+    pub async fn select(&self, spec: &SandboxSpec) -> Result<Selection, Failure> {
+        self.choice()?.backend(spec).await.map_err(failure)
+    }
+}
+
+/// Makes a command's failure of a sandbox's error.
+pub fn failure(error: SandboxError) -> Failure {
+    let hint = error.hint().map(str::to_owned);
+    let failure = Failure::host(error);
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+fn load(name: &str, directory: &Path) -> Result<SandboxSpec, Failure> {
+    SandboxSpec::load(name, directory).map_err(|error| {
+        let hint = error.hint();
+        let failure = match &error {
+            SpecError::Unknown { .. } => Failure::usage(error),
+            SpecError::Unreadable { .. } | SpecError::Invalid { .. } => Failure::input(error),
+        };
+        failure.with_hint(hint)
+    })
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::host)?;
+    runtime.block_on(work)
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// See [`Failure`].
-#[expect(clippy::needless_pass_by_value, reason = "stub")]
-pub fn run(_args: Args, _output: Output) -> Result<Answer, Failure> {
+pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
+    block_on(async {
+        match args.verb {
+            Verb::Build(args) => build(args, output).await,
+            Verb::Run(args) => run_one(args, output).await,
+            Verb::Shell(args) => shell(args, output).await,
+            Verb::List(args) => list(args, output).await,
+            Verb::Prune(args) => prune(args, output).await,
+        }
+    })
+}
+
+#[derive(Debug, clap::Args)]
+struct Build {
+    /// The sandbox's name, such as `shell` or `python`
+    name: String,
+    /// Directory of sandbox kinds, beside those that are shipped
+    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
+    sandboxes: PathBuf,
+}
+
+#[cfg(feature = "docker")]
+async fn build(args: Build, output: Output) -> Result<Answer, Failure> {
+    use crate::sandbox::docker::{DockerBackend, images};
+
+    let spec = load(&args.name, &args.sandboxes)?;
+    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
+    let begin = std::time::Instant::now();
+    let say = |line: &str| output.say(line);
+    let (image, way) = images::build(backend.docker(), &spec, &say).await.map_err(failure)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let how = match way {
+        images::Way::Local => "was there",
+        images::Way::Pulled => "was pulled",
+        images::Way::Built => "was built from its Dockerfile",
+        images::Way::Bootstrapped => "was made from packages",
+    };
+    let value = serde_json::json!({
+        "format": "apprentice.build/1", "sandbox": spec.name, "image": image, "how": how, "seconds": seconds,
+    });
+    output.result(&value, &format!("{image} {how} in {seconds:.1} s")).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "its companion awaits")]
+async fn build(args: Build, _output: Output) -> Result<Answer, Failure> {
+    load(&args.name, &args.sandboxes)?;
+    Err(Failure::host(anyhow::anyhow!("this program was built without docker"))
+        .with_hint("build it with `--features docker`"))
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// The sandbox's name, such as `shell` or `python`
+    name: String,
+    /// Copy this directory into the work directory
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+    /// Kill the command after this many seconds (default: the sandbox's limit)
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<f64>,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// The command: one argument is a script, several are a program with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunResult<'a> {
+    format: &'static str,
+    sandbox: &'a str,
+    backend: &'a str,
+    #[serde(flatten)]
+    observation: &'a Observation,
+}
+
+async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
+    let spec = args.backend.spec(&args.name)?;
+    let timeout = match args.timeout {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(Failure::usage)?,
+        None => spec.limits.command_timeout(),
+    };
+    let script = match &args.command[..] {
+        [script] => script.clone(),
+        words => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
+    };
+    let (backend, mut sandbox) = start(&args.backend, &spec, args.tree.as_deref(), output).await?;
+    let exec =
+        Exec { script: &script, timeout, output_bytes: spec.limits.output_bytes, session: Session::Fresh };
+    let observed = sandbox.exec(&exec).await;
+    let stopped = sandbox.stop().await;
+    let observation = observed.map_err(failure)?;
+    stopped.map_err(failure)?;
+    if output.is_json() {
+        let value = RunResult {
+            format: "apprentice.command/1",
+            sandbox: &spec.name,
+            backend,
+            observation: &observation,
+        };
+        output.result(&value, "").map_err(Failure::host)?;
+    } else {
+        output.data(observation.output.as_bytes()).map_err(Failure::host)?;
+    }
+    Ok(answer(&observation, output))
+}
+
+fn answer(observation: &Observation, output: Output) -> Answer {
+    let how = match observation.exit {
+        Some(exit) if exit.is_success() => return Answer::Yes,
+        Some(Exit::Code(code)) => format!("exited with code {code}"),
+        Some(Exit::Signal(signal)) => format!("was ended by signal {signal}"),
+        Some(Exit::TimedOut) => {
+            format!("was killed at its deadline, after {:.1} s", observation.elapsed_seconds)
+        }
+        Some(Exit::OutOfMemory) => "was killed at its memory limit".to_owned(),
+        None => "ended".to_owned(),
+    };
+    output.say(&format!("the command {how}"));
+    Answer::No
+}
+
+async fn start(
+    args: &BackendArgs,
+    spec: &SandboxSpec,
+    tree: Option<&Path>,
+    output: Output,
+) -> Result<(&'static str, Box<dyn Sandbox>), Failure> {
+    if let Some(tree) = tree
+        && !tree.is_dir()
+    {
+        return Err(Failure::usage(anyhow::anyhow!("`{}` is not a directory", tree.display()))
+            .with_hint("name a directory with `--tree`"));
+    }
+    let selection = args.select(spec).await?;
+    output.say(&selection.line);
+    let sandbox = selection.backend.start(&Start { spec, tree }).await.map_err(failure)?;
+    Ok((selection.backend.name(), sandbox))
+}
+
+#[derive(Debug, clap::Args)]
+struct Shell {
+    /// The sandbox's name, such as `shell` or `python`
+    name: String,
+    /// Copy this directory into the work directory
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+async fn shell(args: Shell, output: Output) -> Result<Answer, Failure> {
+    let spec = args.backend.spec(&args.name)?;
+    let (_, mut sandbox) = start(&args.backend, &spec, args.tree.as_deref(), output).await?;
+    let result = shell_lines(&mut *sandbox, &spec, output).await;
+    sandbox.stop().await.map_err(failure)?;
+    result
+}
+
+async fn shell_lines(
+    sandbox: &mut dyn Sandbox,
+    spec: &SandboxSpec,
+    output: Output,
+) -> Result<Answer, Failure> {
+    let mut last = Answer::Yes;
+    loop {
+        if output.is_interactive() {
+            prompt();
+        }
+        // Reading a line blocks; nothing else is going on meanwhile.
+        let Some(line) = std::io::stdin().lock().lines().next() else { return Ok(last) };
+        let line = line.map_err(Failure::host)?;
+        let exec = Exec {
+            script: &line,
+            timeout: spec.limits.command_timeout(),
+            output_bytes: spec.limits.output_bytes,
+            session: Session::Carried,
+        };
+        let observation = sandbox.exec(&exec).await.map_err(failure)?;
+        output.data(observation.output.as_bytes()).map_err(Failure::host)?;
+        last = answer(&observation, output);
+    }
+}
+
+fn prompt() {
+    let mut stderr = std::io::stderr().lock();
+    // A closed stderr leaves nobody to ask.
+    drop(stderr.write_all(b"$ ").and_then(|()| stderr.flush()));
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Directory of sandbox kinds, beside those that are shipped
+    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
+    sandboxes: PathBuf,
+}
+
+async fn list(args: List, output: Output) -> Result<Answer, Failure> {
+    let (images, running) = in_docker(&args.sandboxes).await;
+    let mut kinds = Vec::new();
+    let mut text = String::new();
+    for name in spec::names(&args.sandboxes) {
+        let spec = load(&name, &args.sandboxes)?;
+        let image = images.iter().find(|(of, _)| *of == name).map(|(_, image)| image.clone());
+        let host = if spec.host { "may use the host's programs" } else { "needs an image" };
+        let shown = image.as_deref().unwrap_or("no image");
+        text.push_str(&format!("{name:<12} {shown:<36} {host}\n"));
+        let from = spec.file.as_ref().map_or_else(|| "shipped".to_owned(), |file| file.display().to_string());
+        kinds.push(serde_json::json!({"name": name, "from": from, "image": image, "host": spec.host}));
+    }
+    for one in &running {
+        text.push_str(&format!("{one}\n"));
+    }
+    let value = serde_json::json!({"format": "apprentice.sandboxes/1", "kinds": kinds, "running": running});
+    output.result(&value, &text).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+/// The images of the sandboxes by name, and what is in Docker; nothing where no daemon answers.
+#[cfg(feature = "docker")]
+async fn in_docker(directory: &Path) -> (Vec<(String, String)>, Vec<serde_json::Value>) {
+    use crate::sandbox::docker::{DockerBackend, images, leftovers};
+
+    let Ok(backend) = DockerBackend::connect(Isolation::Full).await else { return (Vec::new(), Vec::new()) };
+    let mut found = Vec::new();
+    for name in spec::names(directory) {
+        let Ok(spec) = SandboxSpec::load(&name, directory) else { continue };
+        if let Ok(Some(image)) = images::local(backend.docker(), &spec).await {
+            found.push((name, image));
+        }
+    }
+    let running = leftovers(backend.docker()).await.unwrap_or_default();
+    (found, running.iter().filter_map(|leftover| serde_json::to_value(leftover).ok()).collect())
+}
+
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "its companion awaits")]
+async fn in_docker(_directory: &Path) -> (Vec<(String, String)>, Vec<serde_json::Value>) {
+    (Vec::new(), Vec::new())
+}
+
+#[derive(Debug, clap::Args)]
+struct Prune {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[cfg(feature = "docker")]
+async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
+    use crate::sandbox::docker::{DockerBackend, leftovers, remove};
+
+    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
+    let all = leftovers(backend.docker()).await.map_err(failure)?;
+    let orphans: Vec<_> = all.into_iter().filter(|leftover| leftover.is_orphan).collect();
+    let mut text = String::new();
+    for orphan in &orphans {
+        if !args.dry_run {
+            remove(backend.docker(), orphan).await.map_err(failure)?;
+        }
+        let verb = if args.dry_run { "Would remove" } else { "Removed" };
+        text.push_str(&format!("{verb} {} {} ({})\n", orphan.kind, orphan.id, orphan.sandbox));
+    }
+    if orphans.is_empty() {
+        text.push_str("Nothing to remove\n");
+    }
+    let value =
+        serde_json::json!({"format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": orphans});
+    output.result(&value, &text).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "its companion awaits")]
+async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
+    let value = serde_json::json!({"format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": []});
+    output.result(&value, "Nothing to remove\n").map_err(Failure::host)?;
     Ok(Answer::Yes)
 }

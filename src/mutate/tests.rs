@@ -1,3 +1,5 @@
+//! Tests of the operators, on lines of shell, Python and C-like code.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of patches, on git's own output and recorded ones.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

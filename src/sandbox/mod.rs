@@ -8,6 +8,7 @@
 pub mod docker;
 pub mod landlock;
 pub mod namespaces;
+pub mod output;
 pub mod scripted;
 pub mod select;
 pub mod session;
@@ -185,4 +186,16 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl SandboxError {
+    /// What to do about it, starting with a verb.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable { hint, .. } | Self::WeakIsolation { hint, .. } | Self::Image { hint, .. } => {
+                Some(hint)
+            }
+            Self::Lost { .. } | Self::Host { .. } => None,
+        }
+    }
 }

@@ -1,1 +1,203 @@
-//! Stub.
+//! Sandboxes that run nothing: canned observations over files in memory.
+//!
+//! The double of tests and dry runs. Guarantees that the same script always gives the same
+//! observation and the same files, and that a fork is a true copy. Does not read scripts: one that
+//! nobody canned fails like an unknown command.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::output::BoundedOutput;
+use super::tree::{self, Entry, Mode, Tree};
+use super::{Backend, Exec, FileRead, FileWrite, Sandbox, SandboxError, Start};
+use crate::isolation::Protection;
+use crate::trajectory::Observation;
+
+/// What a canned script does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It is observed to do this, and writes files (relative to the work directory).
+    Observe {
+        /// What it gives back.
+        observation: Observation,
+        /// The files that it leaves, by path.
+        writes: Vec<(String, Vec<u8>)>,
+    },
+    /// The sandbox is lost while it runs.
+    Lose,
+}
+
+impl From<Observation> for Reply {
+    fn from(observation: Observation) -> Self {
+        Self::Observe { observation, writes: Vec::new() }
+    }
+}
+
+/// Makes sandboxes that answer from a list.
+#[derive(Debug, Clone, Default)]
+pub struct ScriptedBackend {
+    replies: Arc<BTreeMap<String, Reply>>,
+    n_started: Arc<AtomicU64>,
+}
+
+impl ScriptedBackend {
+    /// A backend whose sandboxes know these scripts, compared without surrounding blanks.
+    pub fn new<S: Into<String>>(replies: impl IntoIterator<Item = (S, Reply)>) -> Self {
+        let replies = replies.into_iter().map(|(script, reply)| (script.into().trim().to_owned(), reply));
+        Self { replies: Arc::new(replies.collect()), n_started: Arc::default() }
+    }
+
+    fn next_id(&self) -> String {
+        format!("scripted-{}", self.n_started.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl Backend for ScriptedBackend {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    async fn probe(&self) -> Result<Protection, SandboxError> {
+        let enforced = vec!["everything: no script is run".to_owned()];
+        Ok(Protection { backend: self.name().to_owned(), enforced, missing: Vec::new() })
+    }
+
+    async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let before = start.tree.map(tree::read).transpose()?.unwrap_or_default();
+        Ok(Box::new(Scripted {
+            id: self.next_id(),
+            backend: self.clone(),
+            workdir: start.spec.workdir.clone(),
+            files: before.clone(),
+            before: Arc::new(before),
+            outside: Tree::new(),
+        }))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Scripted {
+    id: String,
+    backend: ScriptedBackend,
+    workdir: String,
+    before: Arc<Tree>,
+    files: Tree,
+    /// Files that do not lie in the work directory, by absolute path.
+    outside: Tree,
+}
+
+/// Where a path leads.
+enum Place {
+    /// Below the work directory; empty for itself.
+    Inside(String),
+    Outside(String),
+}
+
+impl Scripted {
+    fn place(&self, path: &str) -> Place {
+        let mut parts: Vec<&str> = Vec::new();
+        let absolute =
+            if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir) };
+        for part in absolute.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        let path = format!("/{}", parts.join("/"));
+        match Path::new(&path).strip_prefix(&self.workdir) {
+            Ok(inside) => Place::Inside(inside.to_string_lossy().into_owned()),
+            Err(_) => Place::Outside(path),
+        }
+    }
+
+    fn put(&mut self, path: &str, bytes: &[u8]) -> FileWrite {
+        let place = self.place(path);
+        let (files, path) = match &place {
+            Place::Inside(path) => (&mut self.files, path),
+            Place::Outside(path) => (&mut self.outside, path),
+        };
+        if is_directory(files, path) {
+            return FileWrite::Refused("it is not a regular file".to_owned());
+        }
+        let mode = files.get(path).map_or(Mode::File, |entry| entry.mode);
+        files.insert(path.clone(), Entry { bytes: bytes.to_vec(), mode });
+        FileWrite::Written
+    }
+}
+
+fn is_directory(files: &Tree, path: &str) -> bool {
+    path.is_empty()
+        || files.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+}
+
+#[async_trait]
+impl Sandbox for Scripted {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
+        let script = exec.script.trim();
+        let replies = Arc::clone(&self.backend.replies);
+        match replies.get(script) {
+            Some(Reply::Observe { observation, writes }) => {
+                for (path, bytes) in writes {
+                    if let FileWrite::Refused(reason) = self.put(path, bytes) {
+                        return Ok(Observation::new(format!("bash: {path}: {reason}\n"), 1));
+                    }
+                }
+                let mut output = BoundedOutput::new(exec.output_bytes);
+                output.push(observation.output.as_bytes());
+                let (output, omitted_bytes) = output.finish();
+                Ok(Observation { output, omitted_bytes, ..observation.clone() })
+            }
+            Some(Reply::Lose) => Err(SandboxError::Lost {
+                id: self.id.clone(),
+                doing: "running a command".to_owned(),
+                source: anyhow::anyhow!("the script says so"),
+            }),
+            None => Ok(Observation::new(format!("bash: line 1: {script}: command not found\n"), 127)),
+        }
+    }
+
+    async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
+        let place = self.place(path);
+        let (files, path) = match &place {
+            Place::Inside(path) => (&self.files, path),
+            Place::Outside(path) => (&self.outside, path),
+        };
+        Ok(match files.get(path) {
+            Some(entry) if entry.mode == Mode::Link => {
+                FileRead::Refused("links are not followed here".to_owned())
+            }
+            Some(entry) => FileRead::File(entry.bytes.clone()),
+            None if is_directory(files, path) => FileRead::Directory,
+            None => FileRead::Missing,
+        })
+    }
+
+    async fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError> {
+        Ok(self.put(path, bytes))
+    }
+
+    async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError> {
+        Ok(tree::changes(&self.before, &self.files))
+    }
+
+    async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {
+        Ok(Box::new(Self { id: self.backend.next_id(), ..self.clone() }))
+    }
+
+    async fn stop(self: Box<Self>) -> Result<(), SandboxError> {
+        Ok(())
+    }
+}

@@ -1,8 +1,10 @@
 //! What a sandbox is made of: `sandboxes/<name>/sandbox.yaml` (`apprentice.sandbox/1`).
 //!
-//! Plain data and its validation; the file's origin is kept so that errors and relative paths can name it.
+//! Plain data, its shipped kinds and its validation. A directory `sandboxes` beside the user's work
+//! overrides what is shipped; errors name the file, the key and the nearest known key.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,12 @@ use crate::isolation::{Limits, Network};
 
 /// Name and version in the first field of every sandbox file.
 pub const FORMAT: &str = "apprentice.sandbox/1";
+
+/// The kinds that come with the binary.
+const SHIPPED: [(&str, &str); 2] = [
+    ("python", include_str!("../../sandboxes/python/sandbox.yaml")),
+    ("shell", include_str!("../../sandboxes/shell/sandbox.yaml")),
+];
 
 /// One kind of sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +54,9 @@ pub struct SandboxSpec {
     /// Its bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// The file it was read from; absent for one that is shipped.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// A root file system from a distribution's packages.
@@ -62,10 +73,217 @@ pub struct Bootstrap {
     pub run: Vec<String>,
 }
 
+/// A sandbox file that cannot be used: the user's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// No sandbox has that name.
+    #[error("there is no sandbox `{name}`")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The file cannot be read.
+    #[error("could not read `{file}`")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file does not say what a sandbox is.
+    #[error("could not use `{file}`: {reason}")]
+    Invalid {
+        /// The file, or a name for one that is shipped.
+        file: String,
+        /// What is wrong, with its key and line.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+impl SpecError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unknown { hint, .. } | Self::Invalid { hint, .. } => hint.clone(),
+            Self::Unreadable { .. } => "check that the file is there and may be read".to_owned(),
+        }
+    }
+}
+
+impl SandboxSpec {
+    /// Loads the sandbox `name`: from `directory` (`<name>/sandbox.yaml` in it) if it is there, else the
+    /// one that is shipped.
+    ///
+    /// # Errors
+    /// [`SpecError`] when there is none or it is invalid.
+    pub fn load(name: &str, directory: &Path) -> Result<Self, SpecError> {
+        let file = directory.join(name).join("sandbox.yaml");
+        if file.is_file() {
+            let text = fs_err::read_to_string(&file)
+                .map_err(|source| SpecError::Unreadable { file: file.clone(), source })?;
+            return Ok(Self { file: Some(file.clone()), ..parse(&text, name, &file.display().to_string())? });
+        }
+        match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            Some((_, text)) => parse(text, name, &format!("sandboxes/{name}/sandbox.yaml (shipped)")),
+            None => {
+                let names = names(directory);
+                let known = names.iter().map(String::as_str);
+                let hint = match nearest(name, known) {
+                    Some(nearest) => format!("use `{nearest}`, or write `{}`", file.display()),
+                    None => format!("use one of {}, or write `{}`", names.join(", "), file.display()),
+                };
+                Err(SpecError::Unknown { name: name.to_owned(), hint })
+            }
+        }
+    }
+
+    /// The Dockerfile's text, where the specification names one that can be read.
+    pub fn dockerfile_text(&self) -> Option<String> {
+        let directory = self.file.as_ref()?.parent()?;
+        fs_err::read_to_string(directory.join(self.dockerfile.as_ref()?)).ok()
+    }
+}
+
+/// Lists the names of all sandboxes: shipped, and in `directory`.
+pub fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for item in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+        if item.path().join("sandbox.yaml").is_file() {
+            names.push(item.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn parse(text: &str, name: &str, file: &str) -> Result<SandboxSpec, SpecError> {
+    let invalid = |reason: String, hint: String| SpecError::Invalid { file: file.to_owned(), reason, hint };
+    let spec: SandboxSpec = serde_yaml_ng::from_str(text).map_err(|error| {
+        let reason = error.to_string();
+        let hint = hint_of(&reason);
+        invalid(reason, hint)
+    })?;
+    if spec.format != FORMAT {
+        return Err(invalid(format!("its format is `{}`", spec.format), format!("write `format: {FORMAT}`")));
+    }
+    if spec.name != name {
+        let reason = format!("its name is `{}`, its directory's `{name}`", spec.name);
+        return Err(invalid(reason, format!("write `name: {name}`")));
+    }
+    let parts: Vec<&str> = spec.workdir.split('/').collect();
+    if !spec.workdir.starts_with('/')
+        || parts.len() < 2
+        || parts[1..].iter().any(|part| ["", ".", ".."].contains(part))
+    {
+        let reason = format!("its workdir is `{}`", spec.workdir);
+        return Err(invalid(
+            reason,
+            "write an absolute path below `/`, such as `workdir: /testbed`".to_owned(),
+        ));
+    }
+    Ok(spec)
+}
+
+/// Names the known key nearest to the one that serde did not know.
+fn hint_of(reason: &str) -> String {
+    let mut quoted = reason.split('`').skip(1).step_by(2);
+    let nearest = reason.contains("unknown field").then(|| nearest(quoted.next()?, quoted)).flatten();
+    match nearest {
+        Some(key) => format!("write `{key}` instead"),
+        None => "see sandboxes/shell/sandbox.yaml for every key".to_owned(),
+    }
+}
+
+/// The word of `known` that takes the fewest edits from `word`, if it is near at all.
+fn nearest<'known>(word: &str, known: impl Iterator<Item = &'known str>) -> Option<&'known str> {
+    let (distance, nearest) = known.map(|candidate| (edits(word, candidate), candidate)).min()?;
+    (distance <= word.chars().count() / 2).then_some(nearest)
+}
+
+/// Levenshtein's distance.
+fn edits(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, left) in left.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, right) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
 fn default_workdir() -> String {
     "/testbed".to_owned()
 }
 
 fn default_user() -> String {
     "agent".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(name: &str, text: &str) -> SpecError {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(directory.path().join(name)).unwrap();
+        fs_err::write(directory.path().join(name).join("sandbox.yaml"), text).unwrap();
+        SandboxSpec::load(name, directory.path()).unwrap_err()
+    }
+
+    #[test]
+    fn every_shipped_sandbox_loads() {
+        for (name, _) in SHIPPED {
+            let spec = SandboxSpec::load(name, Path::new("does not exist")).unwrap();
+            assert!(spec.host && spec.bootstrap.is_some() && spec.network == Network::None);
+        }
+    }
+
+    #[test]
+    fn a_directory_overrides_what_is_shipped() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(directory.path().join("shell")).unwrap();
+        let text = "format: apprentice.sandbox/1\nname: shell\nworkdir: /elsewhere\nlimits: {pids: 7}\n";
+        fs_err::write(directory.path().join("shell/sandbox.yaml"), text).unwrap();
+        let spec = SandboxSpec::load("shell", directory.path()).unwrap();
+        assert_eq!((spec.workdir.as_str(), spec.limits.pids), ("/elsewhere", 7));
+        assert_eq!(names(directory.path()), ["python", "shell"]);
+    }
+
+    #[test]
+    fn a_misspelt_key_names_file_line_and_nearest_key() {
+        let error = failure("x", "format: apprentice.sandbox/1\nname: x\nworkdri: /w\n");
+        let text = error.to_string();
+        assert!(
+            text.contains("x/sandbox.yaml") && text.contains("`workdri`") && text.contains("line 3"),
+            "{text}"
+        );
+        assert_eq!(error.hint(), "write `workdir` instead");
+        let error = failure("x", "format: apprentice.sandbox/1\nname: x\nlimits:\n  memory_mb: 5\n");
+        assert_eq!(error.hint(), "write `memory_mib` instead");
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let error = SandboxSpec::load("pyhton", Path::new("sandboxes")).unwrap_err();
+        assert_eq!(error.hint(), "use `python`, or write `sandboxes/pyhton/sandbox.yaml`");
+    }
+
+    #[test]
+    fn a_work_directory_must_lie_below_the_root() {
+        for workdir in ["/", "work", "/a/../b", "//a"] {
+            let error = failure("x", &format!("format: apprentice.sandbox/1\nname: x\nworkdir: {workdir}\n"));
+            assert!(error.to_string().contains(workdir), "{error}");
+        }
+    }
 }

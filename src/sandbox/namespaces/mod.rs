@@ -1,6 +1,152 @@
-//! Sandboxes in Linux namespaces. Stub.
+//! Sandboxes in Linux namespaces: no daemon, no image, milliseconds to start.
+//!
+//! Guarantees, on hosts that let user namespaces be made: the host's programs are visible read-only
+//! and nothing else of the host is; no network; no privilege; every private file in memory under one
+//! bound; one kill ends every process. What this host cannot enforce is reported, and refused unless
+//! weaker isolation was accepted. Does not isolate from bugs of the kernel.
+
+pub(in crate::sandbox) mod capsule;
+pub(in crate::sandbox) mod cgroup;
+pub(in crate::sandbox) mod changes;
+mod files;
+pub(in crate::sandbox) mod identity;
+mod init;
+pub(in crate::sandbox) mod kernel;
+pub(in crate::sandbox) mod launch;
+pub(in crate::sandbox) mod layer;
+pub(in crate::sandbox) mod limits;
+pub(in crate::sandbox) mod line;
+pub(in crate::sandbox) mod machine;
+pub(in crate::sandbox) mod mounts;
+pub(in crate::sandbox) mod probe;
+pub(in crate::sandbox) mod process;
+pub(in crate::sandbox) mod protocol;
+pub(in crate::sandbox) mod serve;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use super::{Backend, Sandbox, SandboxError, Start};
+use crate::isolation::{Isolation, Protection};
+use capsule::Capsule;
+use machine::Blueprint;
+use protocol::Lower;
+
+/// The backend's name.
+const NAME: &str = "namespaces";
 
 /// Runs the child side when this process was re-executed for it.
-pub fn init_if_asked() -> Option<std::process::ExitCode> {
-    None
+pub fn init_if_asked() -> Option<ExitCode> {
+    let asked = std::env::args_os().nth(1).is_some_and(|argument| argument == protocol::INIT_ARGUMENT);
+    asked.then(init::run)
+}
+
+/// Makes sandboxes in namespaces.
+#[derive(Debug)]
+pub struct Namespaces {
+    exe: PathBuf,
+    accept: Isolation,
+    roots: BTreeMap<String, PathBuf>,
+    owners: Mutex<BTreeMap<PathBuf, (machine::Identity, Option<(u32, u32)>)>>,
+    protection: OnceCell<Protection>,
+}
+
+impl Namespaces {
+    /// A backend whose children are `exe`, a program that calls [`init_if_asked`] before anything else.
+    pub fn new(exe: PathBuf, accept: Isolation) -> Self {
+        Self {
+            exe,
+            accept,
+            roots: BTreeMap::new(),
+            owners: Mutex::new(BTreeMap::new()),
+            protection: OnceCell::new(),
+        }
+    }
+
+    /// Uses the directory `root` as the root file system of the sandboxes called `name`.
+    #[must_use]
+    pub fn with_rootfs(mut self, name: &str, root: PathBuf) -> Self {
+        self.roots.insert(name.to_owned(), root);
+        self
+    }
+
+    /// What a sandbox of this specification is made of.
+    fn blueprint(&self, start: &Start<'_>) -> Result<Blueprint, SandboxError> {
+        let spec = start.spec;
+        let rootfs = self.roots.get(&spec.name).cloned();
+        if rootfs.is_none() && !spec.host {
+            return Err(SandboxError::Image {
+                image: spec.name.clone(),
+                reason: "namespaces sandboxes take no Docker image, and this one does not allow the host's own programs"
+                    .to_owned(),
+                hint: format!(
+                    "build it with `apprentice sandbox build {}`, or say `host: true` in its sandbox.yaml",
+                    spec.name
+                ),
+            });
+        }
+        let inside = rootfs.as_ref().map(|root| root.join(spec.workdir.trim_start_matches('/')));
+        let tree = start.tree.map(Path::to_owned).or(inside.filter(|path| path.is_dir()));
+        let lower = tree.as_deref().map(|tree| self.lower(tree)).transpose()?;
+        Ok(Blueprint { exe: self.exe.clone(), spec: spec.clone(), rootfs, lower, accept: self.accept })
+    }
+
+    fn lower(&self, tree: &Path) -> Result<Lower, SandboxError> {
+        let host = |source| SandboxError::Host { doing: "inspect", path: tree.to_owned(), source };
+        let path = fs_err::canonicalize(tree).map_err(host)?;
+        let identity = machine::Identity::of(&path).map_err(host)?;
+        let known = self
+            .owners
+            .lock()
+            .expect("invariant: nothing panics while it holds this lock")
+            .get(&path)
+            .copied();
+        let owner = match known {
+            Some((known, owner)) if known == identity => owner,
+            _ => {
+                let owner = machine::single_owner(&path).map_err(host)?;
+                let mut owners =
+                    self.owners.lock().expect("invariant: nothing panics while it holds this lock");
+                owners.insert(path.clone(), (identity, owner));
+                owner
+            }
+        };
+        Ok(Lower { path, owner })
+    }
+}
+
+#[async_trait]
+impl Backend for Namespaces {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn probe(&self) -> Result<Protection, SandboxError> {
+        let measured = self.protection.get_or_try_init(|| async {
+            let exe = self.exe.clone();
+            blocking(move || probe::measure(&exe)).await
+        });
+        measured.await.cloned()
+    }
+
+    async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let blueprint = Arc::new(self.blueprint(start)?);
+        let machine = blocking(move || machine::Machine::start(&blueprint, None)).await?;
+        Ok(Box::new(Capsule::new(machine)?))
+    }
+}
+
+/// Runs what waits for a child off the asynchronous threads.
+pub(in crate::sandbox) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -1,0 +1,422 @@
+//! Grading: does a patch resolve its task?
+//!
+//! Each grade has a fresh sandbox whose files we made ourselves from the starting point, the student's
+//! patch and the task's tests, so nothing that grades was ever writable by the student. A sandbox that
+//! fails is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
+//! under test that imitates its runner perfectly (see `testlog`).
+
+mod plan;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::patch::{Edit, File, Level, Mode, Patch};
+use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, Session, Start};
+use crate::task::{Kind, LoadedTask, Task, Tests};
+use crate::testlog::{self, Status};
+use crate::trajectory::{Exit, Observation};
+use crate::workspace::{self, Branch, Workspace};
+pub use report::{Instance, Report};
+
+use plan::{Plan, plan};
+
+/// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.
+const TEST_SECONDS: f64 = 1800.0;
+/// Bytes kept of the tests' output: a summary of 100 000 tests fits.
+const LOG_BYTES: usize = 16 << 20;
+
+/// What is graded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prediction<'a> {
+    /// A student's patch; a blank one is not run.
+    Patch(&'a str),
+    /// The task's own solution.
+    Gold,
+    /// The starting point, with its tests run.
+    Noop,
+}
+
+/// Where grading keeps what it prepares.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Prepared repositories.
+    pub cache: PathBuf,
+}
+
+/// The verdict on one prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The task's id.
+    pub id: String,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Why, in words; empty where it is resolved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// How the patch was made to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Level>,
+    /// Tests and their configuration that the patch had changed and that were put back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<String>,
+    /// What became of the tests that must start to pass; null where the output does not name one.
+    #[serde(default)]
+    pub fail_to_pass: BTreeMap<String, Option<Status>>,
+    /// What became of the tests that must keep passing.
+    #[serde(default)]
+    pub pass_to_pass: BTreeMap<String, Option<Status>>,
+    /// How the test command ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// What the test command printed.
+    #[serde(skip)]
+    pub log: String,
+}
+
+/// The kinds of verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every expected test passes.
+    Resolved,
+    /// An expected test does not pass.
+    Unresolved,
+    /// The patch does not fit the starting point.
+    PatchDoesNotApply,
+    /// There is no change to grade.
+    EmptyPatch,
+    /// The tests overran their deadline.
+    TimedOut,
+    /// The sandbox, the host or the task failed: nothing is said about the patch.
+    Infrastructure,
+}
+
+impl Outcome {
+    /// Whether it says something about the patch, and so counts in a rate.
+    pub fn is_valid(self) -> bool {
+        self != Self::Infrastructure
+    }
+
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Unresolved => "unresolved",
+            Self::PatchDoesNotApply => "patch_does_not_apply",
+            Self::EmptyPatch => "empty_patch",
+            Self::TimedOut => "timed_out",
+            Self::Infrastructure => "infrastructure",
+        }
+    }
+}
+
+impl Verdict {
+    /// A verdict without a test run.
+    pub fn new(id: &str, outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self {
+            id: id.to_owned(),
+            outcome,
+            reason: reason.into(),
+            applied: None,
+            restored: Vec::new(),
+            fail_to_pass: BTreeMap::new(),
+            pass_to_pass: BTreeMap::new(),
+            exit: None,
+            log: String::new(),
+        }
+    }
+
+    /// Whether the task is resolved.
+    pub fn is_resolved(&self) -> bool {
+        self.outcome == Outcome::Resolved
+    }
+}
+
+/// Grades one prediction in a fresh sandbox.
+pub async fn grade(
+    backend: &dyn Backend,
+    spec: &SandboxSpec,
+    loaded: &LoadedTask,
+    prediction: Prediction<'_>,
+    options: &Options,
+) -> Verdict {
+    let id = &loaded.task.id;
+    match judge(backend, spec, loaded, prediction, options).await {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::new(id, Outcome::Infrastructure, format!("{error:#}")),
+    }
+}
+
+async fn judge(
+    backend: &dyn Backend,
+    spec: &SandboxSpec,
+    loaded: &LoadedTask,
+    prediction: Prediction<'_>,
+    options: &Options,
+) -> anyhow::Result<Verdict> {
+    let task = &loaded.task;
+    let (Kind::Code, Some(tests)) = (task.kind, &task.tests) else {
+        return Err(anyhow!("a math task has no tests to grade a patch by"));
+    };
+    let text = match prediction {
+        Prediction::Noop => "",
+        Prediction::Gold => task.gold.as_deref().context("the task has no gold patch")?,
+        Prediction::Patch(text) if text.trim().is_empty() => {
+            return Ok(Verdict::new(&task.id, Outcome::EmptyPatch, "the patch is empty"));
+        }
+        Prediction::Patch(text) => text,
+    };
+    let patch = match Patch::parse(text) {
+        Ok(patch) => patch,
+        Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
+    };
+    let plan = |files: &BTreeMap<String, File>| plan(task, tests, &patch, files);
+    let workspace = prepare(loaded, &options.cache).await?;
+    let started = match &workspace.tree {
+        Some(tree) => {
+            let files = workspace::files_of(tree, plan::paths(tests, &patch)?.iter().map(String::as_str))?;
+            match plan(&files)? {
+                Ok(plan) => Ok((start_with(backend, spec, tree, &plan).await?, plan)),
+                Err(reject) => Err(reject),
+            }
+        }
+        None => {
+            let mut sandbox = backend.start(&Start { spec, tree: None }).await?;
+            let files = read_all(&mut *sandbox, &plan::paths(tests, &patch)?).await?;
+            match plan(&files)? {
+                Ok(plan) => {
+                    write_all(&mut *sandbox, &plan.edits).await?;
+                    Ok((sandbox, plan))
+                }
+                Err(reject) => {
+                    sandbox.stop().await?;
+                    Err(reject)
+                }
+            }
+        }
+    };
+    let (mut sandbox, plan) = match started {
+        Ok(started) => started,
+        Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
+    };
+    let run = run_tests(&mut *sandbox, task, tests).await;
+    if let Err(error) = sandbox.stop().await {
+        // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
+        tracing::warn!(%error, task = task.id, "could not stop the sandbox");
+    }
+    let mut verdict = verdict(&task.id, tests, run?);
+    (verdict.applied, verdict.restored) = (plan.level, plan.restored);
+    Ok(verdict)
+}
+
+async fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {
+    let (loaded, cache) = (loaded.clone(), cache.to_owned());
+    tokio::task::spawn_blocking(move || workspace::prepare(&loaded, &cache)).await?
+}
+
+/// Starts a sandbox from a copy of `tree` with the plan's edits.
+async fn start_with(
+    backend: &dyn Backend,
+    spec: &SandboxSpec,
+    tree: &Path,
+    plan: &Plan,
+) -> anyhow::Result<Box<dyn Sandbox>> {
+    let (tree, edits) = (tree.to_owned(), plan.edits.clone());
+    let branch = tokio::task::spawn_blocking(move || {
+        let branch = Branch::new(&tree)?;
+        workspace::write_edits(&branch.tree(), &edits)?;
+        anyhow::Ok(branch)
+    })
+    .await??;
+    let tree = branch.tree();
+    Ok(backend.start(&Start { spec, tree: Some(&tree) }).await?)
+}
+
+/// Reads those of `paths` that a sandbox's own repository holds.
+async fn read_all(sandbox: &mut dyn Sandbox, paths: &[String]) -> anyhow::Result<BTreeMap<String, File>> {
+    let mut files = BTreeMap::new();
+    for path in paths {
+        if let FileRead::File(bytes) = sandbox.read(path).await? {
+            files.insert(path.clone(), File { bytes, mode: Mode::File });
+        }
+    }
+    Ok(files)
+}
+
+/// Makes a sandbox's own repository hold what `edits` say.
+async fn write_all(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::Result<()> {
+    for edit in edits {
+        let path = quoted(&edit.path);
+        let script = match &edit.after {
+            None => format!("rm -f -- {path}"),
+            Some(file) if file.mode == Mode::Link => {
+                let target = quoted(std::str::from_utf8(&file.bytes)?);
+                format!("mkdir -p -- \"$(dirname -- {path})\" && ln -sfn -- {target} {path}")
+            }
+            Some(file) => {
+                if let FileWrite::Refused(reason) = sandbox.write(&edit.path, &file.bytes).await? {
+                    return Err(anyhow!("could not write `{}` into the sandbox: {reason}", edit.path));
+                }
+                if file.mode == Mode::File {
+                    continue;
+                }
+                format!("chmod +x -- {path}")
+            }
+        };
+        let exec = Exec {
+            script: &script,
+            timeout: Duration::from_secs(60),
+            output_bytes: 4096,
+            session: Session::Fresh,
+        };
+        let observation = sandbox.exec(&exec).await?;
+        anyhow::ensure!(
+            observation.exit.is_some_and(Exit::is_success),
+            "could not change `{}` in the sandbox: {}",
+            edit.path,
+            observation.output
+        );
+    }
+    Ok(())
+}
+
+/// A word that bash reads as it is.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What running the tests gave.
+struct Run {
+    observation: Observation,
+    /// The set-up command that did not succeed, where one did not.
+    broken_setup: Option<String>,
+}
+
+async fn run_tests(sandbox: &mut dyn Sandbox, task: &Task, tests: &Tests) -> anyhow::Result<Run> {
+    let seconds = task.limits.and_then(|limits| limits.test_seconds).unwrap_or(TEST_SECONDS);
+    let timeout = Duration::from_secs_f64(seconds);
+    let exec = |script| Exec { script, timeout, output_bytes: LOG_BYTES, session: Session::Carried };
+    for command in &task.setup {
+        let observation = sandbox.exec(&exec(command)).await?;
+        if !observation.exit.is_some_and(Exit::is_success) {
+            return Ok(Run { observation, broken_setup: Some(command.clone()) });
+        }
+    }
+    Ok(Run { observation: sandbox.exec(&exec(&tests.command)).await?, broken_setup: None })
+}
+
+fn verdict(id: &str, tests: &Tests, run: Run) -> Verdict {
+    let Run { observation, broken_setup } = run;
+    let log = observation.output;
+    let statuses = testlog::read(tests.parser, if broken_setup.is_some() { "" } else { &log });
+    let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
+        ids.iter().map(|id| (id.clone(), testlog::status_of(&statuses, id))).collect()
+    };
+    let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
+    // A test that passed before and is skipped now was skipped for the gold patch too (SWE-bench #598).
+    let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
+    let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
+    let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
+    let wrong: Vec<_> = failing.chain(broken).collect();
+    let outcome = match (observation.exit, wrong.is_empty()) {
+        (Some(Exit::TimedOut), _) => Outcome::TimedOut,
+        (_, true) => Outcome::Resolved,
+        _ => Outcome::Unresolved,
+    };
+    let reason = match (outcome, &broken_setup, observation.exit) {
+        (Outcome::Resolved, ..) => String::new(),
+        (_, Some(command), _) => format!("the set-up command `{command}` did not succeed"),
+        (Outcome::TimedOut, ..) => "the tests overran their deadline".to_owned(),
+        (.., Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
+        _ if statuses.is_empty() => "the output of the tests names no test".to_owned(),
+        _ => reason_of(&wrong),
+    };
+    let mut verdict = Verdict::new(id, outcome, reason);
+    (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
+    (verdict.exit, verdict.log) = (observation.exit, log);
+    verdict
+}
+
+fn reason_of(wrong: &[(&String, &Option<Status>)]) -> String {
+    let word = |status: Option<Status>| match status {
+        None => "did not run",
+        Some(Status::Skipped) => "was skipped",
+        Some(Status::Error) => "had an error",
+        Some(_) => "failed",
+    };
+    let Some((id, status)) = wrong.first() else { return String::new() };
+    let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
+    format!("`{id}` {}{more}", word(**status))
+}
+
+/// One prediction that waits for its grade.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its task.
+    pub task: Arc<LoadedTask>,
+    /// The sandbox that its task names.
+    pub spec: Arc<SandboxSpec>,
+    /// What is graded.
+    pub prediction: JobPrediction,
+}
+
+/// A [`Prediction`] that owns its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobPrediction {
+    /// A student's patch.
+    Patch(String),
+    /// The task's own solution.
+    Gold,
+    /// The starting point.
+    Noop,
+}
+
+impl JobPrediction {
+    fn borrowed(&self) -> Prediction<'_> {
+        match self {
+            Self::Patch(text) => Prediction::Patch(text),
+            Self::Gold => Prediction::Gold,
+            Self::Noop => Prediction::Noop,
+        }
+    }
+}
+
+/// Grades `jobs`, at most `parallel` at a time; verdicts come back in the order of the jobs, and
+/// `done` hears of each as it is made.
+pub async fn grade_all(
+    backend: &Arc<dyn Backend>,
+    jobs: Vec<Job>,
+    parallel: usize,
+    options: &Options,
+    mut done: impl FnMut(&Verdict),
+) -> Vec<Verdict> {
+    let slots = Arc::new(Semaphore::new(parallel.max(1)));
+    let mut running = JoinSet::new();
+    let ids: Vec<String> = jobs.iter().map(|job| job.task.task.id.clone()).collect();
+    for (job_idx, job) in jobs.into_iter().enumerate() {
+        let (slots, backend, options) = (Arc::clone(&slots), Arc::clone(backend), options.clone());
+        running.spawn(async move {
+            let _slot = slots.acquire().await.expect("invariant: the semaphore is never closed");
+            let verdict = grade(&*backend, &job.spec, &job.task, job.prediction.borrowed(), &options).await;
+            (job_idx, verdict)
+        });
+    }
+    let mut verdicts = vec![None; ids.len()];
+    while let Some(joined) = running.join_next().await {
+        // A panic is a bug of ours; it must not be read as "unresolved" either.
+        let Ok((job_idx, verdict)) = joined else { continue };
+        done(&verdict);
+        verdicts[job_idx] = Some(verdict);
+    }
+    let lost = |id: &str| Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down");
+    std::iter::zip(verdicts, &ids).map(|(verdict, id)| verdict.unwrap_or_else(|| lost(id))).collect()
+}

@@ -1,0 +1,120 @@
+//! Draws a token from logits.
+//!
+//! Guarantees that the log-probability it gives is that of the distribution at the temperature, before
+//! `top_p` cuts it: the one that `logprobs` recomputes.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Prompt, SampleOptions};
+use crate::seed;
+
+/// One reply's stream of random numbers and the rules for using it.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    rng: ChaCha8Rng,
+    temperature: f64,
+    top_p: f64,
+}
+
+impl Sampler {
+    pub(crate) fn new(prompt: &Prompt, reply: usize, options: &SampleOptions) -> Self {
+        let seed = seed::derive(prompt.seed, "sample", &[reply as u64]);
+        Self { rng: seed::rng(seed, "tokens", &[]), temperature: options.temperature, top_p: options.top_p }
+    }
+
+    /// A token and its log-probability; greedy choice gives that of temperature 1.
+    pub(crate) fn draw(&mut self, logits: &[f32]) -> (u32, f32) {
+        if self.temperature <= 0.0 {
+            let best = argmax(logits);
+            return (best as u32, logits[best] - log_sum_exp(logits, 1.0) as f32);
+        }
+        let scale = self.temperature.recip();
+        let normalizer = log_sum_exp(logits, scale);
+        let point: f64 = self.rng.random();
+        let token = if self.top_p < 1.0 {
+            nucleus(logits, scale, normalizer, (self.top_p, point))
+        } else {
+            let probabilities = logits.iter().map(|&x| (f64::from(x) * scale - normalizer).exp());
+            pick(probabilities.enumerate(), point).unwrap_or(logits.len() - 1)
+        };
+        (token as u32, (f64::from(logits[token]) * scale - normalizer) as f32)
+    }
+}
+
+/// The first index at which the running sum exceeds `point`.
+fn pick(probabilities: impl Iterator<Item = (usize, f64)>, point: f64) -> Option<usize> {
+    let mut sum = 0.0;
+    let mut last = None;
+    for (index, probability) in probabilities {
+        sum += probability;
+        if probability > 0.0 {
+            last = Some(index);
+        }
+        if sum > point {
+            return Some(index);
+        }
+    }
+    last
+}
+
+fn nucleus(logits: &[f32], scale: f64, normalizer: f64, (top_p, point): (f64, f64)) -> usize {
+    let mut order: Vec<(usize, f64)> =
+        logits.iter().map(|&x| (f64::from(x) * scale - normalizer).exp()).enumerate().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut sum = 0.0;
+    let reaches = |(_, probability): &(usize, f64)| {
+        sum += probability;
+        sum >= top_p
+    };
+    let kept = order.iter().position(reaches).map_or(order.len(), |last| last + 1);
+    let kept = &order[..kept];
+    let total: f64 = kept.iter().map(|(_, p)| p).sum();
+    pick(kept.iter().copied(), point * total).unwrap_or(kept[0].0)
+}
+
+fn argmax(logits: &[f32]) -> usize {
+    let better = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
+    (1..logits.len()).fold(0, better)
+}
+
+fn log_sum_exp(logits: &[f32], scale: f64) -> f64 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shifted = logits.iter().map(|&x| ((f64::from(x) - f64::from(max)) * scale).exp());
+    f64::from(max) * scale + shifted.sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn frequencies(options: &SampleOptions, logits: &[f32]) -> Vec<f64> {
+        let prompt = Prompt { tokens: Arc::from([0]), n: 1, seed: 5 };
+        let mut sampler = Sampler::new(&prompt, 0, options);
+        let mut counts = vec![0.0; logits.len()];
+        for _ in 0..20_000 {
+            counts[sampler.draw(logits).0 as usize] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    #[test]
+    fn frequencies_follow_the_probabilities() {
+        let options = SampleOptions { temperature: 0.5, ..SampleOptions::default() };
+        // At temperature 0.5 these are 1/21, 4/21, 16/21.
+        let frequencies = frequencies(&options, &[0.0, 2f32.ln(), 4f32.ln()]);
+        for (frequency, expected) in frequencies.iter().zip([1.0 / 21.0, 4.0 / 21.0, 16.0 / 21.0]) {
+            assert!((frequency - expected).abs() < 0.01, "{frequencies:?}");
+        }
+    }
+
+    #[test]
+    fn top_p_never_draws_from_the_tail() {
+        let options = SampleOptions { top_p: 0.75, ..SampleOptions::default() };
+        let frequencies = frequencies(&options, &[0.1f32.ln(), 0.5f32.ln(), 0.4f32.ln()]);
+        assert_eq!(frequencies[0], 0.0);
+        assert!((frequencies[1] - 5.0 / 9.0).abs() < 0.01, "{frequencies:?}");
+    }
+}

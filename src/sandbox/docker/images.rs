@@ -1,0 +1,224 @@
+//! Where a sandbox's image comes from: one that is local, else pulled, else built from its Dockerfile,
+//! else made from a distribution's packages where no image registry answers.
+//!
+//! Guarantees that every way that failed is in the error. Only `sandbox build` makes an image from
+//! packages, because that takes minutes.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{BuildImageOptions, CreateImageOptions};
+use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+
+use super::unavailable;
+use crate::sandbox::SandboxError;
+use crate::sandbox::session::quote;
+use crate::sandbox::spec::{Bootstrap, SandboxSpec};
+
+/// How long a registry may take to start answering.
+const PULL_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The distribution's own mirror; `APPRENTICE_MIRROR` names another.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
+/// What a bootstrapped image leaves out: text for people.
+const EXCLUDED: [&str; 5] = ["doc", "man", "locale", "info", "lintian"];
+
+/// How an image was had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It was there.
+    Local,
+    /// A registry had it.
+    Pulled,
+    /// Its Dockerfile was built.
+    Built,
+    /// It was made from packages.
+    Bootstrapped,
+}
+
+/// The tag of an image that we make for `spec`: it changes with what the image is made of.
+pub fn tag(spec: &SandboxSpec) -> String {
+    let made_of = serde_json::json!([spec.dockerfile_text(), spec.bootstrap]);
+    let digest = Sha256::digest(made_of.to_string());
+    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("apprentice/{}:{short}", spec.name)
+}
+
+/// Names the local image of `spec`, if there is one.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when the engine does not answer.
+pub async fn local(docker: &Docker, spec: &SandboxSpec) -> Result<Option<String>, SandboxError> {
+    for image in spec.image.iter().cloned().chain([tag(spec)]) {
+        match docker.inspect_image(&image).await {
+            Ok(ImageInspect { .. }) => return Ok(Some(image)),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+            Err(error) => return Err(unavailable(&error)),
+        }
+    }
+    Ok(None)
+}
+
+/// Gives the image of `spec`, pulled if need be.
+///
+/// # Errors
+/// [`SandboxError::Image`] with every way that was tried.
+pub async fn find(docker: &Docker, spec: &SandboxSpec) -> Result<String, SandboxError> {
+    if let Some(image) = local(docker, spec).await? {
+        return Ok(image);
+    }
+    let mut failed = vec![format!("`{}` is not local", spec.image.clone().unwrap_or_else(|| tag(spec)))];
+    if let Some(image) = &spec.image {
+        match pull(docker, image).await {
+            Ok(()) => return Ok(image.clone()),
+            Err(reason) => failed.push(reason),
+        }
+    }
+    Err(cannot(spec, &failed, &format!("run `apprentice sandbox build {}`", spec.name)))
+}
+
+/// Makes the image of `spec` in the first way that works, telling `say` what goes on.
+///
+/// # Errors
+/// [`SandboxError::Image`] with every way that was tried.
+pub async fn build(
+    docker: &Docker,
+    spec: &SandboxSpec,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(String, Way), SandboxError> {
+    if let Some(image) = local(docker, spec).await? {
+        return Ok((image, Way::Local));
+    }
+    let mut failed = Vec::new();
+    if let Some(image) = &spec.image {
+        say(&format!("pulling {image}"));
+        match pull(docker, image).await {
+            Ok(()) => return Ok((image.clone(), Way::Pulled)),
+            Err(reason) => failed.push(reason),
+        }
+    }
+    let tag = tag(spec);
+    if let Some(text) = spec.dockerfile_text() {
+        say(&format!("building {tag} from its Dockerfile"));
+        match build_dockerfile(docker, &tag, &text).await {
+            Ok(()) => return Ok((tag, Way::Built)),
+            Err(reason) => failed.push(reason),
+        }
+    }
+    let mut hint = "give the sandbox a `bootstrap:` section".to_owned();
+    if let Some(bootstrap) = &spec.bootstrap {
+        say(&format!("making {tag} from packages of {}", bootstrap.suite));
+        match make(docker, &tag, bootstrap).await {
+            Ok(()) => return Ok((tag, Way::Bootstrapped)),
+            Err(reason) => failed.push(reason),
+        }
+        hint = "install what makes it: `apt-get install -y mmdebstrap` (as root), then run this again"
+            .to_owned();
+    }
+    if failed.is_empty() {
+        failed.push("it names no image, Dockerfile or bootstrap".to_owned());
+    }
+    Err(cannot(spec, &failed, &hint))
+}
+
+fn cannot(spec: &SandboxSpec, failed: &[String], hint: &str) -> SandboxError {
+    SandboxError::Image { image: spec.name.clone(), reason: failed.join("; "), hint: hint.to_owned() }
+}
+
+async fn pull(docker: &Docker, image: &str) -> Result<(), String> {
+    let options = CreateImageOptions { from_image: Some(image.to_owned()), ..CreateImageOptions::default() };
+    let mut progress = docker.create_image(Some(options), None, None);
+    // Only the first answer is waited for briefly: a registry that answers may take its time.
+    let first = tokio::time::timeout(PULL_PATIENCE, progress.next()).await;
+    let rest = match first {
+        Ok(Some(Ok(_))) => progress.try_for_each(|_| async { Ok(()) }).await,
+        Ok(Some(Err(error))) => Err(error),
+        Ok(None) => Ok(()),
+        Err(_) => return Err(format!("`{image}` could not be pulled: no answer within 20 s")),
+    };
+    rest.map_err(|error| format!("`{image}` could not be pulled: {error}"))
+}
+
+async fn build_dockerfile(docker: &Docker, tag: &str, text: &str) -> Result<(), String> {
+    let mut context = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    let packed =
+        context.append_data(&mut header, "Dockerfile", text.as_bytes()).and_then(|()| context.into_inner());
+    let context = packed.map_err(|error| format!("the Dockerfile could not be packed: {error}"))?;
+    let options = BuildImageOptions {
+        dockerfile: "Dockerfile".to_owned(),
+        t: Some(tag.to_owned()),
+        rm: true,
+        forcerm: true,
+        ..BuildImageOptions::default()
+    };
+    let progress = docker.build_image(options, None, Some(bollard::body_full(context.into())));
+    progress
+        .try_for_each(|_| async { Ok(()) })
+        .await
+        .map_err(|error| format!("its Dockerfile could not be built: {error}"))
+}
+
+/// Pipes a root file system made by mmdebstrap into the engine.
+async fn make(docker: &Docker, tag: &str, bootstrap: &Bootstrap) -> Result<(), String> {
+    let mut child = match mmdebstrap(bootstrap, "-").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => return Err(format!("mmdebstrap could not be started: {error}")),
+    };
+    let stdout = child.stdout.take().expect("invariant: stdout is piped");
+    let mut stderr = child.stderr.take().expect("invariant: stderr is piped");
+    let (repo, version) = tag.split_once(':').expect("invariant: our tags have a version");
+    let options = CreateImageOptions {
+        from_src: Some("-".to_owned()),
+        repo: Some(repo.to_owned()),
+        tag: Some(version.to_owned()),
+        changes: vec!["CMD [\"bash\"]".to_owned()],
+        ..CreateImageOptions::default()
+    };
+    let chunks = futures_util::stream::unfold(stdout, |mut stdout| async {
+        let mut chunk = Vec::with_capacity(1 << 20);
+        match stdout.read_buf(&mut chunk).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(chunk.into()), stdout)),
+            Err(error) => Some((Err(error), stdout)),
+        }
+    });
+    let import = docker.create_image(Some(options), Some(bollard::body_try_stream(chunks)), None);
+    let mut log = String::new();
+    let (imported, _) =
+        tokio::join!(import.try_for_each(|_| async { Ok(()) }), stderr.read_to_string(&mut log));
+    let status = child.wait().await.map_err(|error| format!("mmdebstrap was lost: {error}"))?;
+    if !status.success() {
+        // What was imported is cut off in the middle.
+        drop(super::owner::remove_image(docker, tag).await);
+        let lines: Vec<&str> = log.lines().collect();
+        return Err(format!("mmdebstrap failed: {}", lines[lines.len().saturating_sub(4)..].join(" / ")));
+    }
+    imported.map_err(|error| format!("the engine refused the root file system: {error}"))
+}
+
+/// The command that makes a root file system and writes it to `target` as tar.
+fn mmdebstrap(bootstrap: &Bootstrap, target: &str) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("mmdebstrap");
+    command.args(["--quiet", "--variant=essential", "--format=tar"]);
+    for directory in EXCLUDED {
+        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*"));
+    }
+    if !bootstrap.packages.is_empty() {
+        command.arg(format!("--include={}", bootstrap.packages.join(",")));
+    }
+    for script in &bootstrap.run {
+        command.arg(format!("--customize-hook=chroot \"$1\" sh -euc {}", quote(script)));
+    }
+    let mirror = std::env::var("APPRENTICE_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
+    command.args([&bootstrap.suite, target, &mirror]).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}

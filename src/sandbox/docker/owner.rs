@@ -1,0 +1,207 @@
+//! Whose a container or image is: labels that name the process, so that a later one can clear up after
+//! a process that was killed.
+//!
+//! Guarantees that only what carries our labels is touched, and only when its process is known to be
+//! dead: one of another machine or of another process namespace counts as alive.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
+};
+use serde::Serialize;
+
+use super::{SandboxError, unavailable};
+
+/// The label that names the process.
+const OWNER: &str = "apprentice.owner";
+/// The label that names the kind of sandbox.
+const SANDBOX: &str = "apprentice.sandbox";
+
+/// A process, so that no other process of any time or machine has the same words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    machine: String,
+    boot: String,
+    namespace: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Owner {
+    fn current() -> Self {
+        let pid = std::process::id();
+        Self { pid, started: start_time(pid).unwrap_or_default(), ..Self::place() }
+    }
+
+    /// This machine, boot and process namespace, with no process.
+    fn place() -> Self {
+        let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let namespace = fs_err::read_link("/proc/self/ns/pid").unwrap_or_default();
+        Self {
+            machine: read("/etc/machine-id"),
+            boot: read("/proc/sys/kernel/random/boot_id"),
+            namespace: namespace.to_string_lossy().into_owned(),
+            pid: 0,
+            started: 0,
+        }
+    }
+
+    fn label(&self) -> String {
+        format!("{}/{}/{}/{}/{}", self.machine, self.boot, self.namespace, self.pid, self.started)
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        let parts: Vec<&str> = label.split('/').collect();
+        let [machine, boot, namespace, pid, started] = parts[..] else { return None };
+        Some(Self {
+            machine: machine.to_owned(),
+            boot: boot.to_owned(),
+            namespace: namespace.to_owned(),
+            pid: pid.parse().ok()?,
+            started: started.parse().ok()?,
+        })
+    }
+
+    fn is_dead(&self, here: &Self) -> bool {
+        if self.machine != here.machine || self.machine.is_empty() {
+            return false;
+        }
+        if self.boot != here.boot {
+            return true;
+        }
+        self.namespace == here.namespace && start_time(self.pid) != Some(self.started)
+    }
+}
+
+/// When the process `pid` started, in ticks since boot; `None` when there is none.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold spaces; the start time is the 22nd field, so the 20th after it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The labels of everything this process makes.
+pub(super) fn labels(sandbox: &str) -> HashMap<String, String> {
+    HashMap::from([(OWNER.to_owned(), Owner::current().label()), (SANDBOX.to_owned(), sandbox.to_owned())])
+}
+
+/// Something that a process made in the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// `container` or `image`.
+    pub kind: &'static str,
+    /// The engine's id.
+    pub id: String,
+    /// The kind of sandbox.
+    pub sandbox: String,
+    /// The process that made it.
+    pub pid: u32,
+    /// Whether that process is known to be dead.
+    pub is_orphan: bool,
+}
+
+/// Lists what processes of Apprentice made: containers first, then images of forks.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when the engine does not answer.
+pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
+    let filters = HashMap::from([("label".to_owned(), vec![OWNER.to_owned()])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..Default::default() };
+    let containers = docker.list_containers(Some(options)).await.map_err(|error| unavailable(&error))?;
+    let options = ListImagesOptions { all: true, filters: Some(filters), ..Default::default() };
+    let images = docker.list_images(Some(options)).await.map_err(|error| unavailable(&error))?;
+    let here = Owner::place();
+    let leftover = |kind, id: String, labels: &HashMap<String, String>| {
+        let owner = Owner::parse(labels.get(OWNER)?)?;
+        let sandbox = labels.get(SANDBOX).cloned().unwrap_or_default();
+        Some(Leftover { kind, id, sandbox, pid: owner.pid, is_orphan: owner.is_dead(&here) })
+    };
+    let containers = containers
+        .into_iter()
+        .filter_map(|container| leftover("container", container.id?, &container.labels.unwrap_or_default()));
+    // Newest first, so that no image is removed before one that was made from it.
+    let images = images.into_iter().filter_map(|image| leftover("image", image.id, &image.labels));
+    Ok(containers.chain(images).collect())
+}
+
+/// Removes what [`leftovers`] listed.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when the engine refuses.
+pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxError> {
+    let removed = match leftover.kind {
+        "container" => remove_container(docker, &leftover.id).await,
+        _ => remove_image(docker, &leftover.id).await,
+    };
+    removed.map_err(|error| unavailable(&error))
+}
+
+pub(super) async fn remove_container(docker: &Docker, id: &str) -> Result<(), Error> {
+    let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+    gone_is_fine(docker.remove_container(id, Some(options)).await)
+}
+
+pub(super) async fn remove_image(docker: &Docker, id: &str) -> Result<(), Error> {
+    // Without `noprune` the engine would also remove the untagged image that this one was made from,
+    // which may be another fork's.
+    let options = RemoveImageOptions { noprune: true, ..RemoveImageOptions::default() };
+    gone_is_fine(docker.remove_image(id, Some(options), None).await.map(|_| ()))
+}
+
+fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        // A removal that is under way already.
+        Err(Error::DockerResponseServerError { status_code: 409, message })
+            if message.contains("already in progress") =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Removes a container from a thread with a runtime of its own, for a caller that cannot wait.
+pub(super) fn remove_later(id: String) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            if let Ok(backend) = super::DockerBackend::connect(crate::isolation::Isolation::Full).await
+                && let Err(error) = remove_container(&backend.docker, &id).await
+            {
+                tracing::warn!(sandbox = %id, %error, "a sandbox could not be removed");
+            }
+        });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_process_owns_what_it_made() {
+        let owner = Owner::parse(&Owner::current().label()).unwrap();
+        assert_eq!(owner, Owner::current());
+        assert!(!owner.is_dead(&Owner::place()));
+    }
+
+    #[test]
+    fn only_a_process_known_to_be_dead_is_an_orphans_owner() {
+        let here = Owner { machine: "m".to_owned(), ..Owner::place() };
+        let current = Owner { machine: "m".to_owned(), ..Owner::current() };
+        assert!(!current.is_dead(&here));
+        assert!(
+            Owner { started: current.started + 1, ..current.clone() }.is_dead(&here),
+            "its pid was used again"
+        );
+        assert!(Owner { boot: "earlier".to_owned(), ..current.clone() }.is_dead(&here));
+        assert!(
+            !Owner { machine: "other".to_owned(), boot: "b".to_owned(), ..current.clone() }.is_dead(&here)
+        );
+        assert!(!Owner { namespace: "other".to_owned(), started: 1, ..current }.is_dead(&here));
+    }
+}

@@ -1,0 +1,113 @@
+//! A sandbox that serves over a socket behind the [`Sandbox`] trait.
+//!
+//! Guarantees that nothing blocks the asynchronous threads, that a call whose caller gave up does not
+//! disturb the next, and that a dropped sandbox is killed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::blocking;
+use super::launch::HangUp;
+use super::line::{Line, lost};
+use crate::sandbox::tree::Change;
+use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
+use crate::trajectory::Observation;
+
+/// What differs between the kinds of sandboxes that serve over a socket. Blocks.
+pub(in crate::sandbox) trait Body: Send + Sized + 'static {
+    /// Its line.
+    fn line(&mut self) -> &mut Line;
+    /// What differs from the tree it started from.
+    fn changes(&self) -> Result<Vec<Change>, SandboxError>;
+    /// Another one that starts from its files.
+    fn fork(&mut self) -> Result<Self, SandboxError>;
+    /// Ends it.
+    fn stop(&mut self) -> Result<(), SandboxError>;
+}
+
+/// One running sandbox.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Capsule<B: Body> {
+    id: String,
+    hang_up: HangUp,
+    body: Option<Arc<Mutex<B>>>,
+}
+
+impl<B: Body> Capsule<B> {
+    pub(in crate::sandbox) fn new(mut body: B) -> Result<Self, SandboxError> {
+        let line = body.line();
+        let id = line.id.clone();
+        let hang_up = line.process.hang_up_handle().map_err(|source| lost(&id, "starting", source))?;
+        Ok(Self { id, hang_up, body: Some(Arc::new(Mutex::new(body))) })
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut B) -> Result<T, SandboxError> + Send + 'static,
+    ) -> Result<T, SandboxError> {
+        let body = self.body.clone().expect("invariant: only dropping takes the body");
+        // The lock is waited for only when the caller before gave up on a command that still runs.
+        blocking(move || work(&mut body.lock().expect("invariant: nothing panics while it holds this lock")))
+            .await
+    }
+}
+
+impl<B: Body> Drop for Capsule<B> {
+    fn drop(&mut self) {
+        // This ends a command that still runs, too.
+        self.hang_up.hang_up();
+        // Dropping the body waits for the end of all processes, which is not for this thread.
+        let body = self.body.take();
+        std::thread::spawn(move || drop(body));
+    }
+}
+
+/// A command that outlives its borrow.
+struct OwnedExec {
+    script: String,
+    timeout: Duration,
+    output_bytes: usize,
+    session: Session,
+}
+
+#[async_trait]
+impl<B: Body> Sandbox for Capsule<B> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
+        let Exec { script, timeout, output_bytes, session } = *exec;
+        let owned = OwnedExec { script: script.to_owned(), timeout, output_bytes, session };
+        self.with(move |body| {
+            let OwnedExec { script, timeout, output_bytes, session } = &owned;
+            body.line().exec(&Exec { script, timeout: *timeout, output_bytes: *output_bytes, session: *session })
+        })
+        .await
+    }
+
+    async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
+        let path = path.to_owned();
+        self.with(move |body| body.line().read(&path)).await
+    }
+
+    async fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError> {
+        let (path, bytes) = (path.to_owned(), bytes.to_vec());
+        self.with(move |body| body.line().write(&path, &bytes)).await
+    }
+
+    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
+        self.with(|body| body.changes()).await
+    }
+
+    async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let child = self.with(B::fork).await?;
+        Ok(Box::new(Self::new(child)?))
+    }
+
+    async fn stop(self: Box<Self>) -> Result<(), SandboxError> {
+        self.with(B::stop).await
+    }
+}

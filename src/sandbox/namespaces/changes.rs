@@ -1,0 +1,179 @@
+//! What differs below a work directory, read from its upper layer and the tree it started from.
+//!
+//! Guarantees that only files of the store and of the tree are read: every step is an open directory
+//! and no link is followed, whatever a process of the sandbox does meanwhile.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType};
+
+use super::kernel;
+use super::layer;
+use crate::sandbox::tree::{Change, Entry, Mode};
+
+const GIT_DIRECTORY: &CStr = c".git";
+
+/// Compares a tree with the upper layer of an overlay over it.
+pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> io::Result<Vec<Change>> {
+    let mut changes = Changes::default();
+    changes.layer(Some(tree), upper, "", Below::Merged)?;
+    Ok(changes.finish())
+}
+
+/// Compares a tree with a changed copy of it.
+pub(in crate::sandbox) fn of_copy(
+    tree: Option<BorrowedFd<'_>>,
+    copy: BorrowedFd<'_>,
+) -> io::Result<Vec<Change>> {
+    let mut changes = Changes::default();
+    changes.layer(tree, copy, "", Below::Hidden)?;
+    Ok(changes.finish())
+}
+
+/// What shows of a tree's directory that a directory of the layer lies over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Below {
+    /// All that the layer does not name.
+    Merged,
+    /// Nothing.
+    Hidden,
+}
+
+#[derive(Default)]
+struct Changes {
+    found: BTreeMap<String, (Option<Entry>, Option<Entry>)>,
+}
+
+impl Changes {
+    fn finish(self) -> Vec<Change> {
+        let differing = self.found.into_iter().filter(|(_, (before, after))| before != after);
+        differing.map(|(path, (before, after))| Change { path, before, after }).collect()
+    }
+
+    fn layer(
+        &mut self,
+        tree: Option<BorrowedFd<'_>>,
+        layer: BorrowedFd<'_>,
+        prefix: &str,
+        below: Below,
+    ) -> io::Result<()> {
+        let names = layer::names(layer)?;
+        if below == Below::Hidden
+            && let Some(tree) = tree
+        {
+            for name in layer::names(tree)? {
+                if names.binary_search(&name).is_err() {
+                    self.removed(tree, &name, prefix)?;
+                }
+            }
+        }
+        for name in names.iter().filter(|name| name.as_c_str() != GIT_DIRECTORY) {
+            self.entry(tree, layer, name, &Place { prefix, below })?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        tree: Option<BorrowedFd<'_>>,
+        layer: BorrowedFd<'_>,
+        name: &CString,
+        place: &Place<'_>,
+    ) -> io::Result<()> {
+        let path = place.path(name);
+        if kind(layer, name)? == Some(FileType::Directory) {
+            let directory = kernel::open_directory(layer, name.as_c_str())?;
+            let below = if layer::is_opaque(directory.as_fd()) { Below::Hidden } else { place.below };
+            if let Some(tree) = tree {
+                self.record_before(tree, name, &path)?;
+            }
+            let old = tree.map(|tree| existing_directory(tree, name)).transpose()?.flatten();
+            return self.layer(old.as_ref().map(AsFd::as_fd), directory.as_fd(), &path, below);
+        }
+        // A file, a link, or a whiteout: whatever the tree has of this name is gone.
+        if let Some(tree) = tree {
+            self.removed(tree, name, place.prefix)?;
+        }
+        if let Some(after) = entry(layer, name)? {
+            self.found.entry(path).or_default().1 = Some(after);
+        }
+        Ok(())
+    }
+
+    /// Records what the tree has under a name, and all below it, as it was before.
+    fn removed(&mut self, tree: BorrowedFd<'_>, name: &CString, prefix: &str) -> io::Result<()> {
+        if name.as_c_str() == GIT_DIRECTORY {
+            return Ok(());
+        }
+        let place = Place { prefix, below: Below::Hidden };
+        let path = place.path(name);
+        match existing_directory(tree, name)? {
+            Some(directory) => {
+                for child in layer::names(directory.as_fd())? {
+                    self.removed(directory.as_fd(), &child, &path)?;
+                }
+                Ok(())
+            }
+            None => self.record_before(tree, name, &path),
+        }
+    }
+
+    fn record_before(&mut self, tree: BorrowedFd<'_>, name: &CStr, path: &str) -> io::Result<()> {
+        if let Some(before) = entry(tree, name)? {
+            self.found.entry(path.to_owned()).or_default().0 = Some(before);
+        }
+        Ok(())
+    }
+}
+
+struct Place<'a> {
+    prefix: &'a str,
+    below: Below,
+}
+
+impl Place<'_> {
+    fn path(&self, name: &CStr) -> String {
+        let name = name.to_string_lossy();
+        if self.prefix.is_empty() { name.into_owned() } else { format!("{}/{name}", self.prefix) }
+    }
+}
+
+fn kind(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<FileType>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn existing_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<OwnedFd>> {
+    match kind(parent, name)? {
+        Some(FileType::Directory) => kernel::open_directory(parent, name).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Reads a file or link; `None` for what git cannot hold.
+fn entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Entry>> {
+    match kind(directory, name)? {
+        Some(FileType::Symlink) => {
+            let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
+            Ok(Some(Entry { bytes: target.into_bytes(), mode: Mode::Link }))
+        }
+        Some(FileType::RegularFile) => {
+            let mut file = File::from(layer::open_file(directory, name)?);
+            let stat = rustix::fs::fstat(&file)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Ok(None);
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(Some(Entry { bytes, mode: Mode::of_file(stat.st_mode) }))
+        }
+        _ => Ok(None),
+    }
+}

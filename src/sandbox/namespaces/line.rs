@@ -1,0 +1,118 @@
+//! What the manager asks of any sandbox that serves over a socket: commands and files.
+//!
+//! Guarantees that an answer belongs to its question: after a missed one the sandbox is lost. Blocks.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use super::cgroup::Cgroups;
+use super::launch::Process;
+use super::protocol::{Found, Ran, Request, Run, Survivors, Wrote};
+use crate::sandbox::session::SessionDir;
+use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError, Session};
+use crate::trajectory::{Exit, Observation};
+
+/// How much longer than a command's deadline an answer may take.
+const GRACE: Duration = Duration::from_secs(30);
+/// Reading a larger file into memory is refused.
+const READ_BYTES: u64 = 256 << 20;
+
+/// A sandbox that answers.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Line {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) process: Process,
+    pub(in crate::sandbox) cgroups: Cgroups,
+    pub(in crate::sandbox) session: SessionDir,
+}
+
+impl Line {
+    pub(in crate::sandbox) fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
+        let invocation = self.session.invocation(exec);
+        if let Some((path, script)) = &invocation.script_file
+            && let FileWrite::Refused(reason) = self.write(path, script.as_bytes())?
+        {
+            return Ok(Observation::new(format!("bash: {path}: {reason}\n"), 126));
+        }
+        let run = Run {
+            argv: invocation.argv,
+            env: invocation.env,
+            timeout_ms: exec.timeout.as_millis() as u64,
+            output_bytes: exec.output_bytes,
+            survivors: match exec.session {
+                Session::Carried => Survivors::Keep,
+                Session::Fresh => Survivors::Kill,
+            },
+        };
+        let kills = self.cgroups.memory_kills();
+        let (ran, output): (Ran, _) = self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
+        let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
+            && kills < self.cgroups.memory_kills();
+        Ok(Observation {
+            output: String::from_utf8_lossy(&output).into_owned(),
+            exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
+            omitted_bytes: ran.omitted_bytes,
+            elapsed_seconds: ran.elapsed_seconds,
+        })
+    }
+
+    pub(in crate::sandbox) fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
+        let request = Request::Read(path.to_owned());
+        let (found, _): (Found, _) = self.ask("reading a file", &request, &[], GRACE)?;
+        Ok(match found {
+            Found::File => {
+                let file = self.process.descriptor();
+                let file = file.map_err(|source| lost(&self.id, "reading a file", source))?;
+                contents(File::from(file))
+            }
+            Found::Directory => FileRead::Directory,
+            Found::Missing => FileRead::Missing,
+            Found::Refused(reason) => FileRead::Refused(reason),
+        })
+    }
+
+    pub(in crate::sandbox) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError> {
+        let request = Request::Write(path.to_owned());
+        let (wrote, _): (Wrote, _) = self.ask("writing a file", &request, bytes, GRACE)?;
+        Ok(match wrote {
+            Ok(()) => FileWrite::Written,
+            Err(reason) => FileWrite::Refused(reason),
+        })
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(
+        &mut self,
+        doing: &str,
+        request: &Request,
+        payload: &[u8],
+        timeout: Duration,
+    ) -> Result<(T, Vec<u8>), SandboxError> {
+        self.process.ask(request, payload, timeout.saturating_add(GRACE)).map_err(|source| {
+            // What comes after a missed answer would belong to another question.
+            self.process.hang_up();
+            lost(&self.id, doing, source)
+        })
+    }
+
+    pub(in crate::sandbox) fn stop(&mut self) -> Result<(), SandboxError> {
+        self.process.stop().map_err(|source| lost(&self.id, "stopping", source))?;
+        self.cgroups.remove().map_err(|source| lost(&self.id, "removing its control groups", source))
+    }
+}
+
+/// Reads what was opened inside, as far as it fits.
+fn contents(file: File) -> FileRead {
+    let mut bytes = Vec::new();
+    match file.take(READ_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(read) if READ_BYTES < read as u64 => {
+            FileRead::Refused(format!("larger than {} MiB", READ_BYTES >> 20))
+        }
+        Ok(_) => FileRead::File(bytes),
+        Err(error) => FileRead::Refused(error.to_string()),
+    }
+}
+
+pub(in crate::sandbox) fn lost(id: &str, doing: &str, source: io::Error) -> SandboxError {
+    SandboxError::Lost { id: id.to_owned(), doing: doing.to_owned(), source: source.into() }
+}

@@ -1,0 +1,71 @@
+//! Supervised fine-tuning: the student learns to say what the expert said.
+//!
+//! Guarantees the prompts of SRL, so that the two compare. Only the expert's replies count, not the observations.
+
+use anyhow::{Context, Result, ensure};
+
+use super::batch::Sequence;
+use super::data::{Cursor, DataSet, Prompter, name};
+use super::update::{Objective, update};
+use super::{Outcome, TrainConfig, Training, metrics};
+use crate::chat::render_reply;
+use crate::example::Example;
+
+/// Trains until the budget is used.
+///
+/// # Errors
+/// When no example fits the context, an update fails, or a file cannot be written.
+pub fn train(config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'_>) -> Result<Outcome> {
+    ensure!(!data.examples().is_empty(), "there is nothing to train on");
+    let mut cursor = Cursor::new(data, config.batch.order, config.seed, training.progress.dealt);
+    let prompter = config.prompter(training.student);
+    let mut fruitless = 0;
+    loop {
+        if let Some(outcome) = training.ended(config, cursor.epoch()) {
+            return training.end(outcome);
+        }
+        let options = config
+            .update_options(Objective::Imitation, config.budget.used(&training.progress, cursor.epoch()));
+        let examples = cursor.deal(config.batch.size);
+        training.progress.dealt = cursor.dealt();
+        let sequences = sequences(config, &prompter, training, &examples)?;
+        let left_out = examples.len() - sequences.len();
+        if sequences.is_empty() {
+            fruitless += left_out as u64;
+            ensure!(fruitless < cursor.epoch(), "no example fits into {} tokens", config.limits.context);
+            training.skipped(config, left_out as u64)?;
+            continue;
+        }
+        fruitless = 0;
+        let updated = update(training.student, &mut training.adamw, &sequences, &options)
+            .with_context(|| format!("update {} failed", training.progress.step))?;
+        training.progress.units += updated.tokens.units();
+        let mut metrics = metrics(&updated, updated.tokens, options.rate);
+        metrics.insert("examples".to_owned(), sequences.len() as f64);
+        metrics.insert("left_out".to_owned(), left_out as f64);
+        training.trained(config, metrics)?;
+    }
+}
+
+/// Prompts with the expert's replies; those that do not fit are left out whole.
+fn sequences(
+    config: &TrainConfig,
+    prompter: &Prompter,
+    training: &Training<'_>,
+    examples: &[&Example<'_>],
+) -> Result<Vec<Sequence>> {
+    let tokenizer = training.student.tokenizer();
+    let mut sequences = Vec::with_capacity(examples.len());
+    for example in examples {
+        let Some(prompt) = prompter.prompt(tokenizer, example)? else { continue };
+        let reply = tokenizer.encode_reply(&render_reply(example.expert))?;
+        if config.limits.reply < reply.len() {
+            continue;
+        }
+        let old_logprobs = vec![0.0; reply.len()];
+        let sequence =
+            Sequence { example: name(example), prompt: prompt.tokens, reply, old_logprobs, advantage: 1.0 };
+        sequences.push(sequence);
+    }
+    Ok(sequences)
+}

@@ -1,0 +1,174 @@
+//! One update of the weights: forward, loss, backward, clip, step. Every method's loop ends here.
+//!
+//! Guarantees that micro-batches give the gradient of the whole batch, that a loss or gradient that is not finite
+//! stops the run before a weight changes, and that tokens are counted as the model sees them.
+
+use std::ops::AddAssign;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+
+use super::adamw::AdamW;
+use super::batch::{Average, MicroBatch, Sequence, collate, split, weights};
+use super::gradients::{Gradients, clip_scale};
+use super::loss::{Clip, clipped, imitation, is_clipped};
+use crate::model::Student;
+
+/// What an update minimises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Objective {
+    /// The negative log-likelihood of the replies.
+    Imitation,
+    /// The clipped objective, on log-probabilities at this temperature.
+    Clipped {
+        /// Bounds of the ratio.
+        clip: Clip,
+        /// The temperature at which the replies were sampled.
+        temperature: f64,
+    },
+}
+
+/// How an update is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateOptions {
+    /// What it minimises.
+    pub objective: Objective,
+    /// What the loss averages over.
+    pub average: Average,
+    /// Tokens that pass the model at once, after sharing.
+    pub micro_batch_tokens: usize,
+    /// Longer gradients are scaled down to this norm.
+    pub max_grad_norm: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+/// What an update was like.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Updated {
+    /// The loss before the update.
+    pub loss: f64,
+    /// The gradient's norm before clipping.
+    pub grad_norm: f64,
+    /// The share of tokens whose gradient the clip took away.
+    pub clip_fraction: f64,
+    /// The largest distance between a token's log-probability when it was sampled and now.
+    pub sampler_gap: f64,
+    /// What passed the model.
+    pub tokens: Tokens,
+}
+
+/// Tokens that passed the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tokens {
+    /// Forward.
+    pub forward: u64,
+    /// Backward.
+    pub backward: u64,
+    /// What would have passed forward if no sequence shared its beginning with another.
+    pub without_sharing: u64,
+}
+
+impl Tokens {
+    /// Their compute: a token costs 1 forward and 2 backward.
+    pub fn units(&self) -> u64 {
+        self.forward + 2 * self.backward
+    }
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Self) {
+        self.forward += other.forward;
+        self.backward += other.backward;
+        self.without_sharing += other.without_sharing;
+    }
+}
+
+/// Changes the student's weights once.
+///
+/// # Errors
+/// When a loss or gradient is missing or not finite, or the device fails. The weights are then unchanged.
+pub fn update(
+    student: &Student,
+    adamw: &mut AdamW,
+    sequences: &[Sequence],
+    options: &UpdateOptions,
+) -> Result<Updated> {
+    let (gradients, mut updated) = gradients(student, sequences, options)?;
+    updated.grad_norm = gradients.norm()?;
+    let scale = clip_scale(updated.grad_norm, options.max_grad_norm);
+    adamw.step(student.vars(), &gradients, scale, options.rate)?;
+    Ok(updated)
+}
+
+/// The gradient of the loss over all sequences.
+///
+/// # Errors
+/// As [`update`].
+pub fn gradients(
+    student: &Student,
+    sequences: &[Sequence],
+    options: &UpdateOptions,
+) -> Result<(Gradients, Updated)> {
+    let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.reply.len()).collect();
+    ensure!(
+        !lengths.is_empty() && !lengths.contains(&0),
+        "invariant: a batch has replies, and they have tokens"
+    );
+    let weights = weights(&lengths, options.average);
+    let device = student.network().device();
+    let (mut gradients, mut updated, mut first) = (Gradients::default(), Updated::default(), 0);
+    for run in split(sequences, options.micro_batch_tokens) {
+        let sequences = &sequences[run];
+        let tokens: usize = sequences.iter().map(|sequence| sequence.reply.len()).sum();
+        let batch = collate(sequences, &weights[first..first + tokens], device)?;
+        first += tokens;
+        let loss = pass(student, &batch, options.objective, &mut updated)?;
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        ensure!(value.is_finite(), "the loss is {value} on {}", names(sequences));
+        updated.loss += value;
+        updated.tokens.without_sharing += sequences.iter().map(|s| s.len() as u64 - 1).sum::<u64>();
+        gradients.add(student.vars(), loss.backward()?).with_context(|| names(sequences))?;
+    }
+    updated.clip_fraction /= lengths.iter().sum::<usize>() as f64;
+    Ok((gradients, updated))
+}
+
+/// The loss of a micro-batch with graph; adds what is counted to `updated`.
+fn pass(
+    student: &Student,
+    batch: &MicroBatch,
+    objective: Objective,
+    updated: &mut Updated,
+) -> Result<Tensor> {
+    let rows = batch.packed.tokens().len() as u64;
+    updated.tokens += Tokens { forward: rows, backward: rows, without_sharing: 0 };
+    let temperature = match objective {
+        Objective::Imitation => 1.0,
+        Objective::Clipped { temperature, .. } => temperature,
+    };
+    let logprobs = student.logprobs(&batch.packed, &batch.rows, &batch.targets, temperature)?;
+    match objective {
+        Objective::Imitation => Ok(imitation(&logprobs, &batch.weights)?),
+        Objective::Clipped { clip, .. } => {
+            watch_ratios(&logprobs, batch, clip, updated)?;
+            Ok(clipped(&logprobs, &batch.old_logprobs, &batch.advantages, &batch.weights, clip)?)
+        }
+    }
+}
+
+fn watch_ratios(logprobs: &Tensor, batch: &MicroBatch, clip: Clip, updated: &mut Updated) -> Result<()> {
+    let log_ratios = (logprobs.detach() - &batch.old_logprobs)?.to_vec1::<f32>()?;
+    for (log_ratio, advantage) in log_ratios.iter().zip(batch.advantages.to_vec1::<f32>()?) {
+        let (log_ratio, advantage) = (f64::from(*log_ratio), f64::from(advantage));
+        updated.sampler_gap = updated.sampler_gap.max(log_ratio.abs());
+        updated.clip_fraction += f64::from(u8::from(is_clipped(log_ratio, advantage, clip)));
+    }
+    Ok(())
+}
+
+fn names(sequences: &[Sequence]) -> String {
+    let mut names: Vec<&str> = sequences.iter().map(|sequence| &*sequence.example).collect();
+    names.dedup();
+    format!("examples {}", names.join(", "))
+}

@@ -1,0 +1,93 @@
+//! What every backend must do, run against each of them.
+//!
+//! `behaviours` holds one function a claim; the macro makes one test of each for each backend. What a
+//! host lacks is printed as `skipped: …`, and fails when `APPRENTICE_REQUIRE` names it.
+
+mod behaviours;
+mod ground;
+
+macro_rules! contract {
+    ($backend:ident: $($behaviour:ident)*) => {
+        mod $backend {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    if let Some(ground) = crate::ground::$backend().await {
+                        crate::behaviours::$behaviour(&ground).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! whole_contract {
+    ($backend:ident) => {
+        contract! { $backend:
+            exit_codes_are_the_scripts_own
+            a_signal_is_not_success
+            both_streams_arrive_in_their_order
+            stdin_is_closed
+            a_deadline_kills_the_whole_tree_and_keeps_the_output
+            a_deadline_stops_endless_output
+            a_background_process_does_not_hold_up_its_command
+            output_keeps_head_and_tail
+            output_that_is_not_text_is_replaced
+            files_are_read_and_written
+            what_cannot_be_read_or_written_is_a_value
+            a_written_file_keeps_its_mode
+            links_lead_nowhere_outside
+            every_kind_of_change_is_found
+            a_removed_work_directory_is_all_deleted
+            the_start_is_never_written
+            the_session_carries_directory_variables_and_functions
+            a_fresh_command_sees_and_leaves_no_session
+            long_scripts_run
+            a_fork_has_everything_and_is_its_own
+            forks_of_forks_outlive_their_parents
+            a_sandbox_has_no_network
+            a_sandbox_has_no_power
+            processes_are_bounded
+            memory_is_bounded
+            sandboxes_run_side_by_side
+        }
+    };
+}
+
+whole_contract!(docker);
+whole_contract!(namespaces);
+
+contract! { scripted:
+    files_are_read_and_written
+    a_written_file_keeps_its_mode
+    the_start_is_never_written
+}
+
+#[cfg(feature = "docker")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_leaves_nothing_behind() {
+    use apprentice::sandbox::docker;
+
+    let Some(mut ground) = ground::docker().await else { return };
+    ground.spec.name = "leftovers".to_owned();
+    let engine = docker::DockerBackend::connect(apprentice::isolation::Isolation::Full).await.unwrap();
+    let mut sandbox = ground.start(&[]).await;
+    let mut fork = sandbox.fork().await.unwrap();
+    let grandchild = fork.fork().await.unwrap();
+    let ids = [sandbox.id().to_owned(), fork.id().to_owned(), grandchild.id().to_owned()];
+    let mine = async || -> Vec<docker::Leftover> {
+        let all = docker::leftovers(engine.docker()).await.unwrap();
+        all.into_iter().filter(|leftover| ids.contains(&leftover.id)).collect()
+    };
+    let running = mine().await;
+    assert_eq!(running.len(), 3);
+    assert!(running.iter().all(|leftover| !leftover.is_orphan && leftover.pid == std::process::id()));
+    let images = |all: &[docker::Leftover]| all.iter().filter(|leftover| leftover.kind == "image").count();
+    for sandbox in [sandbox, fork, grandchild] {
+        sandbox.stop().await.unwrap();
+    }
+    assert_eq!(mine().await, []);
+    let left = docker::leftovers(engine.docker()).await.unwrap();
+    let left: Vec<_> = left.into_iter().filter(|leftover| leftover.sandbox == ground.spec.name).collect();
+    assert_eq!(images(&left), 0, "{left:?}");
+}

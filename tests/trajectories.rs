@@ -264,8 +264,9 @@ fn lines_shown() -> BTreeMap<String, BTreeMap<usize, String>> {
 fn files_shown(workdir: &str) -> BTreeMap<String, Vec<u8>> {
     let file = |(path, lines): (String, BTreeMap<usize, String>)| {
         let total = *lines.keys().last().unwrap();
-        let text: String =
-            (1..=total).map(|number| lines.get(&number).map_or("\n".into(), |line| format!("{line}\n"))).collect();
+        let text: String = (1..=total)
+            .map(|number| lines.get(&number).map_or("\n".into(), |line| format!("{line}\n")))
+            .collect();
         (format!("{workdir}/{path}"), text.into_bytes())
     };
     lines_shown().into_iter().map(file).collect()

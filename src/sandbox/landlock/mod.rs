@@ -116,7 +116,9 @@ fn protection(interface: i32, holds_memory: bool) -> Protection {
         "the certain end of processes when the manager and its child are killed at once",
     ];
     if !holds_memory {
-        missing.push("a bound on the memory of all processes at every moment (it is looked at ten times a second)");
+        missing.push(
+            "a bound on the memory of all processes at every moment (it is looked at ten times a second)",
+        );
     }
     if interface < SIGNALS_SINCE {
         missing.push("signals kept inside (needs Linux 6.12)");

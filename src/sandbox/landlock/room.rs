@@ -40,8 +40,7 @@ const READABLE: &[&str] = &[
     "/proc/version",
     "/sys/devices/system/cpu",
 ];
-const DEVICES: &[&str] =
-    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 const WORK: &str = "work";
 const HOME: &str = "home";
 const TEMPORARY: &str = "tmp";
@@ -114,7 +113,8 @@ impl Body for Room {
     fn changes(&self) -> Result<Vec<Change>, SandboxError> {
         let compare = || -> io::Result<Vec<Change>> {
             let work = kernel::open_directory(CWD, &self.floor.0.join(WORK))?;
-            let tree = self.pattern.tree.as_ref().map(|tree| kernel::open_directory(CWD, tree)).transpose()?;
+            let tree =
+                self.pattern.tree.as_ref().map(|tree| kernel::open_directory(CWD, tree)).transpose()?;
             changes::of_copy(tree.as_ref().map(AsFd::as_fd), work.as_fd())
         };
         compare().map_err(|source| lost(&self.line.id, "comparing its files", source))

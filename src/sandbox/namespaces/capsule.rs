@@ -83,7 +83,12 @@ impl<B: Body> Sandbox for Capsule<B> {
         let owned = OwnedExec { script: script.to_owned(), timeout, output_bytes, session };
         self.with(move |body| {
             let OwnedExec { script, timeout, output_bytes, session } = &owned;
-            body.line().exec(&Exec { script, timeout: *timeout, output_bytes: *output_bytes, session: *session })
+            body.line().exec(&Exec {
+                script,
+                timeout: *timeout,
+                output_bytes: *output_bytes,
+                session: *session,
+            })
         })
         .await
     }

@@ -46,7 +46,8 @@ impl Line {
             },
         };
         let kills = self.cgroups.memory_kills();
-        let (ran, output): (Ran, _) = self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
+        let (ran, output): (Ran, _) =
+            self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
         Ok(Observation {

@@ -23,10 +23,10 @@ use super::mounts::UPPER;
 use super::protocol::{Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started};
 use super::{changes, identity, probe};
 use crate::isolation::{Isolation, Limits, Network};
+use crate::sandbox::SandboxError;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::tree::Change;
-use crate::sandbox::SandboxError;
 
 /// The host's user that sandboxes started by root run as: above all that Linux distributions and
 /// systemd give out (0x70000000 and up is reserved for nobody).

@@ -52,7 +52,8 @@ pub struct SynthTask {
 pub struct Options {
     /// Decides which bugs are tried first and how each expert goes about it.
     pub seed: u64,
-    /// How many tasks are wanted of each repository; all that the tests catch when absent.
+    /// How many tasks are wanted of each repository, of as many kinds as there are; all that the
+    /// tests catch when absent.
     pub count: Option<usize>,
     /// The ways in which experts may work.
     pub style: Style,
@@ -62,14 +63,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, count: None, style: Style::default(), sandbox: "shell".to_owned() }
+        Self { seed: 0, count: Some(40), style: Style::default(), sandbox: "shell".to_owned() }
     }
 }
 
 /// What synthesis gave.
 #[derive(Debug, Clone, Default)]
 pub struct Synthesis {
-    /// The tasks, by repository, file, line and operator.
+    /// The tasks, by repository; within one in the order in which the bugs were tried.
     pub tasks: Vec<SynthTask>,
     /// What became of every bug that was tried.
     pub counts: Counts,
@@ -142,8 +143,22 @@ fn candidates(repository: &Repository, idx: usize, options: &Options) -> Vec<Can
     }
     if options.count.is_some() {
         found.shuffle(&mut seed::rng(options.seed, "synth candidates", &[idx as u64]));
+        found = kinds_in_turn(found);
     }
     found
+}
+
+/// Takes one bug of each kind in turn, so that the first ones are of as many kinds as there are.
+fn kinds_in_turn(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let mut turns: BTreeMap<mutate::Kind, usize> = BTreeMap::new();
+    let mut placed: Vec<(usize, Candidate)> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let turn = turns.entry(candidate.mutation.kind).or_default();
+        *turn += 1;
+        placed.push((*turn, candidate));
+    }
+    placed.sort_by_key(|(turn, candidate)| (*turn, candidate.mutation.kind));
+    placed.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 fn assemble(

@@ -6,15 +6,15 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::failure::{Answer, Failure};
+use super::interrupt;
 use super::output::Output;
 use super::progress::Progress;
 use super::sandbox::failure as sandbox_failure;
-use super::interrupt;
 use crate::event::{Event, EventSink as _, MethodRow, Tee};
 use crate::isolation::Isolation;
 use crate::quickstart::plan::Plan;
-use crate::report;
 use crate::quickstart::{Ending, Quickstart};
+use crate::report;
 use crate::run::{Manifest, RunDir, RunError};
 use crate::sandbox::SandboxError;
 use crate::sandbox::select::{BackendKind, Choice, Selection};

@@ -99,8 +99,8 @@ fn numbers(text: &str) -> Vec<(Kind, String)> {
     found
 }
 
-/// The two names (or literals) of the function that come next after this one, in the order in
-/// which the function first says them, going round.
+/// The name (or literal) of the function that comes next after this one, in the order in which the
+/// function first says them, going round. One is enough: a wrong name is nearly always noticed.
 fn others(source: &Source<'_>, token: &Token<'_>, kind: Kind) -> Vec<(Kind, String)> {
     let (first, end) = function_around(source, token.line);
     let mut names: Vec<&str> = Vec::new();
@@ -110,7 +110,10 @@ fn others(source: &Source<'_>, token: &Token<'_>, kind: Kind) -> Vec<(Kind, Stri
         }
     }
     let at = names.iter().position(|name| *name == token.text).unwrap_or(0);
-    (1..names.len()).take(2).map(|step| (kind, names[(at + step) % names.len()].to_owned())).collect()
+    match names.len() {
+        0 | 1 => Vec::new(),
+        n => vec![(kind, names[(at + 1) % n].to_owned())],
+    }
 }
 
 fn is_alike(a: Class, b: Class) -> bool {

@@ -111,7 +111,8 @@ impl Plan {
     pub fn load(changes: &[String]) -> anyhow::Result<Self> {
         let mut plan: serde_json::Value = serde_yaml_ng::from_str(DEFAULT)?;
         for change in changes {
-            let (key, value) = change.split_once('=').with_context(|| format!("`{change}` is not KEY=VALUE"))?;
+            let (key, value) =
+                change.split_once('=').with_context(|| format!("`{change}` is not KEY=VALUE"))?;
             let value: serde_json::Value = serde_yaml_ng::from_str(value)?;
             let place = plan.pointer_mut(&format!("/{}", key.replace('.', "/")));
             *place.with_context(|| format!("the plan has no key `{key}`"))? = value;

@@ -16,6 +16,8 @@ use crate::trajectory::{Exit, Observation};
 
 /// Bugs that one sandbox tries before the next one starts.
 const CHUNK: usize = 48;
+/// The same where only some tasks are wanted.
+const SMALL_CHUNK: usize = 8;
 
 /// Where bugs are tried.
 #[derive(Clone, Copy)]
@@ -102,10 +104,11 @@ impl<'a> Bench<'a> {
         let trees =
             plans.iter().map(|(repository, _)| tree(repository)).collect::<anyhow::Result<Vec<_>>>()?;
         let total = plans.iter().map(|(_, candidates)| candidates.len()).sum();
+        let chunk = if count.is_some() { SMALL_CHUNK } else { CHUNK };
         let mut waiting = VecDeque::new();
         for (idx, (repository, candidates)) in plans.iter().enumerate() {
             let job = |chunk| Job { idx, repository, tree: trees[idx].path(), candidates: chunk };
-            waiting.extend(candidates.chunks(CHUNK).map(job));
+            waiting.extend(candidates.chunks(chunk).map(job));
         }
         let mut tally =
             Tally { count, caught: plans.iter().map(|_| Vec::new()).collect(), counts: Counts::default() };

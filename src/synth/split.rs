@@ -11,7 +11,7 @@ use crate::seed;
 /// Tasks to learn from and tasks to be measured on.
 #[derive(Debug, Clone, Default)]
 pub struct Split {
-    /// To learn from, in the order given.
+    /// To learn from, in a seeded order: a part of it is a fair sample of all.
     pub train: Vec<SynthTask>,
     /// To be measured on, in the order given.
     pub held_out: Vec<SynthTask>,
@@ -45,6 +45,7 @@ pub fn split(tasks: Vec<SynthTask>, seed: u64, count: usize) -> Split {
             split.dropped += 1;
         }
     }
+    split.train.shuffle(&mut seed::rng(seed, "synth train", &[]));
     split
 }
 

@@ -10,7 +10,7 @@ use apprentice::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, SandboxEr
 use apprentice::trajectory::{Exit, Observation};
 use async_trait::async_trait;
 
-pub struct HostBackend;
+pub(crate) struct HostBackend;
 
 struct HostDir {
     dir: tempfile::TempDir,
@@ -69,7 +69,7 @@ impl Sandbox for HostDir {
                 (read.await.unwrap(), code.unwrap_or_else(|| Exit::Signal(status.signal().unwrap())))
             }
             Err(_) => {
-                run_kill(group);
+                kill_group(group);
                 (read.await.unwrap(), Exit::TimedOut)
             }
         };
@@ -99,7 +99,7 @@ impl Sandbox for HostDir {
 }
 
 /// Ends a whole process group.
-fn run_kill(group: u32) {
+fn kill_group(group: u32) {
     let target = format!("-{group}");
     assert!(std::process::Command::new("kill").args(["-KILL", "--", &target]).status().unwrap().success());
 }

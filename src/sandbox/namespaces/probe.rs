@@ -52,7 +52,8 @@ pub(in crate::sandbox) fn missing(cgroups: &Cgroups) -> Vec<Lack> {
         return Vec::new();
     }
     vec![Lack {
-        what: "a bound on the memory of all processes at every moment (it is looked at ten times a second)".to_owned(),
+        what: "a bound on the memory of all processes at every moment (it is looked at ten times a second)"
+            .to_owned(),
         remedy: "run as root on a host whose control groups are writable".to_owned(),
     }]
 }

@@ -150,7 +150,7 @@ fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Writes `grades.jsonl` with every test's status, and each prediction's test log.
-fn save(out: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
+pub(super) fn save(out: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
     fsio::write_json_lines(&out.join("grades.jsonl"), verdicts)?;
     fsio::write_json(&out.join("grade.json"), &Report::new(verdicts))?;
     for (verdict_idx, verdict) in verdicts.iter().enumerate().filter(|(_, verdict)| !verdict.log.is_empty()) {

@@ -9,6 +9,7 @@ mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod output;
+mod policy;
 pub mod progress;
 #[cfg(feature = "train")]
 pub mod quickstart;

@@ -115,7 +115,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     }
 }
 
-fn failure(error: ModelError) -> Failure {
+pub(super) fn failure(error: ModelError) -> Failure {
     let kind = match &error {
         ModelError::Tensor(_) => FailureKind::Host,
         ModelError::Io(e) if e.kind() != std::io::ErrorKind::NotFound => FailureKind::Host,

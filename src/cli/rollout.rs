@@ -12,7 +12,7 @@ use super::grade;
 use super::output::Output;
 use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
-use super::sandboxes::SandboxArgs;
+use super::sandboxes::HostArgs;
 use crate::chat::Scaffold;
 use crate::grade::{JobPrediction, Report};
 use crate::policy::Policy;
@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
     #[command(flatten)]
-    sandboxes: SandboxArgs,
+    host: HostArgs,
 }
 
 /// Run a policy on tasks, grade what it leaves, and state the resolution rate with its interval
@@ -87,7 +87,7 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
     let (predictions, lost) = roll_out(&args, &tasks, output)?;
-    let verdicts = grade::grade(&args.sandboxes, &tasks, predictions, output)?;
+    let verdicts = grade::grade(&args.host, &tasks, predictions, output)?;
     grade::save(&args.out, &verdicts).map_err(Failure::host)?;
     let report = Report::new(&verdicts);
     let mut human = report.text();
@@ -125,7 +125,7 @@ fn manifest(args: &Args) -> Result<Manifest, Failure> {
     });
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
-    manifest.isolation = args.sandboxes.isolation();
+    manifest.isolation = args.host.backend.isolation();
     Ok(manifest)
 }
 
@@ -140,17 +140,17 @@ fn episodes(
         scaffold: Scaffold::default(),
         max_steps: args.steps,
         seed: args.seed,
-        parallel: args.sandboxes.parallel(),
+        parallel: args.host.parallel(),
     };
     let specs = specs(args, tasks)?;
     let mut finished = Vec::new();
     for (id, loaded) in tasks {
-        let workspace = workspace::prepare(loaded, &args.sandboxes.cache()).map_err(Failure::host)?;
+        let workspace = workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host)?;
         let spec = &specs[&sandbox_of(loaded)];
         let job = |attempt| Job { task: &loaded.task, spec, tree: workspace.tree.as_deref(), attempt };
         let jobs: Vec<Job<'_>> = (0..args.samples).map(job).collect();
         let done = block_on(async {
-            let backend = args.sandboxes.backend(spec).await?;
+            let backend = args.host.backend.select(spec).await?.backend;
             rollout::run(&*backend, policy, &jobs, &options).await.map_err(Failure::host)
         })?;
         for episode in &done {
@@ -174,7 +174,7 @@ fn specs(
     let mut specs = BTreeMap::new();
     for name in tasks.values().map(sandbox_of) {
         if !specs.contains_key(&name) {
-            let spec = Arc::new(args.sandboxes.spec(&name)?);
+            let spec = Arc::new(args.host.backend.spec(&name)?);
             specs.insert(name, spec);
         }
     }

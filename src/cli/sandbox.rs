@@ -65,8 +65,12 @@ impl BackendArgs {
     /// # Errors
     /// [`Failure`] of the host.
     pub fn choice(&self) -> Result<Choice, Failure> {
-        let isolation = if self.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full };
-        Choice::new(self.kind, isolation).map_err(failure)
+        Choice::new(self.kind, self.isolation()).map_err(failure)
+    }
+
+    /// Whether the user accepts less protection.
+    pub fn isolation(&self) -> Isolation {
+        if self.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full }
     }
 
     /// The backend for sandboxes of `spec`.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
-use super::sandboxes::{SandboxArgs, host};
+use super::sandboxes::{HostArgs, host};
 use crate::sandbox::SandboxError;
 use crate::synth::{self, Bench, Hint, Options, Repository, Style, Synthesis};
 use crate::task::Parser;
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "shell")]
     sandbox_name: String,
     #[command(flatten)]
-    sandboxes: SandboxArgs,
+    host: HostArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -81,10 +81,10 @@ enum StyleName {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     check_empty(&args.out)?;
     let repositories = repositories(&args)?;
-    let spec = args.sandboxes.spec(&args.sandbox_name)?;
+    let spec = args.host.backend.spec(&args.sandbox_name)?;
     let synthesis = super::sandbox::block_on(async {
-        let backend = args.sandboxes.backend().await?;
-        let bench = Bench { workers: args.sandboxes.parallel(), ..Bench::new(&*backend, &spec) };
+        let backend = args.host.backend.select(&spec).await?.backend;
+        let bench = Bench { workers: args.host.parallel(), ..Bench::new(&*backend, &spec) };
         output.say(&format!("     Trying bugs in {} sandboxes", backend.name()));
         synth::synthesise(&repositories, &bench, &options(&args), &|_, _| ()).await.map_err(failure)
     })?;

@@ -17,7 +17,7 @@ use crate::model::Device;
 use crate::recipe::{Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::DataSet;
-use crate::train::{Budget, Device, Outcome, Training, checkpoint, device, sft, srl};
+use crate::train::{Budget, Outcome, Training, checkpoint, device, sft, srl};
 
 mod inputs;
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use serde::Serialize;
 use futures_util::{StreamExt as _, stream};
 
 use super::plan::Plan;
@@ -92,7 +93,12 @@ impl Workshop<'_> {
         let started = std::time::Instant::now();
         let repositories = synth::repositories();
         let bench = Bench::new(self.backend, self.spec);
-        let options = synth::Options { seed, sandbox: self.spec.name.clone(), ..synth::Options::default() };
+        let options = synth::Options {
+            seed,
+            count: Some((plan.tasks.train + plan.tasks.held_out).div_ceil(repositories.len()) + 4),
+            sandbox: self.spec.name.clone(),
+            ..synth::Options::default()
+        };
         let synthesis = synth::synthesise(&repositories, &bench, &options, &|_, _| ()).await?;
         let counts = synthesis.counts;
         let mut split = synth::split(synthesis.tasks, seed, plan.tasks.held_out);
@@ -157,6 +163,8 @@ impl Workshop<'_> {
                 outcome: done.verdict.outcome.name().to_owned(),
             })?;
         }
+        // The evidence: every action, observation and verdict of the phase.
+        fsio::write_json_lines(&self.dir.join("rollouts").join(format!("{name}.jsonl")), &graded)?;
         ended(events, name, started)?;
         Ok(graded)
     }
@@ -190,7 +198,7 @@ impl Workshop<'_> {
 }
 
 /// An episode and its verdict.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Graded {
     pub(super) trajectory: Trajectory,
     pub(super) verdict: Verdict,

@@ -19,12 +19,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-pub use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Scaffold;
 use crate::event::{Event, EventSink};
-use crate::model::Student;
+use crate::model::{Device, Student};
 use adamw::{AdamW, AdamWConfig};
 use batch::Average;
 use checkpoint::Progress;

@@ -18,7 +18,6 @@ use crate::run::RunDir;
 use crate::run::manifest::Digests;
 use crate::task::{LoadedTask, Task};
 use crate::task_dir;
-use crate::train::Device;
 use crate::trajectory::{FORMAT, Trajectory};
 
 /// Standard deviation of a new student's weights: what widths around 100 need.

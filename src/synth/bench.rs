@@ -105,11 +105,14 @@ impl<'a> Bench<'a> {
             plans.iter().map(|(repository, _)| tree(repository)).collect::<anyhow::Result<Vec<_>>>()?;
         let total = plans.iter().map(|(_, candidates)| candidates.len()).sum();
         let chunk = if count.is_some() { SMALL_CHUNK } else { CHUNK };
-        let mut waiting = VecDeque::new();
+        let mut jobs = Vec::new();
         for (idx, (repository, candidates)) in plans.iter().enumerate() {
             let job = |chunk| Job { idx, repository, tree: trees[idx].path(), candidates: chunk };
-            waiting.extend(candidates.chunks(chunk).map(job));
+            jobs.extend(candidates.chunks(chunk).map(job).enumerate());
         }
+        // Every repository's first chunk, then every second one: what fills a repository comes early.
+        jobs.sort_by_key(|(turn, _)| *turn);
+        let mut waiting: VecDeque<_> = jobs.into_iter().map(|(_, job)| job).collect();
         let mut tally =
             Tally { count, caught: plans.iter().map(|_| Vec::new()).collect(), counts: Counts::default() };
         while !waiting.is_empty() {

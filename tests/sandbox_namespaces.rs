@@ -2,6 +2,12 @@
 //!
 //! Where the host refuses namespaces they print `skipped:`, and fail under `APPRENTICE_REQUIRE=namespaces`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says that it was skipped"
+)]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -343,4 +349,26 @@ async fn a_given_root_replaces_the_hosts() {
     assert_eq!(sandbox.changes().await.unwrap().len(), 1);
     assert_eq!(fs_err::read_to_string(host("testbed/inside")).unwrap(), "from the root\n");
     sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_of_several_owners_is_copied_and_can_be_written() {
+    let Some(backend) = available().await else { return };
+    let tree = tree();
+    if std::os::unix::fs::chown(tree.path().join("a.txt"), Some(54_321), Some(54_321)).is_err() {
+        println!("skipped: only root can give files away");
+        return;
+    }
+    let mut sandbox = started(&backend, tree.path()).await;
+    let said =
+        says(&mut *sandbox, "echo more >> a.txt; rm b.txt; cat a.txt; stat -c %U a.txt pkg/mod.py .").await;
+    assert_eq!(said, "one\nmore\nagent\nagent\nagent\n");
+    let mut child = sandbox.fork().await.unwrap();
+    assert_eq!(says(&mut *child, "cat a.txt; echo again >> a.txt").await, "one\nmore\n");
+    let changes = sandbox.changes().await.unwrap();
+    let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["a.txt", "b.txt"]);
+    child.stop().await.unwrap();
+    sandbox.stop().await.unwrap();
+    assert_eq!(fs_err::read_to_string(tree.path().join("a.txt")).unwrap(), "one\n");
 }

@@ -112,7 +112,7 @@ impl Body for Room {
 
     fn changes(&self) -> Result<Vec<Change>, SandboxError> {
         let compare = || -> io::Result<Vec<Change>> {
-            let work = kernel::open_directory(CWD, &self.floor.0.join(WORK))?;
+            let work = kernel::open_directory(CWD, self.floor.0.join(WORK))?;
             let tree =
                 self.pattern.tree.as_ref().map(|tree| kernel::open_directory(CWD, tree)).transpose()?;
             changes::of_copy(tree.as_ref().map(AsFd::as_fd), work.as_fd())

@@ -183,7 +183,7 @@ fn find_parents(own: &str, mounts: &str) -> Vec<Parent> {
             .and_then(|path| directory_of(mounts, "cgroup", Some(resource.controller()), path));
         match version_1 {
             Some((directory, _)) => {
-                parents.push(Parent { version: Version::One, directory, resources: vec![resource] })
+                parents.push(Parent { version: Version::One, directory, resources: vec![resource] });
             }
             None => add_version_2(&mut parents, own, mounts, resource),
         }

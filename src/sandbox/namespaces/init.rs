@@ -88,9 +88,10 @@ fn become_sandbox(channel: &mut Channel, plan: Plan) -> Done<()> {
 }
 
 fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Done<()> {
-    let parent = match machine.forked {
-        true => Some(channel.receive_descriptor().while_doing("receive the parent's store")?),
-        false => None,
+    let parent = if machine.forked {
+        Some(channel.receive_descriptor().while_doing("receive the parent's store")?)
+    } else {
+        None
     };
     let mut machine = machine.clone();
     let sources = open_and_separate(&plan, &mut machine)?;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, XattrFlags};
 
 use super::kernel;
 
@@ -35,7 +35,7 @@ pub(in crate::sandbox) fn copy(
             copy_entry(from, to, &name, copying.owner)?;
         }
     }
-    finish(to, &rustix::fs::fstat(from)?, copying.owner)
+    finish(to, &rustix::fs::fstat(from)?)
 }
 
 /// The names in a directory, sorted.
@@ -63,18 +63,14 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, owner: Opti
         FileType::RegularFile => copy_file(from, to, name, owner),
         FileType::Symlink => {
             let target = rustix::fs::readlinkat(from, name, Vec::new())?;
-            rustix::fs::symlinkat(target, to, name)?;
-            if let Some(id) = owner {
-                let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
-                rustix::fs::chownat(to, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-            }
-            Ok(())
+            Ok(as_owner(owner, || rustix::fs::symlinkat(target, to, name))?)
         }
         kind @ (FileType::Fifo | FileType::CharacterDevice) => {
             // The only device that can exist in a store is a whiteout, 0/0.
             let whiteout = kind == FileType::CharacterDevice && stat.st_rdev == 0;
             if whiteout || kind == FileType::Fifo {
-                rustix::fs::mknodat(to, name, kind, Mode::from_raw_mode(stat.st_mode & 0o777), 0)?;
+                let mode = Mode::from_raw_mode(stat.st_mode & 0o777);
+                as_owner(owner, || rustix::fs::mknodat(to, name, kind, mode, 0))?;
             }
             Ok(())
         }
@@ -89,7 +85,7 @@ fn copy_directory(
     owner: Option<u32>,
 ) -> io::Result<()> {
     let source = kernel::open_directory(from, name)?;
-    rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
+    as_owner(owner, || rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)))?;
     let target = kernel::open_directory(to, name)?;
     if is_opaque(source.as_fd()) {
         rustix::fs::fsetxattr(&target, OPAQUE, b"y", XattrFlags::empty())?;
@@ -107,10 +103,10 @@ fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, owner: Optio
     let source = open_file(from, name)?;
     let stat = rustix::fs::fstat(&source)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let target = rustix::fs::openat(to, name, flags, Mode::from_raw_mode(0o600))?;
+    let target = as_owner(owner, || rustix::fs::openat(to, name, flags, Mode::from_raw_mode(0o600)))?;
     let (mut source, mut target) = (File::from(source), File::from(target));
     io::copy(&mut source, &mut target)?;
-    finish(target.as_fd(), &stat, owner)
+    finish(target.as_fd(), &stat)
 }
 
 /// Opens a file for reading, not what a link of that name points to.
@@ -119,10 +115,26 @@ pub(in crate::sandbox) fn open_file(directory: BorrowedFd<'_>, name: &CStr) -> i
     Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
 }
 
-fn finish(target: BorrowedFd<'_>, stat: &Stat, owner: Option<u32>) -> io::Result<()> {
-    if let Some(id) = owner {
-        rustix::fs::fchown(target, Some(Uid::from_raw(id)), Some(Gid::from_raw(id)))?;
+/// Makes something as the user that is to own it. Root cannot make it and give it away: a store belongs
+/// to a user namespace that does not know root.
+fn as_owner<T>(owner: Option<u32>, make: impl FnOnce() -> T) -> T {
+    let Some(id) = owner else { return make() };
+    // SAFETY: plain system calls that change this thread alone. The group goes first and comes back last,
+    // because changing it needs the privilege that the user's change gives up.
+    let (user, group) = unsafe {
+        let group = libc::setfsgid(id);
+        (libc::setfsuid(id), group)
+    };
+    let made = make();
+    // SAFETY: as above.
+    unsafe {
+        libc::setfsuid(user as u32);
+        libc::setfsgid(group as u32);
     }
+    made
+}
+
+fn finish(target: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
     rustix::fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o1777))?;
     let modified = Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ };
     rustix::fs::futimens(target, &Timestamps { last_access: modified, last_modification: modified })?;

@@ -47,13 +47,16 @@ pub fn init_if_asked() -> Option<ExitCode> {
     asked.then(init::run)
 }
 
+/// The user and group that own all of a tree; none when they differ.
+type Owner = Option<(u32, u32)>;
+
 /// Makes sandboxes in namespaces.
 #[derive(Debug)]
 pub struct Namespaces {
     exe: PathBuf,
     accept: Isolation,
     roots: BTreeMap<String, PathBuf>,
-    owners: Mutex<BTreeMap<PathBuf, (machine::Identity, Option<(u32, u32)>)>>,
+    owners: Mutex<BTreeMap<PathBuf, (machine::Identity, Owner)>>,
     protection: OnceCell<Protection>,
 }
 

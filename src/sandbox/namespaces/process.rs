@@ -112,6 +112,13 @@ pub(in crate::sandbox) fn signal(pid: i32, signal: i32) {
     }
 }
 
+/// Signals each of these processes.
+pub(in crate::sandbox) fn signal_all(pids: &BTreeSet<i32>, number: i32) {
+    for pid in pids {
+        signal(*pid, number);
+    }
+}
+
 /// Collects every child that has ended.
 pub(in crate::sandbox) fn reap(mut ended: impl FnMut(i32, i32)) {
     loop {

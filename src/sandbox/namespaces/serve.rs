@@ -76,10 +76,10 @@ impl Keeper {
                 // All at once: no process can fork away from this signal.
                 process::signal(-1, libc::SIGKILL);
             } else if targets.is_subset(&stopped) {
-                targets.iter().for_each(|pid| process::signal(*pid, libc::SIGKILL));
+                process::signal_all(&targets, libc::SIGKILL);
             } else {
                 // What is stopped does not fork while the others are looked for.
-                targets.iter().for_each(|pid| process::signal(*pid, libc::SIGSTOP));
+                process::signal_all(&targets, libc::SIGSTOP);
                 stopped = targets;
                 continue;
             }
@@ -122,13 +122,11 @@ impl Server {
         if matches!(self.keeper, Keeper::PidNamespace) {
             return work(self);
         }
-        match kernel::fork()? {
-            Some(child) => process::wait(child).map(drop),
-            None => {
-                let done = self.keeper.confine(&self.bounds).and_then(|()| work(self));
-                kernel::leave(i32::from(done.is_err()));
-            }
-        }
+        let Some(child) = kernel::fork()? else {
+            let done = self.keeper.confine(&self.bounds).and_then(|()| work(self));
+            kernel::leave(i32::from(done.is_err()));
+        };
+        process::wait(child).map(drop)
     }
 
     fn exec(&mut self, run: &Run) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::trajectory::Exit;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long to wait for the rest of the output of a command that left processes behind.
 const LAST_WORDS: Duration = Duration::from_millis(50);
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Waits until the manager says something, discarding what earlier commands' processes print.
 pub(in crate::sandbox) fn wait_for_request(server: &mut Server) -> io::Result<()> {

@@ -328,7 +328,8 @@ async fn the_programs_say_what_was_recorded_but_for_the_terminal() {
 /// The text that a view of a whole file shows.
 fn text_viewed(observation: &str) -> String {
     let plain = observation.replace("\r\n", "\n");
-    let lines: Vec<&str> = plain.lines().skip(1).map(|line| line.split_once('\t').map_or("", |(_, text)| text)).collect();
+    let lines: Vec<&str> =
+        plain.lines().skip(1).map(|line| line.split_once('\t').map_or("", |(_, text)| text)).collect();
     lines.join("\n")
 }
 
@@ -366,7 +367,10 @@ fn import_keeps_going_and_lists_what_it_left_out() {
     fs_err::write(dir.path().join("a.jsonl"), format!("{good}\n{{\"cut\": \n")).unwrap();
     let import = |more: &[&str]| {
         let mut command = apprentice();
-        command.current_dir(dir.path()).args(["trajectory", "import", "a.jsonl", "--out", "out/all.jsonl"]).args(more);
+        command
+            .current_dir(dir.path())
+            .args(["trajectory", "import", "a.jsonl", "--out", "out/all.jsonl"])
+            .args(more);
         command.output().unwrap()
     };
     let refused = import(&[]);
@@ -379,14 +383,18 @@ fn import_keeps_going_and_lists_what_it_left_out() {
     assert_eq!(import(&["--keep-going"]).status.code(), Some(0));
     let rejects: Vec<serde_json::Value> =
         apprentice::fsio::read_json_lines(&dir.path().join("out/rejects.jsonl")).unwrap();
-    assert_eq!((rejects.len(), &rejects[0]["line"], &rejects[0]["byte"]), (1, &2.into(), &(good.len() + 1).into()));
+    assert_eq!(
+        (rejects.len(), &rejects[0]["line"], &rejects[0]["byte"]),
+        (1, &2.into(), &(good.len() + 1).into())
+    );
     let kept: Vec<Trajectory> = apprentice::fsio::read_json_lines(&dir.path().join("out/all.jsonl")).unwrap();
     assert_eq!(kept.iter().map(|t| t.id.as_str()).collect::<Vec<_>>(), ["a:1"]);
 }
 
 #[test]
 fn a_format_that_is_not_known_is_a_usage_error() {
-    let output = apprentice().args(["trajectory", "import", "--from", "swagent", "x", "--out", "y"]).output().unwrap();
+    let output =
+        apprentice().args(["trajectory", "import", "--from", "swagent", "x", "--out", "y"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("hint: use one of: native, swe-agent"), "{stderr}");

@@ -102,7 +102,11 @@ impl State {
 pub fn parse_action(text: &str, dialect: Dialect) -> Action {
     let text = text.trim();
     if is_call(dialect, text) {
-        return Action::Editor(EditorCall { dialect, text: text.to_owned(), arguments: serde_json::Map::new() });
+        return Action::Editor(EditorCall {
+            dialect,
+            text: text.to_owned(),
+            arguments: serde_json::Map::new(),
+        });
     }
     chat::parse_action(text)
 }

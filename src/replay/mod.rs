@@ -198,7 +198,12 @@ fn difference(recorded: &str, replayed: &str) -> Difference {
         }
     };
     let diff = TextDiff::from_lines(recorded, replayed);
-    let diff = diff.unified_diff().context_radius(2).header("recorded", "replayed").to_string();
+    let diff = diff
+        .unified_diff()
+        .context_radius(2)
+        .missing_newline_hint(false)
+        .header("recorded", "replayed")
+        .to_string();
     let diff = diff.lines().take(DIFF_LINES).collect::<Vec<_>>().join("\n");
     Difference { line, recorded: recorded_line, replayed: replayed_line, diff }
 }

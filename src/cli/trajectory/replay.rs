@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::super::failure::{Answer, Failure};
+use super::super::grade::cache_dir;
 use super::super::output::Output;
-use super::super::sandboxes::{cache_dir, host};
+use super::super::sandbox::{BackendArgs, block_on, failure};
 use crate::act::Actor;
 use crate::grade::{self, Prediction};
-use crate::isolation::Isolation;
 use crate::replay::{self, Outcome, Replay};
-use crate::sandbox::select::{BackendKind, Choice};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError, Start};
 use crate::task::LoadedTask;
-use crate::trajectory::Trajectory;
+use crate::trajectory::{Action, Trajectory};
 use crate::{fsio, task_dir, workspace};
 
 /// Run recorded trajectories again and say where they differ
@@ -30,29 +29,21 @@ pub(super) struct Args {
     /// The directory of the tasks
     #[arg(long, default_value = "tasks")]
     tasks: PathBuf,
-    /// The directory of the sandboxes
-    #[arg(long, default_value = "sandboxes")]
-    sandboxes: PathBuf,
-    /// Where sandboxes run: auto, docker, namespaces or landlock
-    #[arg(long, default_value_t)]
-    sandbox: BackendKind,
     /// Where prepared repositories are kept (default: the user's cache directory)
     #[arg(long)]
     cache: Option<PathBuf>,
     /// Where replays and patches are written
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on where this host cannot enforce the whole isolation
-    #[arg(long)]
-    accept_weaker_isolation: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 /// The directory that replayed patches are kept in, below the output.
 const PATCHES: &str = "patches";
 
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::host)?;
-    runtime.block_on(replay_all(args, output))
+    block_on(replay_all(args, output))
 }
 
 async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
@@ -63,9 +54,7 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     }
     let tasks = task_dir::load_all(&args.tasks)
         .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
-    let isolation = if args.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full };
-    let choice = Choice::new(args.sandbox, isolation).map_err(host)?;
-    let desk = Desk { args, tasks: &tasks, choice, cache: cache_dir(args.cache.as_ref()) };
+    let desk = Desk { args, tasks: &tasks, cache: cache_dir(args.cache.as_ref()) };
     let mut answer = Answer::Yes;
     let mut replays = Vec::new();
     for trajectory in &trajectories {
@@ -86,7 +75,6 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
 struct Desk<'a> {
     args: &'a Args,
     tasks: &'a BTreeMap<String, LoadedTask>,
-    choice: Choice,
     cache: PathBuf,
 }
 
@@ -103,19 +91,19 @@ impl Desk<'_> {
             there.workdir.clone_from(workdir);
         }
         let workspace = workspace::prepare(loaded, &self.cache).map_err(Failure::input)?;
-        let selection = self.choice.backend(&there).await.map_err(host)?;
+        let selection = self.args.backend.select(&there).await?;
         output.say(&selection.line);
         let backend = selection.backend.as_ref();
         let start = Start { spec: &there, tree: workspace.tree.as_deref() };
-        let sandbox = backend.start(&start).await.map_err(host)?;
+        let sandbox = backend.start(&start).await.map_err(failure)?;
         let mut actor = Actor::new(sandbox, there.limits.clone());
         if let Some(setup) = trajectory.source.editor {
             actor = actor.with_editor(setup);
         }
         let replayed = run_in(&mut actor, loaded, trajectory, &there.workdir).await;
         let stopped = actor.stop().await;
-        let mut replayed = replayed.map_err(host)?;
-        stopped.map_err(host)?;
+        let mut replayed = replayed.map_err(failure)?;
+        stopped.map_err(failure)?;
         self.grade(&mut replayed, backend, loaded, &spec).await;
         Ok(replayed)
     }
@@ -125,10 +113,7 @@ impl Desk<'_> {
             Failure::usage(anyhow::anyhow!("task `{}` has no sandbox", loaded.task.id))
                 .with_hint("name one in its `task.yaml`")
         })?;
-        SandboxSpec::load(name, &self.args.sandboxes).map_err(|error| {
-            let hint = error.hint();
-            Failure::input(error).with_hint(hint)
-        })
+        self.args.backend.spec(name)
     }
 
     async fn grade(
@@ -156,7 +141,7 @@ async fn run_in(
     workdir: &str,
 ) -> Result<Replay, SandboxError> {
     for command in &loaded.task.setup {
-        actor.perform(&crate::trajectory::Action::bash(command)).await?;
+        actor.perform(&Action::bash(command)).await?;
     }
     replay::replay(trajectory, actor, workdir).await
 }

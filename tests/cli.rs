@@ -2,7 +2,13 @@
 //!
 //! Guarantees that `docs/commands.md` is the program's help. After a change of help, write it again with
 //! `APPRENTICE_UPDATE=1 cargo test --test cli`. Tests that need Docker stand with the sandboxes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, or says that it is skipped"
+)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -103,7 +109,7 @@ mod help {
         let name =
             ["apprentice"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
         let text: Vec<&str> = said.stdout.lines().map(str::trim_end).collect();
-        pages.push_str(&format!("## {name}\n\n```text\n{}\n```\n\n", text.join("\n")));
+        write!(pages, "## {name}\n\n```text\n{}\n```\n\n", text.join("\n")).unwrap();
         for below in commands(&said.stdout) {
             self::pages(desk, &[path, &[below]].concat(), pages);
         }

@@ -66,14 +66,10 @@ impl Output {
             drop(writeln!(stdout, "{value}"));
             return;
         }
-        let mut text = format!("error: {}\n", causes[0]);
-        for cause in &causes[1..] {
-            text.push_str(&format!("  caused by: {cause}\n"));
-        }
-        if let Some(hint) = &failure.hint {
-            text.push_str(&format!("hint: {hint}\n"));
-        }
-        write_stderr(&text);
+        let mut lines = vec![format!("error: {}", causes[0])];
+        lines.extend(causes[1..].iter().map(|cause| format!("  caused by: {cause}")));
+        lines.extend(failure.hint.iter().map(|hint| format!("hint: {hint}")));
+        write_stderr(&(lines.join("\n") + "\n"));
     }
 }
 

@@ -11,17 +11,16 @@ pub fn table(rows: &[MethodRow]) -> String {
     let widths: Vec<usize> = (0..HEADING.len())
         .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
         .collect();
-    let mut text = String::new();
-    for row in cells {
-        let mut line = String::new();
-        for (column, (cell, &width)) in std::iter::zip(&row, &widths).enumerate() {
-            // Names to the left, numbers to the right.
-            line += &if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
+    cells.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let cells = std::iter::zip(row, widths).enumerate().map(|(column, (cell, &width))| match column {
+        // Names to the left, numbers to the right.
+        0 => format!("{cell:<width$}"),
+        _ => format!("{cell:>width$}"),
+    });
+    cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
 }
 
 const HEADING: [&str; 6] = ["method", "resolved", "rate", "95% interval", "step reward", "tokens/reply"];

@@ -112,7 +112,7 @@ fn imitate(student: &Student, steps: u64) -> Vec<BTreeMap<String, f64>> {
     let config = config(Budget::Steps(steps), 3e-3);
     let (mut events, stop) = (Vec::new(), AtomicBool::new(false));
     let mut training = Training::new("sft", &config, student, &mut events, &stop).unwrap();
-    assert_eq!(sft::train(&config, &data(&tasks, &trajectories), &mut training).unwrap(), Outcome::Done);
+    assert_eq!(sft::train(&config, sft::Target::Replies, &data(&tasks, &trajectories), &mut training).unwrap(), Outcome::Done);
     metrics(&events)
 }
 
@@ -334,7 +334,7 @@ fn a_compute_budget_is_spent_alike_by_both_methods() {
     let student = student(9);
     let mut events = Vec::new();
     let mut training = Training::new("sft", &config, &student, &mut events, &stop).unwrap();
-    sft::train(&config, &data, &mut training).unwrap();
+    sft::train(&config, sft::Target::Replies, &data, &mut training).unwrap();
     let imitation = training.progress.units;
     let mut training = Training::new("srl", &config, &student, &mut events, &stop).unwrap();
     srl::train(&config, &srl_config(), &data, &TextReward::default(), &mut training).unwrap();

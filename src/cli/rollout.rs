@@ -73,7 +73,8 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         "lost": lost,
         "run": args.out,
     });
-    let human = format!("{} episodes, {lost} lost sandboxes; see {}", predictions.len() + lost, args.out.display());
+    let human =
+        format!("{} episodes, {lost} lost sandboxes; see {}", predictions.len() + lost, args.out.display());
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(if lost == 0 { Answer::Yes } else { Answer::No })
 }
@@ -154,7 +155,11 @@ fn episodes(
             rollout::run(&*backend, policy, &jobs, &options).await.map_err(Failure::host)
         })?;
         for episode in &done {
-            output.say(&format!("   Ran {id}  {} steps, {:?}", episode.trajectory.steps.len(), episode.trajectory.end));
+            output.say(&format!(
+                "   Ran {id}  {} steps, {:?}",
+                episode.trajectory.steps.len(),
+                episode.trajectory.end
+            ));
         }
         finished.extend(done);
     }

@@ -169,7 +169,7 @@ fn train(
         training.progress = progress;
     }
     let outcome = match recipe.method {
-        Method::Sft => sft::train(&config, &data, &mut training),
+        Method::Sft => sft::train(&config, sft::Target::Replies, &data, &mut training),
         Method::Srl => {
             let RewardSource::Text(judge) = recipe.reward;
             srl::train(&config, &recipe.srl, &data, &judge, &mut training)

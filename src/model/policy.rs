@@ -27,20 +27,27 @@ impl Policy for StudentPolicy {
 }
 
 impl Student {
-    /// Draws the replies that the requests ask for.
+    /// Draws the replies that the requests ask for; none to a conversation that no longer fits the model.
     ///
     /// # Errors
-    /// When a conversation cannot be rendered or is too long, or the device fails.
+    /// When a conversation cannot be rendered, or the device fails.
     pub fn answer(
         &self,
         requests: &[SampleRequest],
         options: &SampleOptions,
     ) -> Result<Vec<Vec<Sample>>, super::error::ModelError> {
-        let mut prompts = Vec::with_capacity(requests.len());
-        for request in requests {
+        let mut replies = vec![Vec::new(); requests.len()];
+        let (mut places, mut prompts) = (Vec::new(), Vec::new());
+        for (place, request) in requests.iter().enumerate() {
             let tokens: Arc<[u32]> = self.tokenizer.encode_prompt(&request.messages)?.into();
-            prompts.push(Prompt { tokens, n: request.n, seed: request.seed });
+            if tokens.len() + options.max_new_tokens <= self.config().max_positions {
+                places.push(place);
+                prompts.push(Prompt { tokens, n: request.n, seed: request.seed });
+            }
         }
-        self.generate(&prompts, options)
+        for (place, samples) in places.into_iter().zip(self.generate(&prompts, options)?) {
+            replies[place] = samples;
+        }
+        Ok(replies)
     }
 }

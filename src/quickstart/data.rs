@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
 use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
 
 use super::plan::Plan;
 use crate::event::{Event, EventSink};
@@ -20,13 +20,27 @@ use crate::policy::{Policy, Scripted};
 use crate::rollout::{self, Finished, Job};
 use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
-use crate::synth::{self, Bench};
+use crate::synth::{self, Bench, Listing, Order, Reading, Repair, Style};
 use crate::task::{LoadedTask, Task};
 use crate::trajectory::Trajectory;
 use crate::{task_dir, workspace};
 
 /// Episodes and grades that run at once.
 const PARALLEL: usize = 24;
+
+/// The data are the same for every seed of a run, so that the held-out tasks of one are not trained on in another.
+const DATA_SEED: u64 = 0;
+
+/// How the experts go about it: they list, read, test, repair, test and submit, in one of two orders.
+fn style() -> Style {
+    Style {
+        listing: vec![Listing::Sources],
+        reading: vec![Reading::Grep],
+        order: vec![Order::TestsFirst, Order::ReadFirst],
+        repair: vec![Repair::Part],
+        ..Style::plain()
+    }
+}
 
 /// Tasks with the experts that were seen to resolve them.
 #[derive(Debug)]
@@ -64,16 +78,11 @@ impl Workshop<'_> {
     }
 
     /// Makes the data, or reads what an earlier start made.
-    pub(super) async fn data(
-        &self,
-        plan: &Plan,
-        seed: u64,
-        events: &mut dyn EventSink,
-    ) -> anyhow::Result<Data> {
+    pub(super) async fn data(&self, plan: &Plan, events: &mut dyn EventSink) -> anyhow::Result<Data> {
         let (train, held_out) = (self.dir.join("tasks/train"), self.dir.join("tasks/held-out"));
         let done = self.dir.join("tasks/experts-replayed");
         if !done.exists() {
-            self.synthesise(plan, seed, [&train, &held_out], events).await?;
+            self.synthesise(plan, [&train, &held_out], events).await?;
             for dir in [&train, &held_out] {
                 self.replay(dir, events).await?;
             }
@@ -85,7 +94,6 @@ impl Workshop<'_> {
     async fn synthesise(
         &self,
         plan: &Plan,
-        seed: u64,
         [train, held_out]: [&Path; 2],
         events: &mut dyn EventSink,
     ) -> anyhow::Result<()> {
@@ -94,14 +102,18 @@ impl Workshop<'_> {
         let repositories = synth::repositories();
         let bench = Bench::new(self.backend, self.spec);
         let options = synth::Options {
-            seed,
+            seed: DATA_SEED,
+            style: style(),
             count: Some((plan.tasks.train + plan.tasks.held_out).div_ceil(repositories.len()) + 4),
             sandbox: self.spec.name.clone(),
             ..synth::Options::default()
         };
         let synthesis = synth::synthesise(&repositories, &bench, &options, &|_, _| ()).await?;
         let counts = synthesis.counts;
-        let mut split = synth::split(synthesis.tasks, seed, plan.tasks.held_out);
+        let mut split = synth::split(synthesis.tasks, DATA_SEED, plan.tasks.held_out);
+        if plan.tasks.rehearse {
+            split = synth::split(split.train, DATA_SEED, plan.tasks.held_out);
+        }
         split.train.truncate(plan.tasks.train);
         synth::write(train, &repositories, &split.train)?;
         synth::write(held_out, &repositories, &split.held_out)?;

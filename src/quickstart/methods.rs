@@ -20,6 +20,7 @@ use crate::model::tokenizer::ChatTokenizer;
 use crate::reward::TextReward;
 use crate::seed;
 use crate::train::data::DataSet;
+use crate::train::sft::Target;
 use crate::train::{Outcome, TrainConfig, Training, checkpoint, sft, srl};
 
 /// What the phases share.
@@ -46,7 +47,7 @@ impl School<'_> {
             let seed = seed::derive(self.seed, "student", &[]);
             Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &Device::Cpu)?)
         };
-        self.phase("base", &self.plan.base, &fresh, &sft::train, events)
+        self.phase("base", &self.plan.base, &fresh, &imitate(Target::Conversations), events)
     }
 
     /// What SFT and SRL make of the base; absent when the user interrupted.
@@ -60,7 +61,7 @@ impl School<'_> {
         let (sft, srl) = std::thread::scope(|scope| {
             let mut sink = Sender(sender.clone());
             let sft =
-                scope.spawn(move || self.phase("sft", &self.plan.sft, &from_base, &sft::train, &mut sink));
+                scope.spawn(move || self.phase("sft", &self.plan.sft, &from_base, &imitate(Target::Replies), &mut sink));
             let mut sink = Sender(sender);
             let srl =
                 scope.spawn(move || self.phase("srl", &self.plan.srl, &from_base, &with_groups, &mut sink));
@@ -104,6 +105,12 @@ impl School<'_> {
     fn checkpoints(&self, name: &str) -> PathBuf {
         self.dir.join(name).join("checkpoints")
     }
+}
+
+fn imitate(
+    target: Target,
+) -> impl Fn(&TrainConfig, &DataSet<'_>, &mut Training<'_>) -> anyhow::Result<Outcome> + Sync {
+    move |config, data, training| sft::train(config, target, data, training)
 }
 
 fn load(dir: &Path) -> anyhow::Result<Student> {

@@ -53,7 +53,7 @@ impl Quickstart<'_> {
     pub fn run(&self, events: &mut dyn EventSink) -> anyhow::Result<Ending> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let workshop = self.workshop();
-        let data = runtime.block_on(workshop.data(self.plan, self.seed, events))?;
+        let data = runtime.block_on(workshop.data(self.plan, events))?;
         let school = School { plan: self.plan, data: &data, seed: self.seed, dir: self.dir, stop: self.stop };
         let Some(base) = school.base(events)? else { return Ok(Ending::Interrupted) };
         let Some([sft, srl]) = school.branches(events)? else { return Ok(Ending::Interrupted) };

@@ -51,6 +51,8 @@ pub struct TaskPlan {
     pub train: usize,
     /// Tasks to measure on, never trained on.
     pub held_out: usize,
+    /// Measure on tasks taken from the training side instead: this is how the numbers of the plan were chosen.
+    pub rehearse: bool,
 }
 
 /// Which student is made.

@@ -1,6 +1,7 @@
 //! Supervised fine-tuning: the student learns to say what the expert said.
 //!
-//! Guarantees the prompts of SRL, so that the two compare. Only the expert's replies count, not the observations.
+//! Guarantees the prompts of SRL, so that the two compare. With [`Target::Replies`] only the expert's replies count;
+//! with [`Target::Conversations`] every token does, which is how a student without any pre-training learns to read.
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,11 +12,25 @@ use super::{Outcome, TrainConfig, Training, metrics};
 use crate::chat::render_reply;
 use crate::example::Example;
 
+/// Which tokens the student learns to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The expert's replies.
+    Replies,
+    /// Everything that was said: rules, problem, replies and observations.
+    Conversations,
+}
+
 /// Trains until the budget is used.
 ///
 /// # Errors
 /// When no example fits the context, an update fails, or a file cannot be written.
-pub fn train(config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'_>) -> Result<Outcome> {
+pub fn train(
+    config: &TrainConfig,
+    target: Target,
+    data: &DataSet<'_>,
+    training: &mut Training<'_>,
+) -> Result<Outcome> {
     ensure!(!data.examples().is_empty(), "there is nothing to train on");
     let mut cursor = Cursor::new(data, config.batch.order, config.seed, training.progress.dealt);
     let prompter = config.prompter(training.student);
@@ -30,6 +45,10 @@ pub fn train(config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'
         training.progress.dealt = cursor.dealt();
         let sequences = sequences(config, &prompter, training, &examples)?;
         let left_out = examples.len() - sequences.len();
+        let sequences = match target {
+            Target::Replies => sequences,
+            Target::Conversations => conversations(sequences),
+        };
         if sequences.is_empty() {
             fruitless += left_out as u64;
             ensure!(fruitless < cursor.epoch(), "no example fits into {} tokens", config.limits.context);
@@ -68,4 +87,21 @@ fn sequences(
         sequences.push(sequence);
     }
     Ok(sequences)
+}
+
+/// Whole conversations: of sequences that each begin the next one, the last, with all but its first token to be predicted.
+fn conversations(sequences: Vec<Sequence>) -> Vec<Sequence> {
+    let mut whole: Vec<Sequence> = Vec::new();
+    for mut sequence in sequences {
+        let mut tokens = sequence.prompt.to_vec();
+        tokens.append(&mut sequence.reply);
+        let begins = |last: &Sequence| tokens.starts_with(&last.prompt) && tokens[1..].starts_with(&last.reply);
+        if whole.last().is_some_and(begins) {
+            whole.pop();
+        }
+        let old_logprobs = vec![0.0; tokens.len() - 1];
+        let prompt = tokens[..1].into();
+        whole.push(Sequence { prompt, reply: tokens[1..].to_vec(), old_logprobs, ..sequence });
+    }
+    whole
 }

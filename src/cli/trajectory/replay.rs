@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::super::failure::{Answer, Failure};
-use super::super::grade::cache_dir;
+use super::super::sandboxes::cache_dir;
 use super::super::output::Output;
 use super::super::sandbox::{BackendArgs, block_on, failure};
 use crate::act::Actor;

@@ -55,6 +55,7 @@ struct Report {
 ///
 /// # Errors
 /// See [`Failure`].
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments alike")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let mut checks = block_on(async { Ok(sandboxes(&args).await) })?;
     let ready = checks
@@ -195,7 +196,7 @@ fn memory() -> Check {
 }
 
 fn disk() -> Check {
-    let free = rustix::fs::statvfs(".").ok().map(|status| status.f_bavail * status.f_frsize >> 20);
+    let free = rustix::fs::statvfs(".").ok().map(|status| (status.f_bavail * status.f_frsize) >> 20);
     enough("disk", free, ENOUGH_DISK_MIB, "free space here, or pass `--out` on another disk")
 }
 

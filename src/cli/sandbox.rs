@@ -315,21 +315,21 @@ struct List {
 async fn list(args: List, output: Output) -> Result<Answer, Failure> {
     let (images, running) = in_docker(&args.sandboxes).await;
     let mut kinds = Vec::new();
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for name in spec::names(&args.sandboxes) {
         let spec = load(&name, &args.sandboxes)?;
         let image = images.iter().find(|(of, _)| *of == name).map(|(_, image)| image.clone());
         let host = if spec.host { "may use the host's programs" } else { "needs an image" };
         let shown = image.as_deref().unwrap_or("no image");
-        text.push_str(&format!("{name:<12} {shown:<36} {host}\n"));
+        lines.push(format!("{name:<12} {shown:<36} {host}"));
         let from = spec.file.as_ref().map_or_else(|| "shipped".to_owned(), |file| file.display().to_string());
         kinds.push(serde_json::json!({"name": name, "from": from, "image": image, "host": spec.host}));
     }
     for one in &running {
-        text.push_str(&format!("{one}\n"));
+        lines.push(format!("{one}"));
     }
     let value = serde_json::json!({"format": "apprentice.sandboxes/1", "kinds": kinds, "running": running});
-    output.result(&value, &text).map_err(Failure::host)?;
+    output.result(&value, &lines.join("\n")).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }
 
@@ -370,20 +370,20 @@ async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
     let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
     let all = leftovers(backend.docker()).await.map_err(failure)?;
     let orphans: Vec<_> = all.into_iter().filter(|leftover| leftover.is_orphan).collect();
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for orphan in &orphans {
         if !args.dry_run {
             remove(backend.docker(), orphan).await.map_err(failure)?;
         }
         let verb = if args.dry_run { "Would remove" } else { "Removed" };
-        text.push_str(&format!("{verb} {} {} ({})\n", orphan.kind, orphan.id, orphan.sandbox));
+        lines.push(format!("{verb} {} {} ({})", orphan.kind, orphan.id, orphan.sandbox));
     }
     if orphans.is_empty() {
-        text.push_str("Nothing to remove\n");
+        lines.push("Nothing to remove".to_owned());
     }
     let value =
         serde_json::json!({"format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": orphans});
-    output.result(&value, &text).map_err(Failure::host)?;
+    output.result(&value, &lines.join("\n")).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }
 

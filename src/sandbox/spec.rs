@@ -128,18 +128,15 @@ impl SandboxSpec {
                 .map_err(|source| SpecError::Unreadable { file: file.clone(), source })?;
             return Ok(Self { file: Some(file.clone()), ..parse(&text, name, &file.display().to_string())? });
         }
-        match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-            Some((_, text)) => parse(text, name, &format!("sandboxes/{name}/sandbox.yaml (shipped)")),
-            None => {
-                let names = names(directory);
-                let known = names.iter().map(String::as_str);
-                let hint = match nearest(name, known) {
-                    Some(nearest) => format!("use `{nearest}`, or write `{}`", file.display()),
-                    None => format!("use one of {}, or write `{}`", names.join(", "), file.display()),
-                };
-                Err(SpecError::Unknown { name: name.to_owned(), hint })
-            }
+        if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            return parse(text, name, &format!("sandboxes/{name}/sandbox.yaml (shipped)"));
         }
+        let names = names(directory);
+        let hint = match nearest(name, names.iter().map(String::as_str)) {
+            Some(nearest) => format!("use `{nearest}`, or write `{}`", file.display()),
+            None => format!("use one of {}, or write `{}`", names.join(", "), file.display()),
+        };
+        Err(SpecError::Unknown { name: name.to_owned(), hint })
     }
 
     /// The Dockerfile's text, where the specification names one that can be read.

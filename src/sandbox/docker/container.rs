@@ -173,7 +173,7 @@ impl Container {
                 while let Some(chunk) = output.next().await {
                     match chunk? {
                         LogOutput::StdErr { message } => {
-                            printed.stderr.push_str(&String::from_utf8_lossy(&message))
+                            printed.stderr.push_str(&String::from_utf8_lossy(&message));
                         }
                         chunk => printed.stdout.extend_from_slice(&chunk.into_bytes()),
                     }

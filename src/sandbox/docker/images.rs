@@ -49,8 +49,9 @@ pub enum Way {
 pub fn tag(spec: &SandboxSpec) -> String {
     let made_of = serde_json::json!([spec.dockerfile_text(), spec.bootstrap]);
     let digest = Sha256::digest(made_of.to_string());
-    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("apprentice/{}:{short}", spec.name)
+    let [a, b, c, d, e, f] = *digest.first_chunk().expect("invariant: SHA-256 has 32 bytes");
+    let short = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    format!("apprentice/{}:{short:012x}", spec.name)
 }
 
 /// Names the local image of `spec`, if there is one.
@@ -114,20 +115,21 @@ pub async fn build(
             Err(reason) => failed.push(reason),
         }
     }
-    let mut hint = "give the sandbox a `bootstrap:` section".to_owned();
     if let Some(bootstrap) = &spec.bootstrap {
         say(&format!("making {tag} from packages of {}", bootstrap.suite));
         match make(docker, &tag, bootstrap).await {
             Ok(()) => return Ok((tag, Way::Bootstrapped)),
             Err(reason) => failed.push(reason),
         }
-        hint = "install what makes it: `apt-get install -y mmdebstrap` (as root), then run this again"
-            .to_owned();
     }
     if failed.is_empty() {
         failed.push("it names no image, Dockerfile or bootstrap".to_owned());
     }
-    Err(cannot(spec, &failed, &hint))
+    let hint = match &spec.bootstrap {
+        Some(_) => "install what makes it: `apt-get install -y mmdebstrap` (as root), then run this again",
+        None => "give the sandbox a `bootstrap:` section",
+    };
+    Err(cannot(spec, &failed, hint))
 }
 
 fn cannot(spec: &SandboxSpec, failed: &[String], hint: &str) -> SandboxError {

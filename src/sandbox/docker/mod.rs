@@ -242,7 +242,7 @@ fn bounds(spec: &SandboxSpec) -> HostConfig {
     }
 }
 
-fn unavailable(reason: impl ToString) -> SandboxError {
+fn unavailable(reason: &(impl std::fmt::Display + ?Sized)) -> SandboxError {
     SandboxError::Unavailable {
         backend: NAME,
         reason: reason.to_string(),

@@ -24,7 +24,9 @@ impl User {
                 .iter()
                 .any(|file| file.lines().any(|line| field(line, 2) == Some(id.to_string().as_str())))
         };
-        let id = (FIRST_ID..).find(|id| !taken(*id)).expect("invariant: a file names finitely many ids");
+        let id = (FIRST_ID..=u64::from(u32::MAX))
+            .find(|id| !taken(*id))
+            .expect("invariant: a file names finitely many ids");
         let home = format!("/home/{name}");
         let passwd = with_line(passwd, &format!("{name}:x:{id}:{id}::{home}:/bin/bash"));
         let group = with_line(group, &format!("{name}:x:{id}:"));

@@ -68,7 +68,7 @@ fn joined(blocks: &[Block]) -> Vec<Block> {
     for block in blocks {
         match joined.last_mut() {
             Some(last) if last.a + last.len == block.a && last.b + last.len == block.b => {
-                last.len += block.len
+                last.len += block.len;
             }
             _ => joined.push(*block),
         }

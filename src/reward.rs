@@ -52,7 +52,7 @@ impl StepReward for TextReward {
 
 impl TextReward {
     /// What one reply earns where the expert's action was `expert`.
-    pub fn reward(&self, expert: &str, reply: &Sample) -> Reward {
+    pub fn reward(self, expert: &str, reply: &Sample) -> Reward {
         match read(reply) {
             Ok(Reply { action, .. }) => Reward::new(self.similarity(expert, action)),
             Err(_) => Reward::MALFORMED,
@@ -60,13 +60,13 @@ impl TextReward {
     }
 
     /// How alike two actions are, in [0, 1].
-    pub fn similarity(&self, expert: &str, student: &str) -> f64 {
+    pub fn similarity(self, expert: &str, student: &str) -> f64 {
         // A reply's action is read without the white space around it, so the expert's is, too.
         let (expert, student) = (self.compared(expert.trim()), self.compared(student.trim()));
         ratio(&student, &expert, self.autojunk)
     }
 
-    fn compared<'a>(&self, action: &'a str) -> Cow<'a, str> {
+    fn compared(self, action: &str) -> Cow<'_, str> {
         match (self.scope, action) {
             (Scope::Action, _) => Cow::Borrowed(action),
             (Scope::Wrapped, "submit") => Cow::Borrowed("<function=submit>\n</function>"),

@@ -112,7 +112,10 @@ fn imitate(student: &Student, steps: u64) -> Vec<BTreeMap<String, f64>> {
     let config = config(Budget::Steps(steps), 3e-3);
     let (mut events, stop) = (Vec::new(), AtomicBool::new(false));
     let mut training = Training::new("sft", &config, student, &mut events, &stop).unwrap();
-    assert_eq!(sft::train(&config, sft::Target::Replies, &data(&tasks, &trajectories), &mut training).unwrap(), Outcome::Done);
+    assert_eq!(
+        sft::train(&config, sft::Target::Replies, &data(&tasks, &trajectories), &mut training).unwrap(),
+        Outcome::Done
+    );
     metrics(&events)
 }
 

@@ -348,7 +348,8 @@ async fn str_replace_editor_says_what_was_recorded_but_for_the_terminal() {
         let recorded = step.observation.as_ref().unwrap().output.replace("\r\n", "\n");
         assert_eq!(said.trim_end(), recorded.trim_end(), "{}", call.text);
         // The arguments and the text say the same.
-        let from_text = apprentice::trajectory::EditorCall { arguments: Default::default(), ..call.clone() };
+        let from_text =
+            apprentice::trajectory::EditorCall { arguments: serde_json::Map::default(), ..call.clone() };
         assert_eq!(editor::read_call(&from_text), editor::read_call(call));
         equal += 1;
     }

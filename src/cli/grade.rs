@@ -139,7 +139,7 @@ fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
         match value? {
             Value::Array(items) => rows.extend(items),
             Value::Object(map) if !map.contains_key("instance_id") => {
-                rows.extend(map.into_iter().map(|(_, row)| row))
+                rows.extend(map.into_iter().map(|(_, row)| row));
             }
             row => rows.push(row),
         }

@@ -17,7 +17,7 @@ use crate::model::merge::merge;
 use crate::model::network::Network;
 use crate::model::tokenizer::ChatTokenizer;
 use crate::model::tree::Packed;
-use crate::model::{Device, Prompt, SampleOptions, Student};
+use crate::model::{Prompt, SampleOptions, Student};
 
 /// Check, make and ask models
 #[derive(Debug, clap::Args)]

@@ -48,6 +48,7 @@ struct Table<'a> {
 ///
 /// # Errors
 /// A wrong `--set`, a run directory of another run, or a host that cannot run sandboxes.
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let started = std::time::Instant::now();
     let plan = Plan::load(&args.changes).map_err(|error| {

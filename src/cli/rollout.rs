@@ -1,8 +1,7 @@
 //! `apprentice rollout` and `apprentice eval`: a policy works on tasks; `eval` also grades what it leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde_json::json;
@@ -83,7 +82,6 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 ///
 /// # Errors
 /// See [`Failure`].
-#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
@@ -105,8 +103,7 @@ fn roll_out(
     tasks: &BTreeMap<String, LoadedTask>,
     output: Output,
 ) -> Result<(Predictions, usize), Failure> {
-    let manifest = manifest(args)?;
-    let run_dir = RunDir::create(&args.out, manifest)?;
+    let run_dir = RunDir::create(&args.out, manifest(args))?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
         (tasks.keys().flat_map(tries).collect(), 0)
@@ -117,7 +114,7 @@ fn roll_out(
     }
 }
 
-fn manifest(args: &Args) -> Result<Manifest, Failure> {
+fn manifest(args: &Args) -> Manifest {
     let recipe = json!({
         "policy": args.policy.to_string(),
         "tasks": args.tasks,
@@ -127,7 +124,7 @@ fn manifest(args: &Args) -> Result<Manifest, Failure> {
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
     manifest.isolation = args.host.backend.isolation();
-    Ok(manifest)
+    manifest
 }
 
 fn episodes(
@@ -175,15 +172,9 @@ fn sandbox_of(loaded: &LoadedTask) -> String {
 fn specs(
     args: &Args,
     tasks: &BTreeMap<String, LoadedTask>,
-) -> Result<BTreeMap<String, Arc<SandboxSpec>>, Failure> {
-    let mut specs = BTreeMap::new();
-    for name in tasks.values().map(sandbox_of) {
-        if !specs.contains_key(&name) {
-            let spec = Arc::new(args.host.backend.spec(&name)?);
-            specs.insert(name, spec);
-        }
-    }
-    Ok(specs)
+) -> Result<BTreeMap<String, SandboxSpec>, Failure> {
+    let names: BTreeSet<String> = tasks.values().map(sandbox_of).collect();
+    names.into_iter().map(|name| Ok((name.clone(), args.host.backend.spec(&name)?))).collect()
 }
 
 /// A lost sandbox says nothing about the policy, so it gives no prediction.

@@ -57,6 +57,8 @@ enum ParserName {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum HintName {
+    /// The line to repair, and a failing example
+    Line,
     /// A failing example
     Example,
     /// The name of what misbehaves
@@ -118,6 +120,7 @@ fn repositories(args: &Args) -> Result<Vec<Repository>, Failure> {
 
 fn options(args: &Args) -> Options {
     let hint = match args.hint {
+        HintName::Line => Hint::Line,
         HintName::Example => Hint::Example,
         HintName::Name => Hint::Name,
         HintName::Suite => Hint::Suite,

@@ -3,6 +3,8 @@
 //! Guarantees that an edit is refused only for problems it brought. Where neither flake8 nor Python is
 //! there, nothing is checked.
 
+use std::path::Path;
+
 use super::{Files, quoted};
 
 /// One problem in a file.
@@ -23,7 +25,7 @@ pub(super) struct Replaced {
 
 /// The problems of the file at `path`; none unless its name ends in `.py`.
 pub(super) async fn problems<F: Files>(files: &mut F, path: &str) -> Result<Vec<Problem>, F::Error> {
-    if !path.ends_with(".py") {
+    if Path::new(path).extension().is_none_or(|extension| extension != "py") {
         return Ok(Vec::new());
     }
     let script = SCRIPT.replace("FILE", &quoted(path));

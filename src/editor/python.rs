@@ -55,7 +55,7 @@ pub(super) fn repr(text: &str) -> String {
             '\t' => repr.push_str("\\t"),
             c if c == quote => repr.extend(['\\', c]),
             c if c < ' ' || ('\x7f'..='\u{a0}').contains(&c) => {
-                repr.push_str(&format!("\\x{:02x}", c as u32))
+                repr.push_str(&format!("\\x{:02x}", c as u32));
             }
             c => repr.push(c),
         }

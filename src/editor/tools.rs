@@ -242,13 +242,13 @@ impl<F: Files> Editor<'_, F> {
         let line_of = |at: usize| text[..at].matches('\n').count() as i64;
         let off_by_one = i64::from(self.state.setup.edition == Edition::ToolsDev);
         if all {
-            let at = text.find(search).ok_or_else(|| self.not_found(text, search))?;
+            let at = text.find(search).ok_or_else(|| not_found(text, search))?;
             return Ok((text.replace(search, replace), line_of(at) + 1));
         }
         let (from, to) = self.window_span(text);
         let seen = &text[from..to];
         match seen.matches(search).count() {
-            0 => Err(self.not_found(text, search)),
+            0 => Err(not_found(text, search)),
             1 => {
                 let at = from + seen.find(search).expect("invariant: it was counted");
                 let edited = format!("{}{replace}{}", &text[..at], &text[at + search.len()..]);
@@ -264,32 +264,6 @@ impl<F: Files> Editor<'_, F> {
                 4,
             )),
         }
-    }
-
-    fn not_found(&self, text: &str, search: &str) -> Outcome {
-        let repr = python::repr(search);
-        let lines: Vec<String> = text
-            .match_indices(search)
-            .filter(|_| !search.is_empty())
-            .map(|(at, _)| format!("- line {}", text[..at].matches('\n').count() + 1))
-            .collect();
-        let message = if lines.is_empty() {
-            format!(
-                "Your edit was not applied (file not modified): Text {repr} not found in displayed lines (or anywhere \
-                 in the file).\nPlease modify your search string. Did you forget to properly handle \
-                 whitespace/indentation?\nYou can also call `open` again to re-display the file with the correct \
-                 context.\n\n"
-            )
-        } else {
-            format!(
-                "Your edit was not applied (file not modified): Text {repr} not found in displayed lines.\n\n\
-                 However, we found the following occurrences of your search string in the file:\n\n{}\n\n\
-                 You can use the `goto` command to navigate to these locations before running the edit command \
-                 again.\n\n",
-                lines.join("\n")
-            )
-        };
-        Outcome::failed(message, 3)
     }
 
     async fn insert(&mut self, words: &[String]) -> Result<Said, F::Error> {
@@ -451,4 +425,30 @@ fn inserted(text: &str, new: &str, line: Option<i64>) -> (String, i64) {
             (lines.join("\n"), line)
         }
     }
+}
+
+fn not_found(text: &str, search: &str) -> Outcome {
+    let repr = python::repr(search);
+    let lines: Vec<String> = text
+        .match_indices(search)
+        .filter(|_| !search.is_empty())
+        .map(|(at, _)| format!("- line {}", text[..at].matches('\n').count() + 1))
+        .collect();
+    let message = if lines.is_empty() {
+        format!(
+            "Your edit was not applied (file not modified): Text {repr} not found in displayed lines (or anywhere \
+             in the file).\nPlease modify your search string. Did you forget to properly handle \
+             whitespace/indentation?\nYou can also call `open` again to re-display the file with the correct \
+             context.\n\n"
+        )
+    } else {
+        format!(
+            "Your edit was not applied (file not modified): Text {repr} not found in displayed lines.\n\n\
+             However, we found the following occurrences of your search string in the file:\n\n{}\n\n\
+             You can use the `goto` command to navigate to these locations before running the edit command \
+             again.\n\n",
+            lines.join("\n")
+        )
+    };
+    Outcome::failed(message, 3)
 }

@@ -3,6 +3,7 @@
 //! A pure function on files in memory, the same for repositories of the host and of an image.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
@@ -104,7 +105,8 @@ fn restored(task: &Task, tests: &Tests, patch: &Patch, tests_patch: &Patch) -> V
     let is_runners = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         tests.parser == Parser::Pytest
-            && (PYTEST_FILES.contains(&name) || name.ends_with(".pth"))
+            && (PYTEST_FILES.contains(&name)
+                || Path::new(name).extension().is_some_and(|extension| extension == "pth"))
             && !gold.contains(&path)
     };
     patch.paths().into_iter().filter(|path| is_tests(path) || is_runners(path)).map(str::to_owned).collect()

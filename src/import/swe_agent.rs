@@ -293,6 +293,9 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+static RANGE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s*edit\s+\d+:\d+").expect("invariant: the pattern is fixed"));
+
 fn dialect(turns: &[Turn], history: &Value) -> Dialect {
     let first_word = |turn: &&Turn| turn.action.split_whitespace().next() == Some("edit");
     if turns.iter().any(|turn| turn.action.starts_with("str_replace_editor")) {
@@ -302,8 +305,6 @@ fn dialect(turns: &[Turn], history: &Value) -> Dialect {
         return Dialect::SweAgentCursors;
     }
     let Some(edit) = turns.iter().find(first_word) else { return promised_dialect(history) };
-    static RANGE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\s*edit\s+\d+:\d+").expect("invariant: the pattern is fixed"));
     match edit.action.trim_start() {
         action if RANGE.is_match(action) => Dialect::SweAgentRange,
         action if action.starts_with("edit\n") => Dialect::SweAgentCursors,

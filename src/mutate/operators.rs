@@ -53,9 +53,8 @@ fn comparisons(text: &str) -> &'static [&'static str] {
         "-ne" => &["-eq"],
         "-n" => &["-z"],
         "-z" => &["-n"],
-        "=" => &["!="],
+        "=" | "==" => &["!="],
         "!=" => &["="],
-        "==" => &["!="],
         "<" => &["<=", ">"],
         "<=" => &["<", ">"],
         ">" => &[">=", "<"],
@@ -256,8 +255,8 @@ fn negated(source: &Source<'_>, line: usize, language: Language) -> Option<Mutat
     }
     let column = start + keyword.len();
     let rest = &text[column..];
-    if rest.starts_with(not) {
-        let word = rest[not.len()..].split(' ').next()?;
+    if let Some(negated) = rest.strip_prefix(not) {
+        let word = negated.split(' ').next()?;
         return Some(replacement(source, line, Kind::Negation, (column, &format!("{not}{word}")), word));
     }
     // A chain of `&&` would bind the negation to its first part only, which is a bug as well.

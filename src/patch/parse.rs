@@ -226,7 +226,10 @@ fn index_ids(value: &str) -> (String, String) {
 fn git_names(names: &str) -> Option<(String, String)> {
     let names = names.trim_end();
     if names.ends_with('"') || names.starts_with('"') {
-        let cut = if names.starts_with('"') { names[1..].find("\" ")? + 3 } else { names.find(" \"")? + 1 };
+        let cut = match names.strip_prefix('"') {
+            Some(rest) => rest.find("\" ")? + 3,
+            None => names.find(" \"")? + 1,
+        };
         let (old, new) = (unquoted(names[..cut].trim_end()), unquoted(&names[cut..]));
         return Some((without_prefix(old, "a/"), without_prefix(new, "b/")));
     }

@@ -60,8 +60,9 @@ impl School<'_> {
         let (sender, receiver) = mpsc::channel();
         let (sft, srl) = std::thread::scope(|scope| {
             let mut sink = Sender(sender.clone());
-            let sft =
-                scope.spawn(move || self.phase("sft", &self.plan.sft, &from_base, &imitate(Target::Replies), &mut sink));
+            let sft = scope.spawn(move || {
+                self.phase("sft", &self.plan.sft, &from_base, &imitate(Target::Replies), &mut sink)
+            });
             let mut sink = Sender(sender);
             let srl =
                 scope.spawn(move || self.phase("srl", &self.plan.srl, &from_base, &with_groups, &mut sink));

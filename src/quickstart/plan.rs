@@ -47,6 +47,8 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskPlan {
+    /// Embedded repositories that bugs are planted in.
+    pub repositories: usize,
     /// Tasks to train on, at most.
     pub train: usize,
     /// Tasks to measure on, never trained on.

@@ -119,7 +119,11 @@ impl Script<'_> {
         let mutation = &self.candidate.mutation;
         let script = sed(mutation, repair, self.candidate.text.lines().count());
         let command = format!("sed -i '{}' {}", script.replace('\'', r"'\''"), mutation.file);
-        step(&diagnosis(mutation), &command, Observation::new("", 0))
+        let thought = match repair {
+            Repair::Part => diagnosis(mutation),
+            Repair::Line => format!("Write line {} again.", mutation.line),
+        };
+        step(&thought, &command, Observation::new("", 0))
     }
 }
 
@@ -173,7 +177,7 @@ fn sed(mutation: &Mutation, repair: Repair, lines: usize) -> String {
     match (&mutation.after_line, repair) {
         (None, _) if line > lines => format!("{}a\\{}", line - 1, mutation.before_line.replace('\\', r"\\")),
         (None, _) => format!("{line}i\\{}", mutation.before_line.replace('\\', r"\\")),
-        (Some(_), Repair::Line) => format!("{line}s/.*/{}/", replacement(&mutation.before_line)),
+        (Some(_), Repair::Line) => format!("{line}c\\{}", mutation.before_line.replace('\\', r"\\")),
         (Some(wrong), Repair::Part) => {
             let (wrong, right) = smallest_unique(mutation, wrong);
             format!("{line}s/{}/{}/", pattern(wrong), replacement(&right))

@@ -3,6 +3,7 @@
 use super::bench::Evidence;
 use super::style::Hint;
 use super::{Candidate, Repository, repository};
+use crate::mutate::{Kind, Mutation};
 
 /// A failing example, read from the expert's test output.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,10 +25,8 @@ pub(super) fn statement(
 ) -> String {
     let command = &repository.expert_command;
     let symptom = match (hint, example(&evidence.failing.output)) {
-        (Hint::Example, Some(Example { call, got, want })) => {
-            format!("`{call}` prints {got} but should print {want}.")
-        }
-        (Hint::Example, None) => format!("The test `{}` fails.", evidence.fail_to_pass[0]),
+        (Hint::Example, example) => shown(example, evidence),
+        (Hint::Line, example) => format!("{} {}", place(&candidate.mutation), shown(example, evidence)),
         (Hint::Name, _) => format!("{} gives wrong results.", repository::stem(&candidate.mutation.file)),
         (Hint::Suite, _) => {
             let failing = evidence.fail_to_pass.len();
@@ -35,6 +34,22 @@ pub(super) fn statement(
         }
     };
     format!("{symptom} Repair it. Tests: {command}")
+}
+
+/// Where the repair belongs; not what it is.
+fn place(bug: &Mutation) -> String {
+    let Mutation { file, line, .. } = bug;
+    match bug.kind {
+        Kind::Dropped => format!("Line {line} of {file} is missing."),
+        _ => format!("Line {line} of {file} is wrong."),
+    }
+}
+
+fn shown(example: Option<Example<'_>>, evidence: &Evidence) -> String {
+    match example {
+        Some(Example { call, got, want }) => format!("`{call}` prints {got} but should print {want}."),
+        None => format!("The test `{}` fails.", evidence.fail_to_pass[0]),
+    }
 }
 
 /// The first line of the form `# gcd 12 18: got 1, want 6`.

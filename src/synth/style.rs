@@ -22,6 +22,8 @@ pub struct Style {
 /// How much a problem gives away; never the repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
+    /// The line to repair, and a failing example.
+    Line,
     /// A failing example, with what came and what should have come.
     Example,
     /// The name of what misbehaves.
@@ -68,7 +70,7 @@ pub enum Order {
 pub enum Repair {
     /// `sed -i '4s/-le/-lt/' FILE`; a dropped line is inserted.
     Part,
-    /// `sed -i '4s/.*/…/' FILE`: the whole line is written again.
+    /// `sed -i '4c\…' FILE`: the whole line is written again.
     Line,
 }
 

@@ -77,7 +77,7 @@ fn plain(line: &str) -> String {
     while let Some(char) = chars.next() {
         if char == '\u{1b}' && chars.peek() == Some(&'[') {
             // A control sequence ends at its first letter.
-            chars.by_ref().find(|char| char.is_ascii_alphabetic());
+            chars.by_ref().find(char::is_ascii_alphabetic);
         } else if !char.is_control() || char == '\t' {
             text.push(char);
         }

@@ -117,7 +117,8 @@ impl AdamW {
         }
         let updates = Tensor::new(&[u32::try_from(self.updates)?], &candle_core::Device::Cpu)?;
         tensors.insert("updates".to_owned(), updates);
-        candle_core::safetensors::save(&tensors, path).with_context(|| format!("could not write {path:?}"))
+        candle_core::safetensors::save(&tensors, path)
+            .with_context(|| format!("could not write `{}`", path.display()))
     }
 
     /// Reads what [`Self::save`] wrote for these parameters.
@@ -128,10 +129,15 @@ impl AdamW {
         let mut adamw = Self::new(config, vars)?;
         // Read on the CPU and moved one by one, so that the device never holds the moments twice.
         let mut tensors = candle_core::safetensors::load(path, &candle_core::Device::Cpu)
-            .with_context(|| format!("could not read {path:?}"))?;
+            .with_context(|| format!("could not read `{}`", path.display()))?;
         let mut taken = |key: String, like: &Tensor| -> Result<Tensor> {
-            let tensor = tensors.remove(&key).with_context(|| format!("{path:?} has no `{key}`"))?;
-            anyhow::ensure!(tensor.shape() == like.shape(), "{path:?}: `{key}` has another shape");
+            let tensor =
+                tensors.remove(&key).with_context(|| format!("`{}` has no `{key}`", path.display()))?;
+            anyhow::ensure!(
+                tensor.shape() == like.shape(),
+                "`{}`: `{key}` has another shape",
+                path.display()
+            );
             Ok(tensor.to_device(like.device())?)
         };
         for (name, state) in &mut adamw.state {
@@ -141,7 +147,8 @@ impl AdamW {
                 *master = taken(format!("master.{name}"), master)?;
             }
         }
-        let updates = tensors.remove("updates").with_context(|| format!("{path:?} has no `updates`"))?;
+        let updates =
+            tensors.remove("updates").with_context(|| format!("`{}` has no `updates`", path.display()))?;
         adamw.updates = u64::from(updates.to_vec1::<u32>()?[0]);
         Ok(adamw)
     }

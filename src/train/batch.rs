@@ -80,8 +80,7 @@ pub struct MicroBatch {
 /// # Errors
 /// When the device has no memory.
 pub fn collate(sequences: &[Sequence], weights: &[f64], device: &Device) -> Result<MicroBatch> {
-    let packed =
-        Packed::new(sequences.iter().map(|s| inputs(s)).collect::<Vec<_>>().iter().map(Vec::as_slice));
+    let packed = Packed::new(sequences.iter().map(inputs).collect::<Vec<_>>().iter().map(Vec::as_slice));
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     let (mut old_logprobs, mut advantages) = (Vec::new(), Vec::new());
     for (sequence_idx, sequence) in sequences.iter().enumerate() {
@@ -190,7 +189,7 @@ mod tests {
         let sequences: Vec<Sequence> = (0..10).map(|n| sequence(&[1, 2, 3, 4], &[n, n, n])).collect();
         // 6 rows for the first of a run, 2 for each other.
         assert_eq!(split(&sequences, 10), [0..3, 3..6, 6..9, 9..10]);
-        assert_eq!(split(&sequences, 1000), [0..10]);
+        assert_eq!(split(&sequences, 1000), vec![0..10]);
         assert_eq!(split(&sequences, 1).len(), 10);
         assert!(split(&[], 10).is_empty());
     }

@@ -95,7 +95,8 @@ fn conversations(sequences: Vec<Sequence>) -> Vec<Sequence> {
     for mut sequence in sequences {
         let mut tokens = sequence.prompt.to_vec();
         tokens.append(&mut sequence.reply);
-        let begins = |last: &Sequence| tokens.starts_with(&last.prompt) && tokens[1..].starts_with(&last.reply);
+        let begins =
+            |last: &Sequence| tokens.starts_with(&last.prompt) && tokens[1..].starts_with(&last.reply);
         if whole.last().is_some_and(begins) {
             whole.pop();
         }

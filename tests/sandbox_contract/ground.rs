@@ -9,7 +9,7 @@ use apprentice::sandbox::namespaces::Namespaces;
 use apprentice::sandbox::scripted::ScriptedBackend;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::sandbox::{Backend, Exec, Sandbox, Session, Start};
-use apprentice::trajectory::Observation;
+use apprentice::trajectory::{Exit, Observation};
 
 /// A backend to test.
 pub(crate) struct Ground {
@@ -66,7 +66,7 @@ pub(crate) async fn run(sandbox: &mut Box<dyn Sandbox>, script: &str) -> Observa
 /// What a script that must succeed printed.
 pub(crate) async fn output(sandbox: &mut Box<dyn Sandbox>, script: &str) -> String {
     let observation = run(sandbox, script).await;
-    assert!(observation.exit.is_some_and(|exit| exit.is_success()), "{script}: {observation:?}");
+    assert!(observation.exit.is_some_and(Exit::is_success), "{script}: {observation:?}");
     observation.output
 }
 

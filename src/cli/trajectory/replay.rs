@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::super::failure::{Answer, Failure};
-use super::super::sandboxes::cache_dir;
 use super::super::output::Output;
 use super::super::sandbox::{BackendArgs, block_on, failure};
+use super::super::sandboxes::cache_dir;
 use crate::act::Actor;
 use crate::grade::{self, Prediction};
 use crate::replay::{self, Outcome, Replay};
@@ -154,10 +154,8 @@ fn write(out: &Path, replays: &[Replay]) -> anyhow::Result<()> {
             replay.patch.as_bytes(),
         )?;
     }
-    Ok(fsio::write_json(
-        &out.join("replays.json"),
-        &json!({"format": "apprentice.replays/1", "replays": replays.len()}),
-    )?)
+    let value = json!({"format": "apprentice.replays/1", "replays": replays.len()});
+    fsio::write_json(&out.join("replays.json"), &value)
 }
 
 fn described(replay: &Replay) -> String {

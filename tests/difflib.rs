@@ -1,5 +1,8 @@
 //! The similarity is CPython's, bit for bit, on recorded pairs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::path::PathBuf;
 
 use apprentice::difflib::{Autojunk, Block, matching_blocks, ratio};

@@ -2,6 +2,9 @@
 //!
 //! Runs in every kind of sandbox that works here: docker and namespaces. Needs `sh` alone.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

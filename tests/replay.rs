@@ -1,5 +1,7 @@
 //! Replay and acting, on sandboxes that answer from a list: what is compared, what is not, and what forks.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use apprentice::act::Actor;
 use apprentice::replay::{self, Outcome, Replay};
 use apprentice::sandbox::scripted::{Reply, ScriptedBackend};

@@ -2,6 +2,9 @@
 //!
 //! The records are those of the SWE-agent project; they are not part of this repository.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::patch::{Edit, File, Level, Mode, Patch};
+use crate::patch::{Edit, File, Level, Mode, Patch, Reject};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, Session, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
@@ -156,6 +156,43 @@ pub async fn grade(
     }
 }
 
+/// A sandbox with everything in place, the plan of its grade, and the files that it may read as long as it lives.
+type Started = (Box<dyn Sandbox>, Plan, Option<Branch>);
+
+/// Starts a sandbox that holds the patched repository with its tests put back.
+async fn start(
+    backend: &dyn Backend,
+    spec: &SandboxSpec,
+    workspace: &Workspace,
+    (task, tests, patch): (&Task, &Tests, &Patch),
+) -> anyhow::Result<Result<Started, Reject>> {
+    let paths = plan::paths(tests, patch)?;
+    let plan = |files: &BTreeMap<String, File>| plan(task, tests, patch, files);
+    if let Some(tree) = &workspace.tree {
+        let files = workspace::files_of(tree, paths.iter().map(String::as_str))?;
+        return Ok(match plan(&files)? {
+            Ok(plan) => {
+                let branch = branch_with(tree, &plan).await?;
+                let sandbox = backend.start(&Start { spec, tree: Some(&branch.tree()) }).await?;
+                Ok((sandbox, plan, Some(branch)))
+            }
+            Err(reject) => Err(reject),
+        });
+    }
+    let mut sandbox = backend.start(&Start { spec, tree: None }).await?;
+    let files = read_all(&mut *sandbox, &paths).await?;
+    Ok(match plan(&files)? {
+        Ok(plan) => {
+            write_all(&mut *sandbox, &plan.edits).await?;
+            Ok((sandbox, plan, None))
+        }
+        Err(reject) => {
+            sandbox.stop().await?;
+            Err(reject)
+        }
+    })
+}
+
 async fn judge(
     backend: &dyn Backend,
     spec: &SandboxSpec,
@@ -179,36 +216,8 @@ async fn judge(
         Ok(patch) => patch,
         Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
     };
-    let plan = |files: &BTreeMap<String, File>| plan(task, tests, &patch, files);
     let workspace = prepare(loaded, &options.cache).await?;
-    let started = match &workspace.tree {
-        Some(tree) => {
-            let files = workspace::files_of(tree, plan::paths(tests, &patch)?.iter().map(String::as_str))?;
-            match plan(&files)? {
-                Ok(plan) => {
-                    let branch = branch_with(tree, &plan).await?;
-                    let sandbox = backend.start(&Start { spec, tree: Some(&branch.tree()) }).await?;
-                    // The sandbox may read the branch as long as it lives.
-                    Ok((sandbox, plan, Some(branch)))
-                }
-                Err(reject) => Err(reject),
-            }
-        }
-        None => {
-            let mut sandbox = backend.start(&Start { spec, tree: None }).await?;
-            let files = read_all(&mut *sandbox, &plan::paths(tests, &patch)?).await?;
-            match plan(&files)? {
-                Ok(plan) => {
-                    write_all(&mut *sandbox, &plan.edits).await?;
-                    Ok((sandbox, plan, None))
-                }
-                Err(reject) => {
-                    sandbox.stop().await?;
-                    Err(reject)
-                }
-            }
-        }
-    };
+    let started = start(backend, spec, &workspace, (task, tests, &patch)).await?;
     let (mut sandbox, plan, branch) = match started {
         Ok(started) => started,
         Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),

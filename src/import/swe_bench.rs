@@ -37,7 +37,8 @@ pub struct Imported {
 /// The fields of an instance that a task needs.
 #[derive(Debug, Deserialize)]
 struct Instance {
-    instance_id: String,
+    #[serde(rename = "instance_id")]
+    id: String,
     repo: String,
     #[serde(default)]
     base_commit: String,
@@ -130,7 +131,7 @@ fn task(row: Value, options: &Options) -> Result<Task, String> {
     let kept = instance.pass_to_pass.0.into_iter().filter(|id| !expected.contains(id)).collect();
     let task = Task {
         format: FORMAT.to_owned(),
-        id: instance.instance_id,
+        id: instance.id,
         kind: Kind::Code,
         problem: instance.problem_statement,
         sandbox: Some(options.sandbox.clone()),

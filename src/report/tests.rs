@@ -34,7 +34,7 @@ fn run_with(directory: &Path, events: &[Event]) -> PathBuf {
     let path = directory.join("a <run>");
     let manifest = Manifest::new(["apprentice".to_owned(), "it's me".to_owned()], json!({"steps": 3}));
     let mut sink = RunDir::create(&path, manifest).unwrap().events().unwrap();
-    for event in &events {
+    for event in events {
         sink.emit(event).unwrap();
     }
     path

@@ -327,6 +327,7 @@ fn write_tree<'repo, 'entry>(
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a change has an entry or none")]
     fn file(text: &str) -> Option<Entry> {
         Some(Entry { bytes: text.as_bytes().to_vec(), mode: Mode::File })
     }

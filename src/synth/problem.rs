@@ -25,8 +25,10 @@ pub(super) fn statement(
 ) -> String {
     let command = &repository.expert_command;
     let symptom = match (hint, example(&evidence.failing.output)) {
-        (Hint::Example, example) => shown(example, evidence),
-        (Hint::Line, example) => format!("{} {}", place(&candidate.mutation), shown(example, evidence)),
+        (Hint::Example, example) => shown(example.as_ref(), evidence),
+        (Hint::Line, example) => {
+            format!("{} {}", place(&candidate.mutation), shown(example.as_ref(), evidence))
+        }
         (Hint::Name, _) => format!("{} gives wrong results.", repository::stem(&candidate.mutation.file)),
         (Hint::Suite, _) => {
             let failing = evidence.fail_to_pass.len();
@@ -45,7 +47,7 @@ fn place(bug: &Mutation) -> String {
     }
 }
 
-fn shown(example: Option<Example<'_>>, evidence: &Evidence) -> String {
+fn shown(example: Option<&Example<'_>>, evidence: &Evidence) -> String {
     match example {
         Some(Example { call, got, want }) => format!("`{call}` prints {got} but should print {want}."),
         None => format!("The test `{}` fails.", evidence.fail_to_pass[0]),

@@ -94,7 +94,7 @@ mod tests {
         let loss =
             |average| scalar(&imitation(&tensor(&LOGPROBS), &tensor(&weights(&[3, 1], average))).unwrap());
         assert!((loss(Average::Tokens) - 3.6 / 4.0).abs() < 1e-12);
-        assert!((loss(Average::Sequences) - (3.5 / 3.0 + 0.1) / 2.0).abs() < 1e-12);
+        assert!((loss(Average::Sequences) - 0.5 * (3.5 / 3.0 + 0.1)).abs() < 1e-12);
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn later_history_of_a_clone_is_not_there() {
 fn archive_is_unpacked_without_its_top_directory() {
     let place = Place::new();
     let tar = |args: &[&str]| {
-        assert!(Command::new("tar").args(args).current_dir(place.dir.path()).status().unwrap().success())
+        assert!(Command::new("tar").args(args).current_dir(place.dir.path()).status().unwrap().success());
     };
     tar(&["-czf", "a.tar.gz", "repo"]);
     let tree = place.prepare("{archive: a.tar.gz}").unwrap();

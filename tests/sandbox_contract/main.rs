@@ -3,6 +3,9 @@
 //! `behaviours` holds one function a claim; the macro makes one test of each for each backend. What a
 //! host lacks is printed as `skipped: …`, and fails when `APPRENTICE_REQUIRE` names it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
 mod behaviours;
 mod ground;
 

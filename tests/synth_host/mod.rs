@@ -62,17 +62,15 @@ impl Sandbox for HostDir {
         let child = tokio::process::Command::from(command).spawn().unwrap();
         let group = child.id().unwrap();
         let read = tokio::task::spawn_blocking(move || std::io::read_to_string(reader).unwrap());
-        let (output, exit) = match tokio::time::timeout(exec.timeout, child.wait_with_output()).await {
-            Ok(ended) => {
-                let status = ended.unwrap().status;
-                let code = status.code().map(Exit::Code);
-                (read.await.unwrap(), code.unwrap_or_else(|| Exit::Signal(status.signal().unwrap())))
-            }
-            Err(_) => {
-                kill_group(group);
-                (read.await.unwrap(), Exit::TimedOut)
-            }
+        let ended = tokio::time::timeout(exec.timeout, child.wait_with_output()).await;
+        let exit = if let Ok(ended) = ended {
+            let status = ended.unwrap().status;
+            status.code().map_or_else(|| Exit::Signal(status.signal().unwrap()), Exit::Code)
+        } else {
+            kill_group(group);
+            Exit::TimedOut
         };
+        let output = read.await.unwrap();
         Ok(Observation { exit: Some(exit), ..Observation::recorded(output) })
     }
 

@@ -121,7 +121,7 @@ impl Script<'_> {
         let command = format!("sed -i '{}' {}", script.replace('\'', r"'\''"), mutation.file);
         let thought = match repair {
             Repair::Part => diagnosis(mutation),
-            Repair::Line => format!("Write line {} again.", mutation.line),
+            Repair::Line => format!("Write line {} of {}.", mutation.line, mutation.file),
         };
         step(&thought, &command, Observation::new("", 0))
     }

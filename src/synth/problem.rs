@@ -42,8 +42,8 @@ pub(super) fn statement(
 fn place(bug: &Mutation) -> String {
     let Mutation { file, line, .. } = bug;
     match bug.kind {
-        Kind::Dropped => format!("Line {line} of {file} is missing."),
-        _ => format!("Line {line} of {file} is wrong."),
+        Kind::Dropped => format!("See line {line} of {file}, which is missing."),
+        _ => format!("See line {line} of {file}."),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn statement(
     let symptom = match (hint, example(&evidence.failing.output)) {
         (Hint::Example, example) => shown(example.as_ref(), evidence),
         (Hint::Line, example) => {
-            format!("{} {}", place(&candidate.mutation), shown(example.as_ref(), evidence))
+            format!("{} {}", shown(example.as_ref(), evidence), place(&candidate.mutation))
         }
         (Hint::Name, _) => format!("{} gives wrong results.", repository::stem(&candidate.mutation.file)),
         (Hint::Suite, _) => {

@@ -106,11 +106,11 @@ fn known(policy: Scripted, file: &Path, tasks: &BTreeMap<String, LoadedTask>) ->
 
 #[cfg(feature = "train")]
 fn checkpoint(dir: &Path, name: String) -> Result<Chosen, Failure> {
+    use crate::model::cpu;
     use crate::model::policy::StudentPolicy;
     use crate::model::{SampleOptions, Student};
-    use candle_core::Device;
 
-    let student = Student::load(dir, &Device::Cpu).map_err(super::model::failure)?;
+    let student = Student::load(dir, &cpu()).map_err(super::model::failure)?;
     Ok(Chosen::Policy(Box::new(StudentPolicy { student, options: SampleOptions::default(), name })))
 }
 

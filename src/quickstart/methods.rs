@@ -9,14 +9,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use anyhow::Context as _;
-use candle_core::Device;
 
 use super::data::{Data, Side, ended, phase};
 use super::plan::{MethodPlan, Plan};
 use crate::chat;
 use crate::event::{Event, EventSink};
-use crate::model::Student;
 use crate::model::tokenizer::ChatTokenizer;
+use crate::model::{Student, cpu};
 use crate::reward::TextReward;
 use crate::seed;
 use crate::train::data::DataSet;
@@ -45,7 +44,7 @@ impl School<'_> {
                 ChatTokenizer::train(corpus(self.plan, &self.data.train), self.plan.model.vocabulary)?;
             let config = self.plan.config(tokenizer.vocab_size());
             let seed = seed::derive(self.seed, "student", &[]);
-            Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &Device::Cpu)?)
+            Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &cpu())?)
         };
         self.phase("base", &self.plan.base, &fresh, &imitate(Target::Conversations), events)
     }
@@ -115,7 +114,7 @@ fn imitate(
 }
 
 fn load(dir: &Path) -> anyhow::Result<Student> {
-    Ok(Student::load(dir, &Device::Cpu)?)
+    Ok(Student::load(dir, &cpu())?)
 }
 
 /// All that the student will read and write on training tasks.

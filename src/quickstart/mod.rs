@@ -1,6 +1,6 @@
 //! The whole loop on embedded data: tasks, experts, base, SFT and SRL, measured on held-out tasks.
 //!
-//! Reads downwards: [`run`] is the order of things. Guarantees that the same seed gives the same table on the
+//! Reads downwards: [`Quickstart::run`] is the order of things. Guarantees that the same seed gives the same table on the
 //! same build, that held-out tasks are only measured on, and that an interrupted run goes on where it was.
 
 mod data;

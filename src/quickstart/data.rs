@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
@@ -138,6 +138,10 @@ impl Workshop<'_> {
         let tasks = read_tasks(dir)?;
         let mut expert = Scripted::expert("expert", &scripts);
         let graded = self.roll_out(&format!("replay {name}"), &mut expert, &tasks, events).await?;
+        // A host that fails must not decide what is learned from.
+        if let Some(lost) = graded.iter().find(|done| !done.verdict.outcome.is_valid()) {
+            bail!("could not replay the expert of `{}`: {}", lost.verdict.id, lost.verdict.reason);
+        }
         let total = graded.len();
         let kept: Vec<Trajectory> = graded.into_iter().filter_map(Graded::into_resolved).collect();
         ensure!(!kept.is_empty(), "no expert of `{}` resolves its task", dir.display());

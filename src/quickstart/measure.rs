@@ -29,6 +29,13 @@ pub(super) async fn measure(
     let graded =
         workshop.roll_out(&format!("measure {name}"), &mut policy, &data.held_out.tasks, events).await?;
     let valid: Vec<_> = graded.iter().filter(|done| done.verdict.outcome.is_valid()).collect();
+    if valid.len() < graded.len() {
+        let text = format!(
+            "{} episodes of {name} were lost to the host and are not counted",
+            graded.len() - valid.len()
+        );
+        events.emit(&Event::Note { text })?;
+    }
     let resolved = valid.iter().filter(|done| done.verdict.is_resolved()).count();
     let rate = stats::wilson(resolved, valid.len());
     let row = MethodRow {

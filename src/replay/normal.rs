@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn check(action: &str, recorded: &str, replayed: &str) -> Option<Vec<&'static str>> {
-        let places = Places { recorded: "/testbed".into(), replayed: "/work".into() };
+        let places = Places { recorded: "/testbed".into(), replayed: "/moved".into() };
         let compared = compare(action, recorded, replayed, &places);
         (compared.recorded == compared.replayed).then_some(compared.normalisers)
     }
@@ -204,7 +204,7 @@ mod tests {
     fn only_the_needed_normalisers_are_named() {
         assert_eq!(check("x", "a\r\nb", "a\nb"), Some(vec!["carriage returns"]));
         assert_eq!(
-            check("x", "in /testbed/src 0.10s", "in /work/src 0.2s"),
+            check("x", "in /testbed/src 0.10s", "in /moved/src 0.2s"),
             Some(vec!["work directory", "durations"])
         );
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_directory_moves_only_as_a_whole() {
         let text = "/testbed /testbed/a /testbed2 x/testbed /a/testbed 'cd /testbed'";
-        let there = "/work /work/a /testbed2 x/testbed /a/testbed 'cd /work'";
-        assert_eq!(moved(text, "/testbed", "/work"), there);
+        let there = "/moved /moved/a /testbed2 x/testbed /a/testbed 'cd /moved'";
+        assert_eq!(moved(text, "/testbed", "/moved"), there);
     }
 }

@@ -114,7 +114,7 @@ mod tests {
             let host = Self { dir: tempfile::tempdir().unwrap() };
             let session = host.session();
             fs_err::create_dir_all(session.path()).unwrap();
-            fs_err::create_dir_all(host.dir.path().join("work/sub dir")).unwrap();
+            fs_err::create_dir_all(host.dir.path().join("base/sub dir")).unwrap();
             fs_err::write(session.prelude_path(), session.prelude()).unwrap();
             host
         }
@@ -135,7 +135,7 @@ mod tests {
                 .env("PATH", "/usr/bin:/bin")
                 .env("FROM_SPEC", "spec")
                 .envs(invocation.env)
-                .current_dir(self.dir.path().join("work"))
+                .current_dir(self.dir.path().join("base"))
                 .stdin(std::process::Stdio::null())
                 .output()
                 .unwrap()
@@ -156,8 +156,8 @@ mod tests {
     fn directory_carries_over_and_cd_dash_goes_back() {
         let host = Host::new();
         host.carried("cd 'sub dir'");
-        assert!(host.carried("pwd").ends_with("/work/sub dir\n"));
-        assert!(host.carried("cd - >/dev/null; pwd").ends_with("/work\n"));
+        assert!(host.carried("pwd").ends_with("/base/sub dir\n"));
+        assert!(host.carried("cd - >/dev/null; pwd").ends_with("/base\n"));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
     fn a_vanished_directory_falls_back_to_the_work_directory() {
         let host = Host::new();
         host.carried("mkdir gone; cd gone; rmdir ../gone");
-        assert!(host.carried("pwd").ends_with("/work\n"));
+        assert!(host.carried("pwd").ends_with("/base\n"));
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         let host = Host::new();
         host.carried("cd 'sub dir'; export A=1; f() { :; }");
         let fresh = host.run("pwd; echo ${A-none}; type -t f; cd /; export B=2", Session::Fresh);
-        assert!(String::from_utf8(fresh.stdout).unwrap().ends_with("/work\nnone\n"));
+        assert!(String::from_utf8(fresh.stdout).unwrap().ends_with("/base\nnone\n"));
         assert_eq!(host.carried("echo ${B-none}; type -t f"), "none\nfunction\n");
     }
 }

@@ -1,6 +1,6 @@
 //! What quickstart does, as numbers: `recipes/quickstart.yaml`, read into types.
 //!
-//! Every number was chosen on training tasks only (docs/quickstart.md says how); none depends on the held-out ones.
+//! Every number was chosen on training tasks only; none depends on the held-out ones.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};

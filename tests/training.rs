@@ -12,7 +12,7 @@ use apprentice::event::{Event, EventSink};
 use apprentice::example::Example;
 use apprentice::group::Reward;
 use apprentice::model::config::QwenConfig;
-use apprentice::model::tokenizer::ChatTokenizer;
+use apprentice::model::tokenizer::{ChatTokenizer, Pieces};
 use apprentice::model::{Prompt, SampleOptions, Student};
 use apprentice::policy::Sample;
 use apprentice::reward::{StepReward, TextReward};
@@ -65,7 +65,7 @@ fn student(seed: u64) -> Student {
     let (tasks, trajectories) = world();
     let problems = tasks.iter().map(|task| task.problem.clone());
     let replies = trajectories.iter().flat_map(|t| t.steps.iter().map(render_reply));
-    let tokenizer = ChatTokenizer::train(problems.chain(replies), 320).unwrap();
+    let tokenizer = ChatTokenizer::train(problems.chain(replies), 320, Pieces::Words).unwrap();
     let config = QwenConfig::from_json(json!({
         "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": tokenizer.vocab_size(),
         "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::config::QwenConfig;
 use super::decode::{Reply, generate};
 use super::network::Network;
-use super::tokenizer::ChatTokenizer;
+use super::tokenizer::{ChatTokenizer, Pieces};
 use super::tree::Packed;
 use super::{Prompt, SampleOptions, Student, plain};
 use crate::chat::{Message, Role};
@@ -262,7 +262,7 @@ fn equal_seeds_give_equal_parameters_and_other_seeds_others() {
 
 fn student() -> Student {
     let texts = (0..40).map(|i| format!("def f{i}(x):\n    return x + {i}  # the answer"));
-    let tokenizer = ChatTokenizer::train(texts, 290).unwrap();
+    let tokenizer = ChatTokenizer::train(texts, 290, Pieces::Words).unwrap();
     Student::init(QwenConfig::from_json(tiny("qwen2")).unwrap(), tokenizer, 1, 0.2, &Device::Cpu).unwrap()
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -31,6 +32,28 @@ const THOUGHT: [&str; 2] = ["<think>", "</think>"];
 
 /// Qwen2's: contractions, words with what stands before them, single digits, punctuation, line ends, spaces.
 const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Digits, with the colon that parts a line's number from its text; what stands between them, up to the line's end.
+const LINES: &str = r"\p{N}:?|[^\p{N}\r\n]*[\r\n]+|[^\p{N}\r\n]+";
+
+/// What no token of a trained tokenizer reaches across.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pieces {
+    /// Words, as Qwen2 has them: for any text.
+    Words,
+    /// Whole lines but for digits: a small student that sees the same lines again and again says each in few tokens.
+    Lines,
+}
+
+impl Pieces {
+    fn pattern(self) -> &'static str {
+        match self {
+            Self::Words => WORDS,
+            Self::Lines => LINES,
+        }
+    }
+}
 
 /// A tokenizer with its chat template.
 #[derive(Debug, Clone)]
@@ -72,7 +95,11 @@ impl ChatTokenizer {
     ///
     /// # Errors
     /// When `vocab_size` has no room for the 256 bytes and the five special tokens.
-    pub fn train(texts: impl Iterator<Item = String>, vocab_size: usize) -> Result<Self, ModelError> {
+    pub fn train(
+        texts: impl Iterator<Item = String>,
+        vocab_size: usize,
+        pieces: Pieces,
+    ) -> Result<Self, ModelError> {
         let problem = |problem: String| ModelError::Tokenizer { path: "(being trained)".into(), problem };
         let special = 3 + THOUGHT.len();
         if vocab_size < 256 + special {
@@ -86,7 +113,7 @@ impl ChatTokenizer {
             .show_progress(false)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        let mut tokenizer = untrained().map_err(|e| problem(e.to_string()))?;
+        let mut tokenizer = untrained(pieces).map_err(|e| problem(e.to_string()))?;
         // One thread's order: the counts are the same in any, and this is quick.
         let texts: Vec<String> = texts.collect();
         tokenizer
@@ -198,13 +225,17 @@ fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, ModelError> {
     Ok(tokenizer.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
 }
 
-fn untrained() -> Result<Tokenizer, tokenizers::Error> {
-    let words = Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Isolated, false)?;
+fn untrained(pieces: Pieces) -> Result<Tokenizer, tokenizers::Error> {
+    let pieces = Split::new(
+        SplitPattern::Regex(pieces.pattern().to_owned()),
+        SplitDelimiterBehavior::Isolated,
+        false,
+    )?;
     let bytes = ByteLevel::new(false, false, false);
     let mut tokenizer = Tokenizer::new(BPE::default());
     // No normalizer: Qwen's NFC would not give an action back as it was written.
     tokenizer.with_pre_tokenizer(Some(PreTokenizerWrapper::Sequence(Sequence::new(vec![
-        PreTokenizerWrapper::Split(words),
+        PreTokenizerWrapper::Split(pieces),
         PreTokenizerWrapper::ByteLevel(bytes),
     ]))));
     tokenizer.with_decoder(Some(bytes));
@@ -250,7 +281,7 @@ mod tests {
     }
 
     fn trained() -> ChatTokenizer {
-        ChatTokenizer::train(texts(), 400).unwrap()
+        ChatTokenizer::train(texts(), 400, Pieces::Words).unwrap()
     }
 
     fn message(role: Role, content: &str) -> Message {

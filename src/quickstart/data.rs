@@ -20,7 +20,7 @@ use crate::policy::{Policy, Scripted};
 use crate::rollout::{self, Finished, Job};
 use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
-use crate::synth::{self, Bench, Hint, Listing, Order, Reading, Repair, Style};
+use crate::synth::{self, Bench};
 use crate::task::{LoadedTask, Task};
 use crate::trajectory::Trajectory;
 use crate::{task_dir, workspace};
@@ -30,19 +30,6 @@ const PARALLEL: usize = 24;
 
 /// The data are the same for every seed of a run, so that the held-out tasks of one are not trained on in another.
 const DATA_SEED: u64 = 0;
-
-/// How the experts go about it: they list, read, test, repair, test and submit, in one of two orders. The problem
-/// names the line; what belongs there the student must know.
-fn style() -> Style {
-    Style {
-        listing: vec![Listing::Sources],
-        reading: vec![Reading::Grep],
-        order: vec![Order::TestsFirst, Order::ReadFirst],
-        hint: Hint::Line,
-        repair: vec![Repair::Line],
-        ..Style::plain()
-    }
-}
 
 /// Tasks with the experts that were seen to resolve them.
 #[derive(Debug)]
@@ -106,7 +93,7 @@ impl Workshop<'_> {
         let bench = Bench::new(self.backend, self.spec);
         let options = synth::Options {
             seed: DATA_SEED,
-            style: style(),
+            style: plan.experts.clone(),
             count: Some((plan.tasks.train + plan.tasks.held_out).div_ceil(repositories.len()) + 4),
             sandbox: self.spec.name.clone(),
         };

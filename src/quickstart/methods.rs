@@ -4,6 +4,7 @@
 //! backward, after sharing), so their comparison depends on no clock. They train at the same time, each on a
 //! thread of its own. Every phase resumes from its last checkpoint.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
@@ -11,6 +12,7 @@ use std::sync::mpsc;
 use anyhow::Context as _;
 
 use super::data::{Data, Side, ended, phase};
+use super::hasty;
 use super::plan::{MethodPlan, Plan};
 use crate::chat;
 use crate::event::{Event, EventSink};
@@ -18,9 +20,11 @@ use crate::model::tokenizer::ChatTokenizer;
 use crate::model::{Student, cpu};
 use crate::reward::TextReward;
 use crate::seed;
+use crate::task::Task;
 use crate::train::data::DataSet;
 use crate::train::sft::Target;
 use crate::train::{Outcome, TrainConfig, Training, checkpoint, sft, srl};
+use crate::trajectory::Trajectory;
 
 /// What the phases share.
 pub(super) struct School<'a> {
@@ -40,19 +44,34 @@ impl School<'_> {
     /// The base; absent when the user interrupted.
     pub(super) fn base(&self, events: &mut dyn EventSink) -> anyhow::Result<Option<Student>> {
         let fresh = || {
-            let tokenizer =
-                ChatTokenizer::train(corpus(self.plan, &self.data.train), self.plan.model.vocabulary)?;
+            let tokenizer = ChatTokenizer::train(
+                corpus(self.plan, &self.data.train),
+                self.plan.model.vocabulary,
+                self.plan.model.pieces,
+            )?;
             let config = self.plan.config(tokenizer.vocab_size());
             let seed = seed::derive(self.seed, "student", &[]);
             Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &cpu())?)
         };
-        self.phase("base", &self.plan.base, &fresh, &imitate(Target::Conversations), events)
+        let hasty = self.hasty();
+        let tasks: BTreeMap<&str, &Task> =
+            self.data.train.pairs().map(|(task, _)| (task.id.as_str(), task)).collect();
+        let doubles = hasty.iter().map(|attempt| (tasks[attempt.task.as_str()], attempt));
+        let data = DataSet::new(self.data.train.pairs().chain(doubles));
+        self.phase("base", &self.plan.base, &data, &fresh, &imitate(Target::Conversations), events)
+    }
+
+    fn hasty(&self) -> Vec<Trajectory> {
+        let experts = self.data.train.experts.iter();
+        experts.flat_map(|expert| hasty::attempts(expert, self.plan.tasks.hasty, self.seed)).collect()
     }
 
     /// What SFT and SRL make of the base; absent when the user interrupted.
     pub(super) fn branches(&self, events: &mut dyn EventSink) -> anyhow::Result<Option<[Student; 2]>> {
         let base = self.checkpoints("base");
         let from_base = || load(&checkpoint::latest(&base)?.context("the base has no checkpoint")?);
+        let data = DataSet::new(self.data.train.pairs());
+        let data = &data;
         let with_groups = |config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'_>| {
             srl::train(config, &self.plan.groups, data, &TextReward::default(), training)
         };
@@ -60,11 +79,11 @@ impl School<'_> {
         let (sft, srl) = std::thread::scope(|scope| {
             let mut sink = Sender(sender.clone());
             let sft = scope.spawn(move || {
-                self.phase("sft", &self.plan.sft, &from_base, &imitate(Target::Replies), &mut sink)
+                self.phase("sft", &self.plan.sft, data, &from_base, &imitate(Target::Replies), &mut sink)
             });
             let mut sink = Sender(sender);
-            let srl =
-                scope.spawn(move || self.phase("srl", &self.plan.srl, &from_base, &with_groups, &mut sink));
+            let srl = scope
+                .spawn(move || self.phase("srl", &self.plan.srl, data, &from_base, &with_groups, &mut sink));
             receiver.iter().try_for_each(|event| events.emit(&event))?;
             let join = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<Option<Student>>>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -79,6 +98,7 @@ impl School<'_> {
         &self,
         name: &str,
         method: &MethodPlan,
+        data: &DataSet<'_>,
         first: &(dyn Fn() -> anyhow::Result<Student> + Sync),
         train: &Method<'_>,
         events: &mut dyn EventSink,
@@ -86,7 +106,6 @@ impl School<'_> {
         let dir = self.checkpoints(name);
         let config =
             TrainConfig { save_every: 20, ..self.plan.training(method, seed::derive(self.seed, name, &[])) };
-        let data = DataSet::new(self.data.train.pairs());
         let latest = checkpoint::latest(&dir)?;
         let student = latest.as_deref().map_or_else(first, load)?;
         phase(events, name, None)?;
@@ -97,7 +116,7 @@ impl School<'_> {
             training.progress = checkpoint::progress(latest)?;
             training.adamw = checkpoint::adamw(latest, config.optimizer, &student)?;
         }
-        let outcome = train(&config, &data, &mut training)?;
+        let outcome = train(&config, data, &mut training)?;
         ended(events, name, started)?;
         Ok((outcome == Outcome::Done).then_some(student))
     }

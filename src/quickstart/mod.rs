@@ -4,6 +4,7 @@
 //! same build, that held-out tasks are only measured on, and that an interrupted run goes on where it was.
 
 mod data;
+mod hasty;
 mod measure;
 mod methods;
 pub mod plan;

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::chat::Scaffold;
 use crate::model::config::QwenConfig;
+use crate::model::tokenizer::Pieces;
+use crate::synth::Style;
 use crate::train::adamw::AdamWConfig;
 use crate::train::batch::Average;
 use crate::train::data::Order;
@@ -29,6 +31,8 @@ pub struct Plan {
     pub format: String,
     /// Which tasks.
     pub tasks: TaskPlan,
+    /// How hard the problems are and how experts go about them.
+    pub experts: Style,
     /// Which student.
     pub model: ModelPlan,
     /// How the student comes to its first abilities.
@@ -53,6 +57,8 @@ pub struct TaskPlan {
     pub train: usize,
     /// Tasks to measure on, never trained on.
     pub held_out: usize,
+    /// Hasty attempts that the base imitates beside each expert.
+    pub hasty: usize,
     /// Measure on tasks taken from the training side instead: this is how the numbers of the plan were chosen.
     pub rehearse: bool,
 }
@@ -63,6 +69,8 @@ pub struct TaskPlan {
 pub struct ModelPlan {
     /// Tokens of the vocabulary, special ones included.
     pub vocabulary: usize,
+    /// What no token reaches across.
+    pub pieces: Pieces,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Layers.
@@ -85,6 +93,8 @@ pub struct MethodPlan {
     pub budget: Budget,
     /// Examples (SFT) or groups (SRL) of an update.
     pub batch: usize,
+    /// What the loss averages over.
+    pub average: Average,
     /// The highest learning rate.
     pub rate: f64,
     /// How the rate changes.
@@ -163,7 +173,7 @@ impl Plan {
                 size: method.batch,
                 order: Order::Trajectories,
                 micro_batch_tokens: 16_384,
-                average: Average::Sequences,
+                average: method.average,
             },
             optimizer: AdamWConfig { beta2: 0.95, weight_decay: 0.0, ..AdamWConfig::default() },
             schedule: Schedule { rate: method.rate, shape: method.shape, warm_up: method.warm_up },

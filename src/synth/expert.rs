@@ -117,13 +117,27 @@ impl Script<'_> {
 
     fn repair(&self, repair: Repair) -> Step {
         let mutation = &self.candidate.mutation;
-        let script = sed(mutation, repair, self.candidate.text.lines().count());
-        let command = format!("sed -i '{}' {}", script.replace('\'', r"'\''"), mutation.file);
-        let thought = match repair {
-            Repair::Part => diagnosis(mutation),
-            Repair::Line => format!("Write line {} of {}.", mutation.line, mutation.file),
+        let Mutation { file, line, .. } = mutation;
+        let (thought, command) = match repair {
+            Repair::Part => (diagnosis(mutation), self.sed(part)),
+            Repair::Line => (format!("Write line {line} of {file}."), self.sed(whole)),
+            Repair::File => (format!("Write {file} again."), rewrite(file, &self.repository.files[file])),
         };
         step(&thought, &command, Observation::new("", 0))
+    }
+
+    /// The `sed` that edits a wrong line; a missing one is inserted instead.
+    fn sed(&self, edit: fn(&Mutation) -> String) -> String {
+        let mutation = &self.candidate.mutation;
+        let Mutation { file, line, .. } = mutation;
+        let script = match mutation.after_line {
+            Some(_) => edit(mutation),
+            None if self.candidate.text.lines().count() < *line => {
+                format!("{}a\\{}", line - 1, raw(mutation))
+            }
+            None => format!("{line}i\\{}", raw(mutation)),
+        };
+        format!("sed -i '{}' {file}", script.replace('\'', r"'\''"))
     }
 }
 
@@ -171,18 +185,30 @@ fn diagnosis(mutation: &Mutation) -> String {
     }
 }
 
-/// The sed script that takes the mistake back, without shell quotes.
-fn sed(mutation: &Mutation, repair: Repair, lines: usize) -> String {
-    let line = mutation.line;
-    match (&mutation.after_line, repair) {
-        (None, _) if line > lines => format!("{}a\\{}", line - 1, mutation.before_line.replace('\\', r"\\")),
-        (None, _) => format!("{line}i\\{}", mutation.before_line.replace('\\', r"\\")),
-        (Some(_), Repair::Line) => format!("{line}c\\{}", mutation.before_line.replace('\\', r"\\")),
-        (Some(wrong), Repair::Part) => {
-            let (wrong, right) = smallest_unique(mutation, wrong);
-            format!("{line}s/{}/{}/", pattern(wrong), replacement(&right))
-        }
+/// The sed script that takes back the mistake of a line, without shell quotes.
+fn part(mutation: &Mutation) -> String {
+    let wrong = mutation.after_line.as_deref().unwrap_or_default();
+    let (wrong, right) = smallest_unique(mutation, wrong);
+    format!("{}s/{}/{}/", mutation.line, pattern(wrong), replacement(&right))
+}
+
+/// The sed script that writes the line again.
+fn whole(mutation: &Mutation) -> String {
+    format!("{}c\\{}", mutation.line, raw(mutation))
+}
+
+/// The right line as `sed` takes a text.
+fn raw(mutation: &Mutation) -> String {
+    mutation.before_line.replace('\\', r"\\")
+}
+
+/// The command that writes a file's whole text.
+fn rewrite(file: &str, text: &str) -> String {
+    let mut end = "END".to_owned();
+    while text.lines().any(|line| line == end) {
+        end.push('_');
     }
+    format!("cat > {file} <<'{end}'\n{text}{end}")
 }
 
 /// The wrong text and the right one, with as much of what stands left of them as makes the wrong

@@ -1,7 +1,10 @@
 //! How hard the problems are and how experts go about them: what the seed chooses from.
 
+use serde::{Deserialize, Serialize};
+
 /// The ways in which experts may work; each task's seed chooses one of each list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Style {
     /// How much the problem gives away.
     pub hint: Hint,
@@ -20,7 +23,8 @@ pub struct Style {
 }
 
 /// How much a problem gives away; never the repair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hint {
     /// The line to repair, and a failing example.
     Line,
@@ -33,7 +37,8 @@ pub enum Hint {
 }
 
 /// How the repository is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Listing {
     /// Not at all.
     Skip,
@@ -44,7 +49,8 @@ pub enum Listing {
 }
 
 /// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// `cat FILE`.
     Cat,
@@ -55,7 +61,8 @@ pub enum Reading {
 }
 
 /// Whether tests are run before reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Run the tests, then read.
     TestsFirst,
@@ -66,16 +73,19 @@ pub enum Order {
 }
 
 /// How the bug is repaired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Repair {
     /// `sed -i '4s/-le/-lt/' FILE`; a dropped line is inserted.
     Part,
     /// `sed -i '4c\…' FILE`: the whole line is written again.
     Line,
+    /// `cat > FILE`: the whole file is written again, from knowing what it should say. For small files only.
+    File,
 }
 
 impl Default for Style {
-    /// All of it.
+    /// All that suits files of any size.
     fn default() -> Self {
         Self {
             hint: Hint::Example,

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::fsio;
 use crate::model::config::QwenConfig;
 use crate::model::error::ModelError;
-use crate::model::tokenizer::ChatTokenizer;
+use crate::model::tokenizer::{ChatTokenizer, Pieces};
 use crate::model::{Device, Student};
 use crate::recipe::Recipe;
 use crate::run::RunDir;
@@ -104,7 +104,7 @@ impl Inputs {
         });
         let system = std::iter::once(recipe.prompt.system.clone());
         let vocab_size = recipe.model.vocab_size.unwrap_or(VOCAB_SIZE);
-        let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size)?;
+        let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size, Pieces::Words)?;
         let config = QwenConfig::load(config)?.with_vocab_size(tokenizer.vocab_size());
         Student::init(config, tokenizer, recipe.seed, recipe.model.std.unwrap_or(STD), device)
     }

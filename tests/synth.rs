@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use apprentice::mutate::Kind;
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::synth::{self, Bench, Options, Style, SynthTask, Synthesis};
+use apprentice::synth::{self, Bench, Hint, Options, Order, Repair, Style, SynthTask, Synthesis};
 use apprentice::trajectory::{Action, Exit};
 use synth_host::HostBackend;
 
@@ -125,10 +125,17 @@ fn every_expert_repairs_its_bug_and_sees_what_it_says() {
 
 #[test]
 fn experts_of_one_style_repair_their_bugs_too() {
-    let options = Options { style: Style::plain(), count: Some(2), seed: 3, ..Options::default() };
-    let few = synthesise(&options);
-    assert_eq!(few.tasks.len(), 2 * synth::repositories().len());
-    few.tasks.iter().for_each(follow);
+    let whole_files = Style {
+        hint: Hint::Line,
+        order: vec![Order::TestsLast],
+        repair: vec![Repair::File],
+        ..Style::plain()
+    };
+    for style in [Style::plain(), whole_files] {
+        let few = synthesise(&Options { style, count: Some(2), seed: 3, ..Options::default() });
+        assert_eq!(few.tasks.len(), 2 * synth::repositories().len());
+        few.tasks.iter().for_each(follow);
+    }
 }
 
 #[test]

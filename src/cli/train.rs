@@ -16,7 +16,7 @@ use crate::event::{Event, EventSink};
 use crate::model::Device;
 use crate::recipe::{Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
-use crate::train::data::DataSet;
+use crate::train::data::{DataSet, NothingFits};
 use crate::train::{Budget, Outcome, Training, checkpoint, device, sft, srl};
 
 mod inputs;
@@ -110,6 +110,13 @@ fn run_failure(error: RunError) -> Failure {
     failure.with_hint(hint)
 }
 
+fn untrained(error: anyhow::Error) -> Failure {
+    if error.is::<NothingFits>() {
+        return Failure::nothing(error).with_hint("raise `limits.context`, or shorten what the student is shown");
+    }
+    Failure::host(error)
+}
+
 /// A flag that Ctrl-C sets.
 fn stop_on_interrupt(output: Output) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -175,7 +182,7 @@ fn train(
             srl::train(&config, &recipe.srl, &data, &judge, &mut training)
         }
     };
-    let outcome = outcome.map_err(Failure::host)?;
+    let outcome = outcome.map_err(untrained)?;
     let progress = training.progress.clone();
     let ended = Event::PhaseEnded { phase, seconds: started.elapsed().as_secs_f64() };
     events.emit(&ended).map_err(Failure::host)?;

@@ -316,16 +316,31 @@ mod tests {
 
     #[test]
     fn every_text_comes_back_byte_for_byte() {
-        let tokenizer = trained();
-        for text in [
-            "",
-            " a  b\t\r\n\n",
-            "e\u{301} é 日本 🦀",
-            "<think>x</think>\nsed -i 's/a/b/' f.py",
-            "<|im_end|>",
-        ] {
-            assert_eq!(tokenizer.decode(&tokenizer.encode_reply(text).unwrap()), text);
+        for pieces in [Pieces::Words, Pieces::Lines] {
+            let tokenizer = ChatTokenizer::train(texts(), 400, pieces).unwrap();
+            for text in [
+                "",
+                " a  b\t\r\n\n",
+                "e\u{301} é 日本 🦀",
+                "<think>x</think>\nsed -i 's/a/b/' f.py",
+                "12:  while [ \"$n\" -gt 10 ]; do\n13:",
+                "<|im_end|>",
+            ] {
+                assert_eq!(tokenizer.decode(&tokenizer.encode_reply(text).unwrap()), text, "{pieces:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_line_that_was_seen_often_is_one_piece() {
+        let tokenizer = ChatTokenizer::train(texts(), 400, Pieces::Lines).unwrap();
+        let line = "\tdef name(self):\n";
+        assert_eq!(tokenizer.encode_text(line).unwrap().len(), 1);
+        // Its number does not change what it is.
+        assert_eq!(
+            tokenizer.encode_text(&format!("7:{line}")).unwrap()[2..],
+            tokenizer.encode_text(line).unwrap()
+        );
     }
 
     #[test]

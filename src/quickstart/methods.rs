@@ -105,7 +105,7 @@ impl School<'_> {
     ) -> anyhow::Result<Option<Student>> {
         let dir = self.checkpoints(name);
         let config =
-            TrainConfig { save_every: 20, ..self.plan.training(method, seed::derive(self.seed, name, &[])) };
+            TrainConfig { save_every: 200, ..self.plan.training(method, seed::derive(self.seed, name, &[])) };
         let latest = checkpoint::latest(&dir)?;
         let student = latest.as_deref().map_or_else(first, load)?;
         phase(events, name, None)?;

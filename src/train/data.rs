@@ -16,6 +16,11 @@ use crate::seed;
 use crate::task::Task;
 use crate::trajectory::Trajectory;
 
+/// Every example's problem alone is longer than the context.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no example fits into {0} tokens")]
+pub struct NothingFits(pub usize);
+
 /// The examples of some trajectories.
 #[derive(Debug, Default)]
 pub struct DataSet<'a> {

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::batch::Sequence;
-use super::data::{Cursor, DataSet, Prompter, name};
+use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
 use super::update::{Objective, update};
 use super::{Outcome, TrainConfig, Training, metrics};
 use crate::chat::render_reply;
@@ -51,7 +51,7 @@ pub fn train(
         };
         if sequences.is_empty() {
             fruitless += left_out as u64;
-            ensure!(fruitless < cursor.epoch(), "no example fits into {} tokens", config.limits.context);
+            ensure!(fruitless < cursor.epoch(), NothingFits(config.limits.context));
             training.skipped(config, left_out as u64)?;
             continue;
         }

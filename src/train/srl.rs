@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Sequence;
-use super::data::{Cursor, DataSet, Prompter, name};
+use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
 use super::loss::Clip;
 use super::update::{Objective, Tokens, Updated, update};
 use super::{Outcome, TrainConfig, Training, metrics};
@@ -131,7 +131,7 @@ impl Sampler<'_> {
             self.draw(seed, student, &examples, &mut harvest)?;
         }
         let attempts = harvest.tally.attempts;
-        ensure!(0 < attempts, "no example of the batch fits into {} tokens", self.config.limits.context);
+        ensure!(0 < attempts, NothingFits(self.config.limits.context));
         Ok(harvest)
     }
 

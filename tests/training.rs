@@ -19,7 +19,7 @@ use apprentice::reward::{StepReward, TextReward};
 use apprentice::task::Task;
 use apprentice::train::adamw::AdamWConfig;
 use apprentice::train::batch::{Average, Sequence};
-use apprentice::train::data::{Cursor, DataSet, Order};
+use apprentice::train::data::{Cursor, DataSet, NothingFits, Order};
 use apprentice::train::loss::Clip;
 use apprentice::train::schedule::{Schedule, Shape};
 use apprentice::train::srl::{self, SrlConfig};
@@ -164,6 +164,23 @@ fn the_experts_own_reply_earns_one_through_the_tokenizer() {
         let text = student.tokenizer().decode(&tokens);
         let rewards = TextReward::default().rewards(example, &[Sample::from_text(text)]).unwrap();
         assert_eq!(rewards, [Reward::new(1.0)]);
+    }
+}
+
+#[test]
+fn examples_that_do_not_fit_are_an_error_that_says_so_and_never_a_training() {
+    let student = student(1);
+    let (tasks, trajectories) = world();
+    let data = data(&tasks, &trajectories);
+    let short = TrainConfig { limits: Limits { context: 30, reply: 24 }, ..config(Budget::Steps(2), 1e-3) };
+    let (mut events, stop) = (Vec::new(), AtomicBool::new(false));
+    let mut training = Training::new("sft", &short, &student, &mut events, &stop).unwrap();
+    let imitated = sft::train(&short, sft::Target::Replies, &data, &mut training).unwrap_err();
+    let mut training = Training::new("srl", &short, &student, &mut events, &stop).unwrap();
+    let judged = srl::train(&short, &srl_config(), &data, &TextReward::default(), &mut training).unwrap_err();
+    for error in [imitated, judged] {
+        assert_eq!(error.to_string(), "no example fits into 30 tokens");
+        assert!(error.is::<NothingFits>());
     }
 }
 

@@ -112,7 +112,8 @@ fn run_failure(error: RunError) -> Failure {
 
 fn untrained(error: anyhow::Error) -> Failure {
     if error.is::<NothingFits>() {
-        return Failure::nothing(error).with_hint("raise `limits.context`, or shorten what the student is shown");
+        return Failure::nothing(error)
+            .with_hint("raise `limits.context`, or shorten what the student is shown");
     }
     Failure::host(error)
 }

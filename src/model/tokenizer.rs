@@ -335,12 +335,10 @@ mod tests {
     fn a_line_that_was_seen_often_is_one_piece() {
         let tokenizer = ChatTokenizer::train(texts(), 400, Pieces::Lines).unwrap();
         let line = "\tdef name(self):\n";
-        assert_eq!(tokenizer.encode_text(line).unwrap().len(), 1);
+        let piece = tokenizer.encode_text(line).unwrap();
+        assert_eq!(piece.len(), 1);
         // Its number does not change what it is.
-        assert_eq!(
-            tokenizer.encode_text(&format!("7:{line}")).unwrap()[2..],
-            tokenizer.encode_text(line).unwrap()
-        );
+        assert!(tokenizer.encode_text(&format!("7:{line}")).unwrap().ends_with(&piece));
     }
 
     #[test]

@@ -213,7 +213,7 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
     let model = (recipe.model.dir.is_some(), recipe.model.config.is_some());
     let faults = [
         (model == (false, false), "model", "say `dir`, or `config` for a new student"),
-        (model == (true, true), "model", "say either `dir` or `config`"),
+        (model == (true, true), "model", "say either `dir` or `config`, and make the other `null`"),
         (recipe.data.trajectories.is_empty(), "data.trajectories", "name at least one file"),
         (recipe.data.tasks.is_none(), "data.tasks", "name the directory of the tasks"),
         (budget.is_nan() || budget <= 0.0, "budget", "must be more than 0"),

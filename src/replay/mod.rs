@@ -28,6 +28,8 @@ pub struct Replay {
     pub task: String,
     /// Steps of the trajectory.
     pub steps: usize,
+    /// Steps that were run and have a recorded observation to compare with.
+    pub compared: usize,
     /// Steps whose observation is as recorded.
     pub matched: usize,
     /// The first step, from 1, whose observation is not as recorded.
@@ -242,6 +244,7 @@ fn summary(trajectory: &Trajectory, step_list: Vec<StepReplay>, patch: String) -
         trajectory: trajectory.id.clone(),
         task: trajectory.task.clone(),
         steps: step_list.len(),
+        compared: with(Outcome::Matched).count() + with(Outcome::Diverged).count(),
         matched: with(Outcome::Matched).count(),
         first_divergence: with(Outcome::Diverged).map(|step| step.step).next(),
         patch_matches: trajectory.patch.as_ref().map(|recorded| patch::same(recorded, &patch)),

@@ -34,9 +34,10 @@ pub fn train(
     ensure!(!data.examples().is_empty(), "there is nothing to train on");
     let mut cursor = Cursor::new(data, config.batch.order, config.seed, training.progress.dealt);
     let prompter = config.prompter(training.student);
-    let mut fruitless = 0;
+    let (mut fruitless, mut learned) = (0, 0 < training.progress.step);
     loop {
         if let Some(outcome) = training.ended(config, cursor.epoch()) {
+            ensure!(learned || fruitless == 0, NothingFits(config.limits.context));
             return training.end(outcome);
         }
         let options = config
@@ -55,7 +56,7 @@ pub fn train(
             training.skipped(config, left_out as u64)?;
             continue;
         }
-        fruitless = 0;
+        (fruitless, learned) = (0, true);
         let updated = update(training.student, &mut training.adamw, &sequences, &options)
             .with_context(|| format!("update {} failed", training.progress.step))?;
         training.progress.units += updated.tokens.units();

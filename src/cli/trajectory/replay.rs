@@ -185,8 +185,8 @@ fn described(replay: &Replay) -> String {
     };
     let grade = replay.grade.as_deref().or(replay.grade_error.as_deref()).unwrap_or("not graded");
     text.push_str(&format!(
-        "{} of {} steps matched; the patch {patch}; {grade}",
-        replay.matched, replay.steps
+        "{} of {} observations matched; the patch {patch}; {grade}",
+        replay.matched, replay.compared
     ));
     text
 }

@@ -4,7 +4,6 @@
 //! backward, after sharing), so their comparison depends on no clock. They train at the same time, each on a
 //! thread of its own. Every phase resumes from its last checkpoint.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
@@ -43,35 +42,37 @@ type Method<'a> =
 impl School<'_> {
     /// The base; absent when the user interrupted.
     pub(super) fn base(&self, events: &mut dyn EventSink) -> anyhow::Result<Option<Student>> {
-        let fresh = || {
-            let tokenizer = ChatTokenizer::train(
-                corpus(self.plan, &self.data.train),
-                self.plan.model.vocabulary,
-                self.plan.model.pieces,
-            )?;
-            let config = self.plan.config(tokenizer.vocab_size());
-            let seed = seed::derive(self.seed, "student", &[]);
-            Ok(Student::init(config, tokenizer, seed, self.plan.model.std, &cpu())?)
-        };
         let hasty = self.hasty();
-        let tasks: BTreeMap<&str, &Task> =
-            self.data.train.pairs().map(|(task, _)| (task.id.as_str(), task)).collect();
-        let doubles = hasty.iter().map(|attempt| (tasks[attempt.task.as_str()], attempt));
+        let doubles = hasty.iter().map(|(task, attempt)| (*task, attempt));
         let data = DataSet::new(self.data.train.pairs().chain(doubles));
-        self.phase("base", &self.plan.base, &data, &fresh, &imitate(Target::Conversations), events)
+        let method = imitate(Target::Conversations);
+        self.phase("base", &self.plan.base, &data, &|| self.fresh(), &method, events)
     }
 
-    fn hasty(&self) -> Vec<Trajectory> {
-        let experts = self.data.train.experts.iter();
-        experts.flat_map(|expert| hasty::attempts(expert, self.plan.tasks.hasty, self.seed)).collect()
+    /// A student that knows nothing but the words of the training tasks.
+    fn fresh(&self) -> anyhow::Result<Student> {
+        let model = &self.plan.model;
+        let texts = corpus(self.plan, &self.data.train);
+        let tokenizer = ChatTokenizer::train(texts, model.vocabulary, model.pieces)?;
+        let config = self.plan.config(tokenizer.vocab_size());
+        let seed = seed::derive(self.seed, "student", &[]);
+        Ok(Student::init(config, tokenizer, seed, model.std, &cpu())?)
+    }
+
+    /// Hasty attempts at each training task.
+    fn hasty(&self) -> Vec<(&Task, Trajectory)> {
+        let of_one = |(task, expert)| {
+            let attempts = hasty::attempts(expert, self.plan.tasks.hasty, self.seed);
+            attempts.into_iter().map(move |attempt| (task, attempt))
+        };
+        self.data.train.pairs().flat_map(of_one).collect()
     }
 
     /// What SFT and SRL make of the base; absent when the user interrupted.
     pub(super) fn branches(&self, events: &mut dyn EventSink) -> anyhow::Result<Option<[Student; 2]>> {
         let base = self.checkpoints("base");
         let from_base = || load(&checkpoint::latest(&base)?.context("the base has no checkpoint")?);
-        let data = DataSet::new(self.data.train.pairs());
-        let data = &data;
+        let data = &DataSet::new(self.data.train.pairs());
         let with_groups = |config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'_>| {
             srl::train(config, &self.plan.groups, data, &TextReward::default(), training)
         };

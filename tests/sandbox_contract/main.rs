@@ -94,3 +94,44 @@ async fn docker_leaves_nothing_behind() {
     let left: Vec<_> = left.into_iter().filter(|leftover| leftover.sandbox == ground.spec.name).collect();
     assert_eq!(images(&left), 0, "{left:?}");
 }
+
+#[cfg(feature = "docker")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_sweeps_what_a_killed_process_left() {
+    use std::time::{Duration, Instant};
+
+    use apprentice::sandbox::docker;
+
+    const KIND: &str = "killed";
+    let Some(ground) = ground::docker().await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let spec = format!(
+        "format: apprentice.sandbox/1\nname: {KIND}\nimage: {}\n",
+        ground.spec.image.as_ref().unwrap()
+    );
+    fs_err::create_dir_all(dir.path().join(KIND)).unwrap();
+    fs_err::write(dir.path().join(KIND).join("sandbox.yaml"), spec).unwrap();
+    let mut manager = std::process::Command::new(env!("CARGO_BIN_EXE_apprentice"))
+        .args(["sandbox", "run", KIND, "--sandbox", "docker", "--sandboxes"])
+        .arg(dir.path())
+        .args(["--", "sleep", "300"])
+        .spawn()
+        .unwrap();
+    let engine = docker::DockerBackend::connect(apprentice::isolation::Isolation::Full).await.unwrap();
+    let left = async || -> usize {
+        let all = docker::leftovers(engine.docker()).await.unwrap();
+        all.iter().filter(|leftover| leftover.sandbox == KIND).count()
+    };
+    let wait_for = async |count: usize| {
+        let begin = Instant::now();
+        while left().await != count {
+            assert!(begin.elapsed() < Duration::from_secs(30), "there are not {count} after 30 s");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    wait_for(1).await;
+    manager.kill().unwrap();
+    manager.wait().unwrap();
+    ground.start(&[]).await.stop().await.unwrap();
+    wait_for(0).await;
+}

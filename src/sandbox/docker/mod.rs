@@ -12,7 +12,7 @@ mod owner;
 mod users;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,6 +45,8 @@ pub struct DockerBackend {
     isolation: Isolation,
     info: Arc<OnceCell<SystemInfo>>,
     images: Arc<Mutex<HashMap<String, ImageFacts>>>,
+    /// What killed processes left is removed once, when the first sandbox starts.
+    swept: Arc<Once>,
 }
 
 /// What is asked of an image once.
@@ -77,7 +79,13 @@ impl DockerBackend {
             Ok(answer) => answer.map_err(|error| unavailable(&error))?,
             Err(_) => return Err(unavailable("the daemon did not answer within 5 s")),
         };
-        Ok(Self { docker, isolation, info: Arc::default(), images: Arc::default() })
+        Ok(Self {
+            docker,
+            isolation,
+            info: Arc::default(),
+            images: Arc::default(),
+            swept: Arc::new(Once::new()),
+        })
     }
 
     /// The engine's API, for images and leftovers.
@@ -178,6 +186,7 @@ impl Backend for DockerBackend {
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
         self.require_protection().await?;
+        self.swept.call_once(|| drop(tokio::spawn(owner::sweep(self.docker.clone()))));
         let image = images::find(&self.docker, start.spec).await?;
         let id = create(&self.docker, &image, start.spec).await?;
         match self.fill(&image, &id, start).await {

@@ -5,6 +5,7 @@
 //! dead: one of another machine or of another process namespace counts as alive.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -66,13 +67,12 @@ impl Owner {
     }
 
     fn is_dead(&self, here: &Self) -> bool {
-        if self.machine != here.machine || self.machine.is_empty() {
-            return false;
+        if self.boot == here.boot {
+            // The same kernel, whatever the machine calls itself.
+            return self.namespace == here.namespace && start_time(self.pid) != Some(self.started);
         }
-        if self.boot != here.boot {
-            return true;
-        }
-        self.namespace == here.namespace && start_time(self.pid) != Some(self.started)
+        // An earlier boot of this machine; many containers have no name for theirs.
+        self.machine == here.machine && !self.machine.is_empty()
     }
 }
 
@@ -139,6 +139,36 @@ pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxE
     removed.map_err(|error| unavailable(&error))
 }
 
+/// How often, and how long apart, what dead processes left is looked for: the engine may still be making what a
+/// killed process asked for.
+const SWEEPS: (u32, Duration) = (5, Duration::from_millis(500));
+
+/// Removes what dead processes left; what cannot be removed now is left to the next process.
+pub(super) async fn sweep(docker: Docker) {
+    let (times, pause) = SWEEPS;
+    for _ in 0..times {
+        let all = match leftovers(&docker).await {
+            Ok(all) => all,
+            Err(error) => return tracing::warn!(%error, "could not look for what killed processes left"),
+        };
+        let orphans: Vec<_> = all.iter().filter(|leftover| leftover.is_orphan).collect();
+        if orphans.is_empty() {
+            return;
+        }
+        for orphan in orphans {
+            match remove(&docker, orphan).await {
+                Ok(()) => {
+                    tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left")
+                }
+                Err(error) => {
+                    tracing::warn!(id = %orphan.id, %error, "what a killed process left stays for now")
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
 pub(super) async fn remove_container(docker: &Docker, id: &str) -> Result<(), Error> {
     let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
     gone_is_fine(docker.remove_container(id, Some(options)).await)
@@ -202,6 +232,11 @@ mod tests {
         assert!(
             !Owner { machine: "other".to_owned(), boot: "b".to_owned(), ..current.clone() }.is_dead(&here)
         );
-        assert!(!Owner { namespace: "other".to_owned(), started: 1, ..current }.is_dead(&here));
+        assert!(!Owner { namespace: "other".to_owned(), started: 1, ..current.clone() }.is_dead(&here));
+        let nameless = |owner: &Owner| Owner { machine: String::new(), ..owner.clone() };
+        let gone = Owner { started: current.started + 1, ..nameless(&current) };
+        assert!(gone.is_dead(&nameless(&here)), "the boot alone says that it is this machine");
+        let earlier = Owner { boot: "earlier".to_owned(), ..nameless(&current) };
+        assert!(!earlier.is_dead(&nameless(&here)), "it may be another machine's");
     }
 }

@@ -13,6 +13,7 @@ use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
 use super::sandboxes::HostArgs;
 use crate::chat::Scaffold;
+use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
 use crate::policy::Policy;
 use crate::rollout::{self, Finished, Job, Options};
@@ -103,12 +104,14 @@ fn roll_out(
     tasks: &BTreeMap<String, LoadedTask>,
     output: Output,
 ) -> Result<(Predictions, usize), Failure> {
+    // A policy that cannot be had leaves no run directory behind.
+    let chosen = args.policy.open(tasks)?;
     let run_dir = RunDir::create(&args.out, manifest(args))?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
         (tasks.keys().flat_map(tries).collect(), 0)
     };
-    match args.policy.open(tasks)? {
+    match chosen {
         Chosen::Prediction(prediction) => Ok(every(&prediction)),
         Chosen::Policy(mut policy) => episodes(args, tasks, policy.as_mut(), &run_dir, output),
     }
@@ -141,7 +144,7 @@ fn episodes(
         parallel: args.host.parallel(),
     };
     let specs = specs(args, tasks)?;
-    let mut finished = Vec::new();
+    let (mut finished, mut evidence) = (Vec::new(), Evidence::new(run_dir)?);
     for (id, loaded) in tasks {
         let workspace = workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host)?;
         let spec = &specs[&sandbox_of(loaded)];
@@ -152,6 +155,7 @@ fn episodes(
             rollout::run(&*backend, policy, &jobs, &options).await.map_err(Failure::host)
         })?;
         for episode in &done {
+            evidence.push(episode)?;
             output.say(&format!(
                 "   Ran {id}  {} steps, {:?}",
                 episode.trajectory.steps.len(),
@@ -160,7 +164,11 @@ fn episodes(
         }
         finished.extend(done);
     }
-    save(run_dir, &finished)?;
+    if let Some(error) = finished.iter().find_map(|episode| episode.lost.as_ref())
+        && finished.iter().all(|episode| episode.lost.is_some())
+    {
+        return Err(Failure::host(anyhow!("every sandbox was lost; the first: {error}")));
+    }
     let lost = finished.iter().filter(|episode| episode.trajectory.end == End::SandboxLost).count();
     Ok((finished.into_iter().filter_map(prediction).collect(), lost))
 }
@@ -183,24 +191,26 @@ fn prediction(episode: Finished) -> Option<(String, JobPrediction)> {
     Some((episode.trajectory.task, JobPrediction::Patch(patch)))
 }
 
-fn save(run_dir: &RunDir, finished: &[Finished]) -> Result<(), Failure> {
-    let (mut trajectories, mut predictions) = (run_dir.trajectories()?, run_dir.predictions()?);
-    for episode in finished {
-        let trajectory = &episode.trajectory;
-        trajectories.push(trajectory).map_err(Failure::host)?;
-        if let Some(patch) = &trajectory.patch {
-            let row = json!({
-                "instance_id": trajectory.task,
-                "model_name_or_path": trajectory.source.model,
-                "model_patch": patch,
-            });
-            predictions.push(&row).map_err(Failure::host)?;
-        }
+/// What a rollout leaves in its run directory, written as each task ends.
+struct Evidence {
+    trajectories: JsonLines,
+    predictions: JsonLines,
+}
+
+impl Evidence {
+    fn new(run_dir: &RunDir) -> Result<Self, Failure> {
+        Ok(Self { trajectories: run_dir.trajectories()?, predictions: run_dir.predictions()? })
     }
-    match finished.iter().find_map(|episode| episode.lost.as_ref()) {
-        Some(error) if finished.iter().all(|episode| episode.lost.is_some()) => {
-            Err(Failure::host(anyhow!("every sandbox was lost; the first: {error}")))
-        }
-        _ => Ok(()),
+
+    fn push(&mut self, episode: &Finished) -> Result<(), Failure> {
+        let trajectory = &episode.trajectory;
+        self.trajectories.push(trajectory).map_err(Failure::host)?;
+        let Some(patch) = &trajectory.patch else { return Ok(()) };
+        let row = json!({
+            "instance_id": trajectory.task,
+            "model_name_or_path": trajectory.source.model,
+            "model_patch": patch,
+        });
+        self.predictions.push(&row).map_err(Failure::host)
     }
 }

@@ -75,14 +75,29 @@ pub(crate) const ROWS: &[Row] = &[
         "links in circles",
         "the kernel's bound on links",
         "ln -s l l; ln -s m n; ln -s n m; ln -s . d",
-        &[WriteRefused("l"), WriteRefused("m"), ReadNothing("l"), ReadNothing("d/d/d/d/l"), Change(&["d", "l", "m", "n"])],
+        &[
+            WriteRefused("l"),
+            WriteRefused("m"),
+            ReadNothing("l"),
+            ReadNothing("d/d/d/d/l"),
+            Change(&["d", "l", "m", "n"]),
+        ],
     ),
     Row::new(
         "names with line breaks, quotes and no text in them",
         "names are never lines of text",
         r#"touch $'line\nbreak' $'tab\there' 'quote"s' $'\303\251' ' ' -- '-rf' '$(id)' '*'; echo x > $'bad\377'; echo y > $'\r'"#,
         &[Change(&[
-            "\r", " ", "$(id)", "*", "-rf", "bad\u{fffd}", "line\nbreak", "quote\"s", "tab\there", "\u{e9}",
+            "\r",
+            " ",
+            "$(id)",
+            "*",
+            "-rf",
+            "bad\u{fffd}",
+            "line\nbreak",
+            "quote\"s",
+            "tab\there",
+            "\u{e9}",
         ])],
     ),
     Row::new(
@@ -106,7 +121,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(
         "marks of the overlay, to hide changes",
         "the overlay keeps its marks to itself",
-        r#"perl -e '$d = "dir"; $y = "y"; for $n ("user.overlay.opaque", "trusted.overlay.opaque", "user.overlay.redirect", "user.overlay.whiteout") { syscall(@SYS_setxattr@, $d, $n, $y, 1, 0) }'; cat dir/f"#,
+        r#"perl -e '$d = "dir"; $y = "y"; for ("user.overlay.opaque", "trusted.overlay.opaque", "user.overlay.redirect", "user.overlay.whiteout") { my $n = "$_"; syscall(@SYS_setxattr@, $d, $n, $y, 1, 0) }'; cat dir/f"#,
         &[Print("f\n"), Change(&[])],
     ),
     Row::new(

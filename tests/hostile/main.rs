@@ -22,13 +22,14 @@ mod session;
 
 /// One test for each chapter and backend, so that chapters run side by side.
 macro_rules! chapters {
-    ($backend:ident: $($chapter:ident)*) => {
+    ($backend:ident: $($chapter:ident in $sandboxes:ident;)*) => {
         mod $backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $chapter() {
                     if let Some(ground) = crate::ground::$backend().await {
-                        crate::row::hold(ground, stringify!($backend), crate::$chapter::ROWS).await;
+                        let sandboxes = crate::row::Sandboxes::$sandboxes;
+                        crate::row::hold(ground, stringify!($backend), crate::$chapter::ROWS, sandboxes).await;
                     }
                 }
             )*
@@ -36,8 +37,22 @@ macro_rules! chapters {
     };
 }
 
-chapters! { docker: resources processes outsiders kernel network files session }
-chapters! { namespaces: resources processes outsiders kernel network files session }
+macro_rules! all_chapters {
+    ($backend:ident) => {
+        chapters! { $backend:
+            resources in OneEach;
+            processes in OneEach;
+            outsiders in OneForAll;
+            kernel in OneForAll;
+            network in OneForAll;
+            files in OneEach;
+            session in OneEach;
+        }
+    };
+}
+
+all_chapters!(docker);
+all_chapters!(namespaces);
 
 #[test]
 fn rows_are_many_and_their_names_differ() {

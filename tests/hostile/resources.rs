@@ -1,8 +1,6 @@
 //! Rows that use up memory, processes, disk and output.
 
-use crate::row::Must::{
-    Change, ChangesFit, Code, End, Fail, NeverSay, Print, Then, TimeOut, WriteRefused,
-};
+use crate::row::Must::{Change, ChangesFit, Code, End, Fail, NeverSay, Print, Then, TimeOut, WriteRefused};
 use crate::row::Row;
 
 pub(crate) const ROWS: &[Row] = &[
@@ -64,7 +62,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(
         "known gap: inode fill",
         "nothing but the deadline: Docker bounds no number of files on most storage drivers",
-        "perl -e 'for (1..20000) { open F, \">\", \"i$_\" or exit 3 } print \"all made\\n\"'",
+        "perl -e 'for (1..3000) { open F, \">\", \"i$_\" or exit 3 } print \"all made\\n\"'",
         &[Print("all made\n")],
     )
     .only("docker"),
@@ -106,7 +104,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(
         "directories nested 3000 deep, to overflow the manager's stack",
         "bound on the depth of changes",
-        "perl -e 'for (1..3000) { mkdir \"d\"; chdir \"d\" or die } open F, \">\", \"x\"; print \"deep\\n\"'; echo y > y",
+        "perl -e 'for (1..3000) { mkdir \"d\"; chdir \"d\" or last } open F, \">\", \"x\"; print \"deep\\n\"'; echo y > y",
         &[Print("deep\n"), Change(&["y"])],
     ),
     Row::new(

@@ -74,7 +74,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a directory whose name is code",
         "bash itself quotes it",
         "mkdir -- $'$(echo evil)\\n\\'x'; cd -- $'$(echo evil)\\n\\'x'",
-        &[Next("echo ${#PWD}", "25\n")],
+        &[Next("echo ${#PWD}", "24\n")],
     ),
     Row::new(
         "start-up files of shells and programs",
@@ -88,7 +88,12 @@ pub(crate) const ROWS: &[Row] = &[
         "printf '\\0\\0\\0\\0'; printf 'written\\n' >&2; printf 'file\\n' >&2; printf 'missing\\n' >&2; exit 12",
         &[Code(12), WriteRefused("/usr/x")],
     ),
-    Row::new("a script that replaces its shell", "the exit code comes from the kernel", "exec sh -c 'exit 11'", &[Code(11)]),
+    Row::new(
+        "a script that replaces its shell",
+        "the exit code comes from the kernel",
+        "exec sh -c 'exit 11'",
+        &[Code(11)],
+    ),
     Row::new(
         "a script with a syntax error that hides its end",
         "a script is an argument and no text around it",
@@ -101,5 +106,6 @@ pub(crate) const ROWS: &[Row] = &[
         "echo one; }\necho two",
         &[Fail],
     ),
-    Row::new("input that waits", "stdin is /dev/null", "read -r x; cat; echo end", &[Print("end\n")]).within(5.0),
+    Row::new("input that waits", "stdin is /dev/null", "read -r x; cat; echo end", &[Print("end\n")])
+        .within(5.0),
 ];

@@ -64,7 +64,7 @@ builtin export -p
 builtin printf "[[ . -ef \$PWD ]] || builtin cd -P .\n"
 builtin declare -f
 builtin declare -F
-}} >|{state}.new 2>/dev/null && command -p mv -f {state}.new {state} 2>/dev/null"#
+}} 2>/dev/null >|{state}.new && command -p mv -f {state}.new {state} 2>/dev/null"#
         );
         format!(
             "unset BASH_ENV\nif [[ -r {state} ]]; then unset $(compgen -e) 2>/dev/null; . {state} >/dev/null 2>&1; fi\ntrap -- {} EXIT\n",

@@ -61,6 +61,33 @@ impl Mode {
     }
 }
 
+/// Bytes that differences may hold together: an agent makes any number of large files without content,
+/// or of links to one file. What does not fit is left out, as what git cannot hold is.
+pub const CHANGED_BYTES: u64 = 256 << 20;
+
+/// What is left of [`CHANGED_BYTES`].
+#[derive(Debug)]
+pub struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(CHANGED_BYTES)
+    }
+}
+
+impl Room {
+    /// Whether a file of this size could be held at all.
+    pub fn could_hold(bytes: u64) -> bool {
+        bytes <= CHANGED_BYTES
+    }
+
+    /// Takes the room that this needs, if there is so much.
+    pub fn take(&mut self, entry: Entry) -> Option<Entry> {
+        self.0 = self.0.checked_sub(entry.bytes.len() as u64)?;
+        Some(entry)
+    }
+}
+
 /// All files and links below a directory, by path.
 pub type Tree = BTreeMap<String, Entry>;
 
@@ -167,7 +194,7 @@ fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxEr
 /// Reads a tar stream whose entries lie below `root` (a directory name, or empty for the top).
 ///
 /// # Errors
-/// When the stream is not a tar archive.
+/// When the stream is not a whole tar archive.
 #[cfg(feature = "docker")]
 pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
     let mut tree = Tree::new();
@@ -185,6 +212,15 @@ pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
     Ok(tree)
 }
 
+/// Says what differs from `before` to a tar stream, as [`compare_tar`] does.
+///
+/// # Errors
+/// When the stream is not a whole tar archive.
+#[cfg(feature = "docker")]
+pub fn compare_tree_tar(before: &Tree, stream: impl io::Read, root: &str) -> io::Result<Vec<Change>> {
+    compare_with_tar(before.keys().cloned().collect(), |path| Ok(before.get(path).cloned()), stream, root)
+}
+
 /// Says what differs from the directory `before` to a tar stream whose entries lie below `root`, holding
 /// one file at a time beside the result.
 ///
@@ -193,7 +229,18 @@ pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
 #[cfg(feature = "docker")]
 pub fn compare_tar(before: &Path, stream: impl io::Read, root: &str) -> io::Result<Vec<Change>> {
     let old_entry = |path: &str| entry(&before.join(path)).map_err(io::Error::other);
-    let mut missing: BTreeSet<String> = paths(before).map_err(io::Error::other)?.into_iter().collect();
+    let paths = paths(before).map_err(io::Error::other)?.into_iter().collect();
+    compare_with_tar(paths, old_entry, stream, root)
+}
+
+#[cfg(feature = "docker")]
+fn compare_with_tar(
+    mut missing: BTreeSet<String>,
+    old_entry: impl Fn(&str) -> io::Result<Option<Entry>>,
+    stream: impl io::Read,
+    root: &str,
+) -> io::Result<Vec<Change>> {
+    let mut room = Room::default();
     let mut changes: BTreeMap<String, Change> = BTreeMap::new();
     each_in_tar(stream, root, |path, item| {
         let new = match item {
@@ -205,7 +252,10 @@ pub fn compare_tar(before: &Path, stream: impl io::Read, root: &str) -> io::Resu
         };
         let old = if missing.remove(&path) { old_entry(&path)? } else { None };
         if old != new {
-            changes.insert(path.clone(), Change { path, before: old, after: new });
+            let after = new.and_then(|new| room.take(new));
+            if old.is_some() || after.is_some() {
+                changes.insert(path.clone(), Change { path, before: old, after });
+            }
         }
         Ok(())
     })?;
@@ -231,13 +281,14 @@ fn each_in_tar(
     root: &str,
     mut take: impl FnMut(String, TarItem) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut archive = tar::Archive::new(stream);
+    let is_cut = std::cell::Cell::new(false);
+    let mut archive = tar::Archive::new(Whole { stream, is_cut: &is_cut });
     for item in archive.entries()? {
         let mut item = item?;
         let Some(path) = below(&item.path_bytes(), root).filter(|path| !is_git(path)) else { continue };
         let header = item.header();
         match header.entry_type() {
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
+            tar::EntryType::Regular | tar::EntryType::Continuous if Room::could_hold(item.size()) => {
                 let mode = Mode::of_file(header.mode()?);
                 let mut bytes = Vec::new();
                 io::Read::read_to_end(&mut item, &mut bytes)?;
@@ -256,7 +307,29 @@ fn each_in_tar(
             _ => {}
         }
     }
+    if is_cut.get() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive was cut off"));
+    }
     Ok(())
+}
+
+/// Notices the end of a stream. An archive ends with a block of zeros, after which nobody reads on; one
+/// that was cut off between two files would pass for a tree without the rest of its files.
+#[cfg(feature = "docker")]
+struct Whole<'a, R> {
+    stream: R,
+    is_cut: &'a std::cell::Cell<bool>,
+}
+
+#[cfg(feature = "docker")]
+impl<R: io::Read> io::Read for Whole<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.stream.read(buffer)?;
+        if n_read == 0 && !buffer.is_empty() {
+            self.is_cut.set(true);
+        }
+        Ok(n_read)
+    }
 }
 
 /// The path of a tar entry relative to `root`; `None` for `root` itself and what lies outside.
@@ -457,6 +530,9 @@ mod tests {
         builder.append_dir_all("work", &root).unwrap();
         let bytes = builder.into_inner().unwrap();
         assert_eq!(read_tar(bytes.as_slice(), "work").unwrap(), read(&root).unwrap());
+        for n_blocks in 0..bytes.len() / 512 - 2 {
+            assert!(read_tar(&bytes[..n_blocks * 512], "work").is_err(), "cut off after {n_blocks} blocks");
+        }
 
         let before = tempfile::tempdir().unwrap();
         fs_err::write(before.path().join("run"), "x").unwrap();

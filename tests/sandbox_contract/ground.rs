@@ -123,11 +123,12 @@ mod image {
 
     use futures_util::TryStreamExt;
 
-    /// Programs that the behaviours use.
-    const PROGRAMS: &str = "bash sh cat chmod chown cp cut dirname env grep head id ln ls mkdir mkfifo mv nproc ps \
-        rm rmdir sed seq setsid sleep sort stat tail touch tr true wc whoami yes";
+    /// Programs that the behaviours, the hostile rows and the random scripts use.
+    const PROGRAMS: &str = "bash sh cat chmod chown cmp cp cut dirname env grep head id ln ls mkdir mkfifo mknod mv \
+        nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat su tac tail tee timeout touch tr true uniq unshare \
+        wc whoami yes";
     /// Counts up when what the image holds changes.
-    const IMAGE: &str = "apprentice-contract:1";
+    const IMAGE: &str = "apprentice-contract:3";
 
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
 
@@ -158,6 +159,7 @@ mod image {
         for (inside, path) in &files {
             tar.append_file(inside, fs_err::File::open(path).unwrap().file_mut()).unwrap();
         }
+        append_set_user_id(&mut tar, &files);
         for (directory, mode) in [("tmp", 0o1777), ("etc", 0o755), ("root", 0o700)] {
             let mut header = tar::Header::new_gnu();
             header.set_entry_type(tar::EntryType::Directory);
@@ -182,6 +184,16 @@ mod image {
             .try_for_each(|_| async { Ok(()) })
             .await
             .unwrap();
+    }
+
+    /// A program of root's that would give its rights to whoever runs it.
+    fn append_set_user_id(tar: &mut tar::Builder<Vec<u8>>, files: &BTreeSet<(String, PathBuf)>) {
+        let (_, path) = files.iter().find(|(inside, _)| inside == "bin/id").unwrap();
+        let bytes = fs_err::read(path).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o4755);
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, "bin/setuid-id", bytes.as_slice()).unwrap();
     }
 
     /// The libraries of a program, its loader among them.

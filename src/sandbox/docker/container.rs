@@ -31,18 +31,19 @@ use crate::trajectory::{Exit, Observation};
 /// have removed. A plain `sh`, because it ignores the `BASH_ENV` that is meant for the bash it becomes.
 const ENTER: &str = r#"cd "$0" 2>/dev/null; exec "$@" 2>&1 </dev/null"#;
 
-/// Prints a file; says on stderr what it is.
+/// Prints a file; says on stderr what it is. A file may turn into a pipe before it is opened, so the
+/// opening has an end.
 const READ: &str = r#"cd "$0" 2>/dev/null
 if [ -d "$1" ]; then echo directory >&2
-elif [ -f "$1" ]; then cat -- "$1" && echo file >&2
+elif [ -f "$1" ]; then timeout 10 cat -- "$1" && echo file >&2
 elif [ -e "$1" ]; then echo it is neither a file nor a directory >&2
 else echo missing >&2; fi"#;
 
-/// Writes `$2` bytes of stdin to a file; says on stderr whether that worked.
+/// Writes `$2` bytes of stdin to a file; says on stderr whether that worked. The opening has an end, too.
 const WRITE: &str = r#"cd "$0" 2>/dev/null
 if [ -e "$1" ] && [ ! -f "$1" ]; then echo it is not a regular file >&2; exit; fi
 case $1 in */*) mkdir -p -- "${1%/*}/" || exit;; esac
-head -c "$2" > "$1" && echo written >&2"#;
+timeout 10 sh -c 'head -c "$1" > "$0"' "$1" "$2" && echo written >&2"#;
 
 /// How often processes have been killed because of memory, for cgroup v2 and v1.
 const OOM_KILLS: &str =
@@ -54,6 +55,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long output may be quiet before we ask whether the command has ended: what it left in the
 /// background may hold its output open.
 const QUIET: Duration = Duration::from_millis(150);
+
+/// How long the engine may take to deliver what a command printed before its end. It closes the stream
+/// then, unless what the command left in the background holds it open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How often the bytes that a sandbox wrote are measured while a command runs.
 const DISK_PERIOD: Duration = Duration::from_secs(2);
@@ -205,23 +210,34 @@ impl Container {
         let (deadline, mut measure_at) = (begin + exec.timeout, begin + DISK_PERIOD);
         let mut kept = BoundedOutput::new(exec.output_bytes);
         let mut quiet = QUIET;
+        // Once the command has ended: until when to wait for what it printed before.
+        let mut last_words = None;
         let ended = loop {
-            let wait_until = deadline.min(tokio::time::Instant::now() + quiet);
-            match tokio::time::timeout_at(wait_until, stream.next()).await {
-                Ok(Some(chunk)) => kept.push(&chunk.map_err(self.lost(doing))?.into_bytes()),
-                Ok(None) => break Ended::ByItself,
-                Err(_) => {
-                    quiet = (quiet * 2).min(DISK_PERIOD);
-                    if self.ended(&id).await?.is_some() {
-                        break Ended::ByItself;
-                    }
+            let wait_until = last_words.unwrap_or(deadline.min(tokio::time::Instant::now() + quiet));
+            let is_quiet = match tokio::time::timeout_at(wait_until, stream.next()).await {
+                Ok(Some(chunk)) => {
+                    kept.push(&chunk.map_err(self.lost(doing))?.into_bytes());
+                    false
                 }
-            }
+                Ok(None) => break Ended::ByItself,
+                Err(_) => true,
+            };
             // A command that prints without pause never lets the wait above run out.
-            if tokio::time::Instant::now() >= deadline {
-                break Ended::AtDeadline;
+            let now = tokio::time::Instant::now();
+            match last_words {
+                Some(until) if until <= now => break Ended::ByItself,
+                Some(_) => continue,
+                None if deadline <= now => break Ended::AtDeadline,
+                None => {}
             }
-            if tokio::time::Instant::now() >= measure_at {
+            if (is_quiet || measure_at <= now) && self.ended(&id).await?.is_some() {
+                last_words = Some(tokio::time::Instant::now() + LAST_WORDS);
+                continue;
+            }
+            if is_quiet {
+                quiet = (quiet * 2).min(DISK_PERIOD);
+            }
+            if measure_at <= now {
                 measure_at += DISK_PERIOD;
                 if self.is_over_disk_limit().await? {
                     break Ended::OverDiskLimit;
@@ -375,8 +391,7 @@ impl Sandbox for Container {
         match &self.base {
             Base::Host(before) => files::compare(&self.docker, &self.id, workdir, before).await,
             Base::Image(before) => {
-                let after = files::download_tree(&self.docker, &self.id, workdir).await?;
-                Ok(tree::changes(before, &after))
+                files::compare_with_image(&self.docker, &self.id, workdir, before.clone()).await
             }
         }
     }

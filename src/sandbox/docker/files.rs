@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -144,6 +145,18 @@ pub(super) async fn compare(
         Some(changes) => Ok(changes),
         None => Ok(tree::changes(&tree::read(before)?, &Tree::new())),
     }
+}
+
+/// Says what differs between the files that the image had in `workdir` and those there now.
+pub(super) async fn compare_with_image(
+    docker: &Docker,
+    id: &str,
+    workdir: &str,
+    before: Arc<Tree>,
+) -> Result<Vec<tree::Change>, SandboxError> {
+    let (root, base) = (last_part(workdir), before.clone());
+    let read = download(docker, id, workdir, move |stream| tree::compare_tree_tar(&base, stream, &root));
+    Ok(read.await?.unwrap_or_else(|| tree::changes(&before, &Tree::new())))
 }
 
 fn last_part(path: &str) -> String {

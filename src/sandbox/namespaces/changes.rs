@@ -13,9 +13,12 @@ use rustix::fs::{AtFlags, FileType};
 
 use super::kernel;
 use super::layer;
-use crate::sandbox::tree::{Change, Entry, Mode};
+use crate::sandbox::tree::{Change, Entry, Mode, Room};
 
 const GIT_DIRECTORY: &CStr = c".git";
+/// Directories inside one another that are looked into: each holds two open files and a piece of this
+/// thread's stack, and an agent nests them as deep as it likes.
+const DEPTH: usize = 256;
 
 /// Compares a tree with the upper layer of an overlay over it.
 pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> io::Result<Vec<Change>> {
@@ -46,6 +49,7 @@ enum Below {
 #[derive(Default)]
 struct Changes {
     found: BTreeMap<String, (Option<Entry>, Option<Entry>)>,
+    room: Room,
 }
 
 impl Changes {
@@ -92,6 +96,9 @@ impl Changes {
                 self.record_before(tree, name, &path)?;
             }
             let old = tree.map(|tree| existing_directory(tree, name)).transpose()?.flatten();
+            if path.bytes().filter(|byte| *byte == b'/').count() >= DEPTH {
+                return Ok(());
+            }
             return self.layer(old.as_ref().map(AsFd::as_fd), directory.as_fd(), &path, below);
         }
         // A file, a link, or a whiteout: whatever the tree has of this name is gone.
@@ -99,9 +106,17 @@ impl Changes {
             self.removed(tree, name, place.prefix)?;
         }
         if let Some(after) = entry(layer, name)? {
-            self.found.entry(path).or_default().1 = Some(after);
+            self.record_after(path, after);
         }
         Ok(())
+    }
+
+    fn record_after(&mut self, path: String, after: Entry) {
+        if self.found.get(&path).is_some_and(|(before, _)| before.as_ref() == Some(&after)) {
+            self.found.remove(&path);
+        } else if let Some(after) = self.room.take(after) {
+            self.found.entry(path).or_default().1 = Some(after);
+        }
     }
 
     /// Records what the tree has under a name, and all below it, as it was before.
@@ -165,13 +180,15 @@ fn entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Entry>> {
             Ok(Some(Entry { bytes: target.into_bytes(), mode: Mode::Link }))
         }
         Some(FileType::RegularFile) => {
-            let mut file = File::from(layer::open_file(directory, name)?);
+            let file = File::from(layer::open_file(directory, name)?);
             let stat = rustix::fs::fstat(&file)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !Room::could_hold(size) {
                 return Ok(None);
             }
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
+            // It may be growing.
+            file.take(size).read_to_end(&mut bytes)?;
             Ok(Some(Entry { bytes, mode: Mode::of_file(stat.st_mode) }))
         }
         _ => Ok(None),

@@ -38,8 +38,8 @@ pub(in crate::sandbox) fn start(
     let Some(pid) = kernel::fork()? else {
         let error = become_program(&Image { arguments, env, workdir, output: &writer }, confine);
         let text = format!("bash: {error}\n");
-        // Nothing can be done about a failure to say it.
-        rustix::io::write(&writer, text.as_bytes()).ok();
+        // Only the standard descriptors are left. Nothing can be done about a failure to say it.
+        io::Write::write_all(&mut io::stderr(), text.as_bytes()).ok();
         kernel::leave(126);
     };
     drop(writer);
@@ -84,18 +84,18 @@ fn prepare(image: &Image<'_>) -> io::Result<()> {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         libc::umask(0o022);
-        // The next line's file belongs to the global root while this process cannot be dumped.
-        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
-        prefer_to_kill();
-        checked(libc::c_long::from(libc::chdir(image.workdir.as_ptr())))?;
+        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 1)))?;
+        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 2)))?;
         let input = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         checked(libc::c_long::from(input))?;
         checked(libc::c_long::from(libc::dup2(input, 0)))?;
-        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 1)))?;
-        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 2)))?;
-        // Marked, not closed: confining still needs to say what fails.
-        let marked = libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        checked(marked).map(drop)
+        // Closed before the next step: who may trace this process may take its descriptors, and the
+        // manager's line is among them.
+        checked(libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32))?;
+        // The next line's file belongs to the global root while this process cannot be dumped.
+        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
+        prefer_to_kill();
+        checked(libc::c_long::from(libc::chdir(image.workdir.as_ptr()))).map(drop)
     }
 }
 

@@ -19,7 +19,7 @@ use ground::Ground;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-#[expect(dead_code, reason = "shared with the contract, which uses more of it")]
+#[expect(dead_code, clippy::unused_async, reason = "shared with the contract, which uses more of it")]
 #[path = "sandbox_contract/ground.rs"]
 mod ground;
 

@@ -103,7 +103,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(
         "a name that forges a patch",
         "names are quoted in patches",
-        r#"mkdir -p $'x\ndiff --git a'; echo evil > $'x\ndiff --git a/forged b'; echo 'diff --git a/forged b/forged' > body"#,
+        r"mkdir -p $'x\ndiff --git a'; echo evil > $'x\ndiff --git a/forged b'; echo 'diff --git a/forged b/forged' > body",
         &[PatchLacks("diff --git a/forged")],
     ),
     Row::new(
@@ -113,19 +113,19 @@ pub(crate) const ROWS: &[Row] = &[
         &[Change(&["closed", "dir/new"]), WriteRefused("closed")],
     ),
     Row::new(
-        "pipes, sockets and devices among the files",
+        "pipes and sockets among the files",
         "what git cannot hold is left out without being opened",
-        "mkfifo p; perl -e 'socket S, 1, 1, 0; bind S, pack \"Sa*\", 1, \"sock\"'; mknod w c 0 0 2>/dev/null; exit 0",
+        "mkfifo p; perl -e 'socket S, 1, 1, 0; bind S, pack \"Sa*\", 1, \"sock\"'; exit 0",
+        &[Change(&[])],
+    ),
+    // With fuse-overlayfs under Docker the directory then looks empty for a while, to the agent as well.
+    Row::new(
+        "the device by which an overlay marks a deleted file",
+        "what git cannot hold is left out without being opened",
+        "mknod w c 0 0 2>/dev/null; exit 0",
         &[Change(&[])],
     )
     .only("namespaces"),
-    Row::new(
-        "known gap: sockets and devices make every file count as deleted",
-        "nothing: the engine's archive of the work directory comes out empty",
-        "mkfifo p; perl -e 'socket S, 1, 1, 0; bind S, pack \"Sa*\", 1, \"sock\"'; mknod w c 0 0 2>/dev/null; exit 0",
-        &[Change(&["a", "dir/f", "tool"])],
-    )
-    .only("docker"),
     Row::new(
         "marks of the overlay, to hide changes",
         "the overlay keeps its marks to itself",

@@ -8,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it skips and what stopped each row")]
 
 mod files;
-#[expect(dead_code, reason = "shared with the contract, which uses more of it")]
+#[expect(dead_code, clippy::unused_async, reason = "shared with the contract, which uses more of it")]
 #[path = "../sandbox_contract/ground.rs"]
 mod ground;
 mod host;

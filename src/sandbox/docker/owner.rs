@@ -158,10 +158,10 @@ pub(super) async fn sweep(docker: Docker) {
         for orphan in orphans {
             match remove(&docker, orphan).await {
                 Ok(()) => {
-                    tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left")
+                    tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left");
                 }
                 Err(error) => {
-                    tracing::warn!(id = %orphan.id, %error, "what a killed process left stays for now")
+                    tracing::warn!(id = %orphan.id, %error, "what a killed process left stays for now");
                 }
             }
         }

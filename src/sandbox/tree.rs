@@ -62,7 +62,7 @@ impl Mode {
 }
 
 /// Bytes that differences may hold together: an agent makes any number of large files without content,
-/// or of links to one file. What does not fit is left out, as what git cannot hold is.
+/// or of links to one file. What does not fit counts as unchanged, and is said.
 pub const CHANGED_BYTES: u64 = 256 << 20;
 
 /// What is left of [`CHANGED_BYTES`].
@@ -81,9 +81,13 @@ impl Room {
         bytes <= CHANGED_BYTES
     }
 
-    /// Takes the room that this needs, if there is so much.
-    pub fn take(&mut self, entry: Entry) -> Option<Entry> {
-        self.0 = self.0.checked_sub(entry.bytes.len() as u64)?;
+    /// Takes the room that the file at `path` needs; says when there is not so much.
+    pub fn take(&mut self, path: &str, entry: Entry) -> Option<Entry> {
+        let Some(left) = self.0.checked_sub(entry.bytes.len() as u64) else {
+            tracing::warn!(path, "left out of the patch: more than {CHANGED_BYTES} bytes differ");
+            return None;
+        };
+        self.0 = left;
         Some(entry)
     }
 }
@@ -251,12 +255,17 @@ fn compare_with_tar(
             },
         };
         let old = if missing.remove(&path) { old_entry(&path)? } else { None };
-        if old != new {
-            let after = new.and_then(|new| room.take(new));
-            if old.is_some() || after.is_some() {
-                changes.insert(path.clone(), Change { path, before: old, after });
-            }
+        if old == new {
+            return Ok(());
         }
+        let after = match new {
+            None => None,
+            Some(new) => match room.take(&path, new) {
+                Some(new) => Some(new),
+                None => return Ok(()),
+            },
+        };
+        changes.insert(path.clone(), Change { path, before: old, after });
         Ok(())
     })?;
     for path in missing {
@@ -440,6 +449,15 @@ mod tests {
         fs_err::write(path, &entry.bytes).unwrap();
         let bits = if entry.mode == Mode::Executable { 0o755 } else { 0o644 };
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
+    }
+
+    #[test]
+    fn what_does_not_fit_takes_no_room() {
+        let mut room = Room(3);
+        let entry = |text: &str| Entry { bytes: text.into(), mode: Mode::File };
+        assert_eq!(room.take("a", entry("four")), None);
+        assert_eq!(room.take("b", entry("two")), Some(entry("two")));
+        assert_eq!(room.take("c", entry("x")), None);
     }
 
     #[test]

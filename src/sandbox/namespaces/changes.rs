@@ -112,10 +112,12 @@ impl Changes {
     }
 
     fn record_after(&mut self, path: String, after: Entry) {
-        if self.found.get(&path).is_some_and(|(before, _)| before.as_ref() == Some(&after)) {
-            self.found.remove(&path);
-        } else if let Some(after) = self.room.take(after) {
-            self.found.entry(path).or_default().1 = Some(after);
+        let is_same = self.found.get(&path).is_some_and(|(before, _)| before.as_ref() == Some(&after));
+        let after = if is_same { None } else { self.room.take(&path, after) };
+        match after {
+            Some(after) => self.found.entry(path).or_default().1 = Some(after),
+            // Neither changed nor, for want of room, gone.
+            None => drop(self.found.remove(&path)),
         }
     }
 

@@ -136,7 +136,7 @@ impl Choice {
 
     #[cfg(feature = "docker")]
     async fn docker(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
-        let backend = super::docker::DockerBackend::connect(self.isolation).await?;
+        let backend = super::docker::DockerBackend::connect(self.isolation).await?.with_exe(self.exe.clone());
         let image = super::docker::images::find(backend.docker(), spec).await?;
         let protection = backend.probe().await?;
         self.require(&protection, "docker")?;

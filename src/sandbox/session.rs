@@ -3,17 +3,26 @@
 //! Pure text. A command runs as plain `bash -c SCRIPT`; the session comes in through `BASH_ENV`, which
 //! names a prelude that restores a state file and saves it again when the script exits. So the script,
 //! its exit code and bash's own messages are those of plain bash. Guarantees that the state lives in
-//! one directory of the sandbox, and so travels with a fork. Does not carry aliases, options,
+//! one directory of the sandbox, and so travels with a fork; whoever runs the command moves the saved
+//! state into place ([`SessionDir::carry_on`]), which costs less than a process of its own. Does not carry aliases, options,
 //! variables that are not exported, or processes; a script that is killed, replaces the shell
 //! (`exec`) or sets its own `EXIT` trap leaves the state as it was.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+use serde::{Deserialize, Serialize};
 
 use super::{Exec, Session};
 
 /// Scripts up to this size are an argument; Linux refuses arguments of 128 KiB.
 const INLINE_BYTES: usize = 120_000;
 
+/// What a state that was saved to its end ends with.
+const END: &str = "# whole\n";
+
 /// Where a sandbox keeps its session: a directory that its user may write, as seen from inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionDir {
     path: String,
 }
@@ -50,12 +59,43 @@ impl SessionDir {
         format!("{}/state", self.path)
     }
 
+    /// Where a command saves the state.
+    fn saved_path(&self) -> String {
+        format!("{}/saved", self.path)
+    }
+
+    /// Whether there is a state, which brings all variables: then a command starts with none.
+    pub fn has_begun(&self) -> bool {
+        const READABLE: u32 = 0o400;
+        std::fs::symlink_metadata(self.state_path())
+            .is_ok_and(|metadata| metadata.is_file() && metadata.mode() & READABLE != 0)
+    }
+
+    /// Makes what the command saved the state, if it saved all of it; a command that was killed or ran
+    /// out of disk leaves the older state. Follows no link: the directory is the agent's.
+    pub fn carry_on(&self) {
+        let saved = self.saved_path();
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let Ok(mut file) = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&saved) else {
+            return;
+        };
+        let mut end = [0; END.len()];
+        let is_whole = file.metadata().is_ok_and(|metadata| metadata.is_file())
+            && file.seek(SeekFrom::End(-(END.len() as i64))).is_ok()
+            && file.read_exact(&mut end).is_ok()
+            && end == *END.as_bytes();
+        if is_whole {
+            // Only the agent can be in the way, and it harms nobody but itself.
+            std::fs::rename(&saved, self.state_path()).ok();
+        }
+    }
+
     /// What bash reads before every carried script.
     pub fn prelude(&self) -> String {
-        let state = quote(&self.state_path());
+        let (state, saved) = (quote(&self.state_path()), quote(&self.saved_path()));
         // The state starts with the directory, because `cd` sets OLDPWD, which the variables restore; it
-        // ends with the functions, because they may shadow the builtins used before. It is moved into
-        // place, so a kill or a full disk in the middle leaves the older state.
+        // ends with the functions, because they may shadow the builtins used before. Only builtins save
+        // it: a process would cost more than all the rest.
         let save = format!(
             r#"{{ builtin set +exuv; }} 2>/dev/null
 {{
@@ -64,10 +104,12 @@ builtin export -p
 builtin printf "[[ . -ef \$PWD ]] || builtin cd -P .\n"
 builtin declare -f
 builtin declare -F
-}} 2>/dev/null >|{state}.new && command -p mv -f {state}.new {state} 2>/dev/null"#
+builtin printf '%s\n' '{}'
+}} 2>/dev/null >|{saved}"#,
+            END.trim_end()
         );
         format!(
-            "unset BASH_ENV\nif [[ -r {state} ]]; then unset $(compgen -e) 2>/dev/null; . {state} >/dev/null 2>&1; fi\ntrap -- {} EXIT\n",
+            "unset BASH_ENV\nif [[ -r {state} ]]; then unset PWD OLDPWD SHLVL; . {state} >/dev/null 2>&1; fi\ntrap -- {} EXIT\n",
             quote(&save)
         )
     }
@@ -129,16 +171,19 @@ mod tests {
             if let Some((path, text)) = &invocation.script_file {
                 fs_err::write(path, text).unwrap();
             }
-            Command::new(&invocation.argv[0])
-                .args(&invocation.argv[1..])
-                .env_clear()
-                .env("PATH", "/usr/bin:/bin")
-                .env("FROM_SPEC", "spec")
+            let mut command = Command::new(&invocation.argv[0]);
+            command.args(&invocation.argv[1..]).env_clear();
+            if session == Session::Fresh || !self.session().has_begun() {
+                command.env("PATH", "/usr/bin:/bin").env("FROM_SPEC", "spec");
+            }
+            let output = command
                 .envs(invocation.env)
                 .current_dir(self.dir.path().join("base"))
                 .stdin(std::process::Stdio::null())
                 .output()
-                .unwrap()
+                .unwrap();
+            self.session().carry_on();
+            output
         }
 
         fn carried(&self, script: &str) -> String {

@@ -216,30 +216,45 @@ pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
     Ok(tree)
 }
 
-/// Says what differs from `before` to a tar stream, as [`compare_tar`] does.
+/// Says what differs from `before` to a sandbox, as [`compare_delta`] does.
 ///
 /// # Errors
 /// When the stream is not a whole tar archive.
 #[cfg(feature = "docker")]
-pub fn compare_tree_tar(before: &Tree, stream: impl io::Read, root: &str) -> io::Result<Vec<Change>> {
-    compare_with_tar(before.keys().cloned().collect(), |path| Ok(before.get(path).cloned()), stream, root)
+pub fn compare_tree_delta(
+    before: &Tree,
+    gone: Option<BTreeSet<String>>,
+    stream: impl io::Read,
+    root: &str,
+) -> io::Result<Vec<Change>> {
+    let gone = gone.unwrap_or_else(|| before.keys().cloned().collect());
+    compare_with_tar(gone, |path| Ok(before.get(path).cloned()), stream, root)
 }
 
-/// Says what differs from the directory `before` to a tar stream whose entries lie below `root`, holding
-/// one file at a time beside the result.
+/// Says what differs from the directory `before` to a sandbox that told what it may have changed: paths
+/// that are gone, or `None` when the archive holds all that is there; and a tar stream of what is new,
+/// whose entries lie below `root`. Holds one file at a time beside the result.
 ///
 /// # Errors
 /// When the stream is not a tar archive or a file of `before` cannot be read.
 #[cfg(feature = "docker")]
-pub fn compare_tar(before: &Path, stream: impl io::Read, root: &str) -> io::Result<Vec<Change>> {
+pub fn compare_delta(
+    before: &Path,
+    gone: Option<BTreeSet<String>>,
+    stream: impl io::Read,
+    root: &str,
+) -> io::Result<Vec<Change>> {
     let old_entry = |path: &str| entry(&before.join(path)).map_err(io::Error::other);
-    let paths = paths(before).map_err(io::Error::other)?.into_iter().collect();
-    compare_with_tar(paths, old_entry, stream, root)
+    let gone = match gone {
+        Some(gone) => gone,
+        None => paths(before).map_err(io::Error::other)?.into_iter().collect(),
+    };
+    compare_with_tar(gone, old_entry, stream, root)
 }
 
 #[cfg(feature = "docker")]
 fn compare_with_tar(
-    mut missing: BTreeSet<String>,
+    mut gone: BTreeSet<String>,
     old_entry: impl Fn(&str) -> io::Result<Option<Entry>>,
     stream: impl io::Read,
     root: &str,
@@ -254,7 +269,8 @@ fn compare_with_tar(
                 None => old_entry(&target)?,
             },
         };
-        let old = if missing.remove(&path) { old_entry(&path)? } else { None };
+        gone.remove(&path);
+        let old = old_entry(&path)?;
         if old == new {
             return Ok(());
         }
@@ -268,7 +284,7 @@ fn compare_with_tar(
         changes.insert(path.clone(), Change { path, before: old, after });
         Ok(())
     })?;
-    for path in missing {
+    for path in gone {
         if let Some(old) = old_entry(&path)? {
             changes.insert(path.clone(), Change { path, before: Some(old), after: None });
         }

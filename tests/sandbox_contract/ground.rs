@@ -104,6 +104,7 @@ pub(crate) async fn docker() -> Option<Ground> {
 
     match DockerBackend::connect(Isolation::Full).await {
         Ok(backend) => {
+            let backend = backend.with_exe(env!("CARGO_BIN_EXE_apprentice").into());
             let image = image::from_host(backend.docker()).await;
             Some(Ground::new(backend, Some(image)))
         }

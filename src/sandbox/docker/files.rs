@@ -1,91 +1,120 @@
 //! Files that go into and come out of a container as tar archives.
 //!
-//! Archives are read as a stream and compared with the start file by file, so memory holds what
-//! changed, not the repository.
+//! Guarantees that an archive is read and made piece by piece, so memory holds what changed, not the
+//! repository.
 
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
 use futures_util::StreamExt;
 use tar::{Builder, EntryType, Header};
+use tokio::sync::mpsc;
 
 use super::users::User;
+use crate::sandbox::SandboxError;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
-use crate::sandbox::{SandboxError, Start};
 
+/// A directory of the sandbox's user that only we use.
+pub(super) const STATE_DIRECTORY: &str = "/var/lib/apprentice";
 /// Where the session of every container lies.
 pub(super) const SESSION_DIRECTORY: &str = "/var/lib/apprentice/session";
 
-/// Packs what a new container needs: the repository, the user and the session's prelude.
-pub(super) async fn archive(start: &Start<'_>, user: &User) -> Result<Vec<u8>, SandboxError> {
-    let (workdir, user, tree) = (start.spec.workdir.clone(), user.clone(), start.tree.map(Path::to_owned));
-    let path = tree.clone().unwrap_or_default();
-    let packed = tokio::task::spawn_blocking(move || pack(&workdir, &user, tree.as_deref())).await;
-    packed.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| SandboxError::Host {
-        doing: "pack",
-        path,
-        source,
-    })
+const PIECE_BYTES: usize = 1 << 18;
+
+/// Packs what a new container starts from, the session's prelude and the repository, piece by piece.
+pub(super) fn pack_start(workdir: &str, tree: Option<&Path>) -> (mpsc::Receiver<Vec<u8>>, Packing) {
+    let (sender, receiver) = mpsc::channel(8);
+    let (workdir, tree) = (workdir.to_owned(), tree.map(Path::to_owned));
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut builder = Builder::new(Sender { sender, piece: Vec::with_capacity(PIECE_BYTES) });
+        let session = SessionDir::new(SESSION_DIRECTORY);
+        append(&mut builder, session.path(), &header(EntryType::Directory, 0o700), &[])?;
+        let prelude = session.prelude();
+        append(
+            &mut builder,
+            &session.prelude_path(),
+            &header(EntryType::Regular, 0o600),
+            prelude.as_bytes(),
+        )?;
+        if let Some(tree) = tree {
+            append_below(&mut builder, Path::new(workdir.trim_start_matches('/')), &tree)?;
+        }
+        builder.into_inner()?.flush()
+    });
+    (receiver, packing)
 }
 
-fn pack(workdir: &str, user: &User, tree: Option<&Path>) -> io::Result<Vec<u8>> {
-    let mut builder = Builder::new(Vec::new());
-    let session = SessionDir::new(SESSION_DIRECTORY);
-    if let Some((passwd, group)) = &user.added {
-        append(&mut builder, "/etc/passwd", &header(EntryType::Regular, 0o644), passwd.as_bytes())?;
-        append(&mut builder, "/etc/group", &header(EntryType::Regular, 0o644), group.as_bytes())?;
-        append(&mut builder, &user.home, &owned(EntryType::Directory, 0o755, user), &[])?;
-    }
-    append(&mut builder, session.path(), &owned(EntryType::Directory, 0o700, user), &[])?;
-    let prelude = session.prelude();
-    append(
-        &mut builder,
-        &session.prelude_path(),
-        &owned(EntryType::Regular, 0o600, user),
-        prelude.as_bytes(),
-    )?;
-    append(&mut builder, workdir, &owned(EntryType::Directory, 0o755, user), &[])?;
-    if let Some(tree) = tree {
-        append_below(&mut builder, workdir, tree, user)?;
-    }
-    builder.into_inner()
+/// The end of packing.
+pub(super) type Packing = tokio::task::JoinHandle<io::Result<()>>;
+
+/// Hands bytes over in pieces.
+struct Sender {
+    sender: mpsc::Sender<Vec<u8>>,
+    piece: Vec<u8>,
 }
 
-fn append_below(builder: &mut Builder<Vec<u8>>, inside: &str, dir: &Path, user: &User) -> io::Result<()> {
+impl Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = &bytes[..bytes.len().min(PIECE_BYTES - self.piece.len())];
+        self.piece.extend_from_slice(taken);
+        if self.piece.len() == PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        self.sender.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+fn append_below(builder: &mut Builder<impl Write>, inside: &Path, dir: &Path) -> io::Result<()> {
     let mut items = fs_err::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     items.sort_by_key(fs_err::DirEntry::file_name);
     for item in items {
-        let inside = format!("{inside}/{}", item.file_name().to_string_lossy());
+        let inside = inside.join(item.file_name());
         let metadata = item.metadata()?;
         let mode = metadata.permissions().mode() & 0o777;
+        let header = |kind, mode| {
+            let mut header = header(kind, mode);
+            header.set_mtime(metadata.mtime().max(0) as u64);
+            header
+        };
         if metadata.is_dir() {
-            append(builder, &inside, &owned(EntryType::Directory, mode | 0o700, user), &[])?;
-            append_below(builder, &inside, &item.path(), user)?;
+            let mut header = header(EntryType::Directory, mode | 0o700);
+            builder.append_data(&mut header, &inside, io::empty())?;
+            append_below(builder, &inside, &item.path())?;
         } else if metadata.is_symlink() {
             let target = fs_err::read_link(item.path())?;
-            let mut header = owned(EntryType::Symlink, 0o777, user);
-            builder.append_link(&mut header, inside.trim_start_matches('/'), target)?;
+            builder.append_link(&mut header(EntryType::Symlink, 0o777), inside, target)?;
         } else if metadata.is_file() {
             let bytes = fs_err::read(item.path())?;
-            append(builder, &inside, &owned(EntryType::Regular, mode | 0o600, user), &bytes)?;
+            let mut header = header(EntryType::Regular, mode | 0o600);
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, inside, bytes.as_slice())?;
         }
     }
     Ok(())
 }
 
-fn append(builder: &mut Builder<Vec<u8>>, path: &str, header: &Header, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn append(
+    builder: &mut Builder<impl Write>,
+    path: &str,
+    header: &Header,
+    bytes: &[u8],
+) -> io::Result<()> {
     let mut header = header.clone();
     header.set_size(bytes.len() as u64);
     builder.append_data(&mut header, path.trim_start_matches('/'), bytes)
 }
 
-fn header(kind: EntryType, mode: u32) -> Header {
+pub(super) fn header(kind: EntryType, mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -95,7 +124,7 @@ fn header(kind: EntryType, mode: u32) -> Header {
     header
 }
 
-fn owned(kind: EntryType, mode: u32, user: &User) -> Header {
+pub(super) fn owned(kind: EntryType, mode: u32, user: &User) -> Header {
     let mut header = header(kind, mode);
     header.set_uid(user.uid);
     header.set_gid(user.gid);
@@ -108,7 +137,7 @@ pub(super) async fn upload(docker: &Docker, id: &str, archive: Vec<u8>) -> Resul
     docker
         .upload_to_container(id, Some(options), bollard::body_full(archive.into()))
         .await
-        .map_err(lost(id, "filling its work directory"))
+        .map_err(lost(id, "filling it"))
 }
 
 /// Reads one small file of a container that may not run; `None` when it is missing.
@@ -130,33 +159,6 @@ pub(super) async fn download_tree(docker: &Docker, id: &str, workdir: &str) -> R
     let root = last_part(workdir);
     let read = download(docker, id, workdir, move |stream| tree::read_tar(stream, &root));
     Ok(read.await?.unwrap_or_default())
-}
-
-/// Says what differs between the directory `before` of the host and `workdir`.
-pub(super) async fn compare(
-    docker: &Docker,
-    id: &str,
-    workdir: &str,
-    before: &Path,
-) -> Result<Vec<tree::Change>, SandboxError> {
-    let (root, base) = (last_part(workdir), before.to_owned());
-    let read = download(docker, id, workdir, move |stream| tree::compare_tar(&base, stream, &root));
-    match read.await? {
-        Some(changes) => Ok(changes),
-        None => Ok(tree::changes(&tree::read(before)?, &Tree::new())),
-    }
-}
-
-/// Says what differs between the files that the image had in `workdir` and those there now.
-pub(super) async fn compare_with_image(
-    docker: &Docker,
-    id: &str,
-    workdir: &str,
-    before: Arc<Tree>,
-) -> Result<Vec<tree::Change>, SandboxError> {
-    let (root, base) = (last_part(workdir), before.clone());
-    let read = download(docker, id, workdir, move |stream| tree::compare_tree_tar(&base, stream, &root));
-    Ok(read.await?.unwrap_or_else(|| tree::changes(&before, &Tree::new())))
 }
 
 fn last_part(path: &str) -> String {

@@ -1,30 +1,42 @@
 //! Sandboxes in Docker containers, or Podman's through its Docker-compatible socket.
 //!
-//! Guarantees no network, no capabilities, an unprivileged user, bounds on memory, processes and
-//! processor, and labels by which a later process finds what a killed one left. A command costs three
-//! requests: create, start, inspect. What a sandbox writes is bounded for each file by the kernel, and
-//! in all by looking every two seconds, because Docker has no quota on most storage drivers.
+//! Guarantees no network, no capabilities, an unprivileged user, a read-only system with sized file systems
+//! in memory for what commands write, bounds on memory, processes and processor, and labels by which a later
+//! process finds what a killed one left. A command costs no request to the engine: a process of ours serves
+//! in each container ([`super::namespaces`] has the same one), over the container's standard streams. Where
+//! the image holds the repository, or root works in it, its layer is written to instead, which is bounded by
+//! looking every two seconds, because Docker has no quota on most storage drivers.
 
+mod body;
 mod container;
 mod files;
 pub mod images;
+mod line;
 mod owner;
+mod prepare;
+mod program;
+mod recipe;
+mod running;
 mod users;
+mod warm;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Once};
+use std::path::PathBuf;
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, ResourcesUlimits, SystemInfo};
+use bollard::models::SystemInfo;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::spec::SandboxSpec;
 use super::{Backend, Sandbox, SandboxError, Start};
-use crate::isolation::{Isolation, Lack, Limits, Network, Protection};
-use container::{Base, Container};
-use users::User;
+use crate::isolation::{Isolation, Lack, Protection};
+use container::Container;
+use prepare::{Preparation, Prepared};
+use program::Program;
+use recipe::{Recipe, Storage};
+use warm::Warm;
 
 pub use owner::{Leftover, leftovers, remove};
 
@@ -34,27 +46,30 @@ const NAME: &str = "docker";
 /// How long a daemon may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
 
-/// PID 1: reaps what is orphaned, and kills everything else of the sandbox when told to, without a
-/// fork, so that it works when the process limit is reached.
-const INIT: &str = "trap 'kill -KILL -1' USR1; while :; do sleep infinity & wait $!; done";
+/// A repository larger than this part of the sandbox's memory is kept on disk.
+const MEMORY_SHARE: u64 = 2;
 
 /// Makes sandboxes from Docker containers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DockerBackend {
     docker: Docker,
     isolation: Isolation,
+    exe: Option<PathBuf>,
+    keep_warm: usize,
     info: Arc<OnceCell<SystemInfo>>,
-    images: Arc<Mutex<HashMap<String, ImageFacts>>>,
+    program: Arc<OnceCell<Program>>,
+    kinds: Arc<Mutex<HashMap<String, Kind>>>,
     /// What killed processes left is removed once, when the first sandbox starts.
     swept: Arc<Once>,
 }
 
-/// What is asked of an image once.
-#[derive(Debug, Clone)]
-struct ImageFacts {
-    user: User,
-    /// The work directory of the image, where it holds the repository.
-    tree: Option<Arc<super::tree::Tree>>,
+/// What is known of one kind of container.
+#[derive(Default)]
+struct Kind {
+    prepared: Arc<OnceCell<Prepared>>,
+    recipe: Weak<Recipe>,
+    /// Keeps what waits while this backend lives.
+    held: Option<Arc<Recipe>>,
 }
 
 impl DockerBackend {
@@ -82,10 +97,30 @@ impl DockerBackend {
         Ok(Self {
             docker,
             isolation,
+            exe: None,
+            keep_warm: 0,
             info: Arc::default(),
-            images: Arc::default(),
+            program: Arc::default(),
+            kinds: Arc::default(),
             swept: Arc::new(Once::new()),
         })
+    }
+
+    /// Runs `exe` inside containers, a program that calls
+    /// [`init_if_asked`](super::namespaces::init_if_asked) before anything else; without this the one that
+    /// runs here.
+    #[must_use]
+    pub fn with_exe(mut self, exe: PathBuf) -> Self {
+        self.exe = Some(exe);
+        self
+    }
+
+    /// Keeps `count` containers of each kind started and filled, so that whoever starts many of a kind
+    /// waits for the first only.
+    #[must_use]
+    pub fn with_warm(mut self, count: usize) -> Self {
+        self.keep_warm = count;
+        self
     }
 
     /// The engine's API, for images and leftovers.
@@ -111,40 +146,91 @@ impl DockerBackend {
         })
     }
 
-    /// What the image `image` holds, from a container `id` made of it that has not run yet.
-    async fn facts(&self, image: &str, id: &str, start: &Start<'_>) -> Result<ImageFacts, SandboxError> {
-        let key = format!("{image} {} {} {}", start.spec.user, start.spec.workdir, start.tree.is_none());
-        let mut known = self.images.lock().await;
-        if let Some(facts) = known.get(&key) {
-            return Ok(facts.clone());
-        }
-        let passwd = files::download_file(&self.docker, id, "/etc/passwd").await?.unwrap_or_default();
-        let group = files::download_file(&self.docker, id, "/etc/group").await?.unwrap_or_default();
-        let tree = match start.tree {
-            Some(_) => None,
-            None => Some(Arc::new(files::download_tree(&self.docker, id, &start.spec.workdir).await?)),
-        };
-        let facts = ImageFacts { user: User::choose(&start.spec.user, passwd, group), tree };
-        known.insert(key, facts.clone());
-        Ok(facts)
+    /// The program that serves in every container.
+    async fn program(&self) -> Result<&Program, SandboxError> {
+        self.program
+            .get_or_try_init(|| async {
+                let exe = match &self.exe {
+                    Some(exe) => exe.clone(),
+                    None => "/proc/self/exe".into(),
+                };
+                let exe = fs_err::canonicalize(&exe).unwrap_or(exe);
+                let found = tokio::task::spawn_blocking({
+                    let exe = exe.clone();
+                    move || Program::of(&exe)
+                });
+                let found = found.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+                found.map_err(|source| SandboxError::Host { doing: "read", path: exe, source })
+            })
+            .await
     }
 
-    async fn fill(&self, image: &str, id: &str, start: &Start<'_>) -> Result<Container, SandboxError> {
-        let facts = self.facts(image, id, start).await?;
-        let archive = files::archive(start, &facts.user).await?;
-        files::upload(&self.docker, id, archive).await?;
-        self.docker.start_container(id, None).await.map_err(|error| not_started(start.spec, &error))?;
-        let base = match (start.tree, facts.tree) {
-            (Some(tree), _) => Base::Host(tree.to_owned()),
-            (None, tree) => Base::Image(tree.unwrap_or_default()),
+    /// How to make containers for `start`.
+    async fn recipe(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
+        let spec = start.spec;
+        let image = images::find(&self.docker, spec).await?;
+        let tree = start.tree.map(fs_err::canonicalize).transpose();
+        let tree = tree.map_err(|source| SandboxError::Host {
+            doing: "find",
+            path: start.tree.map(PathBuf::from).unwrap_or_default(),
+            source,
+        })?;
+        let key = serde_json::json!([image, spec, tree]).to_string();
+        let prepared = {
+            let mut kinds = self.kinds.lock().await;
+            let kind = kinds.entry(key.clone()).or_default();
+            if let Some(recipe) = kind.recipe.upgrade() {
+                return Ok(recipe);
+            }
+            kind.prepared.clone()
         };
-        let container =
-            Container::new(self.docker.clone(), id.to_owned(), start.spec.clone(), facts.user, base);
-        if start.tree.is_none() {
-            container.own_workdir().await?;
+        let program = self.program().await?;
+        let preparation =
+            Preparation { docker: &self.docker, spec, program, image: &image, holds_tree: tree.is_none() };
+        let prepared = prepared.get_or_try_init(|| preparation.run()).await?.clone();
+        let storage = match &tree {
+            Some(tree) if !prepared.had_user && fits_in_memory(tree, spec.limits.memory_mib)? => {
+                Storage::Memory
+            }
+            _ => Storage::Disk,
+        };
+        let mut kinds = self.kinds.lock().await;
+        let kind = kinds.entry(key).or_default();
+        if let Some(recipe) = kind.recipe.upgrade() {
+            return Ok(recipe);
         }
-        Ok(container)
+        let recipe = Arc::new(Recipe {
+            docker: self.docker.clone(),
+            spec: spec.clone(),
+            prepared,
+            argv: program.argv(),
+            tree,
+            storage,
+            warm: Warm::default(),
+        });
+        kind.recipe = Arc::downgrade(&recipe);
+        kind.held = (self.keep_warm > 0).then(|| recipe.clone());
+        Ok(recipe)
     }
+}
+
+/// Whether a repository leaves a sandbox memory to work with.
+fn fits_in_memory(tree: &std::path::Path, memory_mib: u64) -> Result<bool, SandboxError> {
+    let host = |source| SandboxError::Host { doing: "list", path: tree.to_owned(), source };
+    let (mut left, mut pending) = ((memory_mib << 20) / MEMORY_SHARE, vec![tree.to_owned()]);
+    while let Some(directory) = pending.pop() {
+        for item in fs_err::read_dir(&directory).map_err(host)? {
+            let metadata = item.and_then(|item| Ok((item.path(), item.metadata()?))).map_err(host)?;
+            match left.checked_sub(metadata.1.len().next_multiple_of(4096)) {
+                Some(rest) => left = rest,
+                None => return Ok(false),
+            }
+            if metadata.1.is_dir() {
+                pending.push(metadata.0);
+            }
+        }
+    }
+    Ok(true)
 }
 
 #[async_trait]
@@ -161,7 +247,10 @@ impl Backend for DockerBackend {
                 "own processes, mounts, users' names and IPC (container)",
                 "no network (network namespace)",
                 "an unprivileged user, no capabilities, no new privileges",
-                "bytes written (resource limit of each file; in all by looking every two seconds)",
+                "risky system calls refused (a filter of our own beside the engine's)",
+                "a read-only system; files in sized file systems in memory (or, where the image holds the \
+                 repository, in the container's layer, by looking every two seconds)",
+                "the end of all processes with the manager (the container's standard input)",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -187,67 +276,10 @@ impl Backend for DockerBackend {
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
         self.require_protection().await?;
         self.swept.call_once(|| drop(tokio::spawn(owner::sweep(self.docker.clone()))));
-        let image = images::find(&self.docker, start.spec).await?;
-        let id = create(&self.docker, &image, start.spec).await?;
-        match self.fill(&image, &id, start).await {
-            Ok(container) => Ok(Box::new(container)),
-            Err(error) => {
-                // The first failure is the one to report; what is left here is found by its labels.
-                drop(owner::remove_container(&self.docker, &id).await);
-                Err(error)
-            }
-        }
-    }
-}
-
-/// Creates a container of `image` with the bounds of `spec`, and gives its id.
-async fn create(docker: &Docker, image: &str, spec: &SandboxSpec) -> Result<String, SandboxError> {
-    let privileged_pid_1 = spec.user != "root" && spec.user != "0";
-    let body = ContainerCreateBody {
-        image: Some(image.to_owned()),
-        hostname: Some("sandbox".to_owned()),
-        user: Some("0:0".to_owned()),
-        entrypoint: Some(vec!["bash".to_owned()]),
-        cmd: Some(vec!["-c".to_owned(), INIT.to_owned()]),
-        env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        working_dir: Some("/".to_owned()),
-        labels: Some(owner::labels(&spec.name)),
-        host_config: Some(HostConfig {
-            // PID 1 ends the agent's processes and gives it the work directory. An unprivileged process
-            // cannot gain a capability of the bounding set back.
-            cap_add: privileged_pid_1.then(|| vec!["KILL".to_owned(), "CHOWN".to_owned()]),
-            ..bounds(spec)
-        }),
-        ..ContainerCreateBody::default()
-    };
-    let created = docker.create_container(None, body).await.map_err(|error| not_started(spec, &error))?;
-    Ok(created.id)
-}
-
-fn bounds(spec: &SandboxSpec) -> HostConfig {
-    let Limits { memory_mib, cpus, pids, disk_mib, .. } = spec.limits;
-    let bytes = |mib: u64| i64::try_from(mib << 20).unwrap_or(i64::MAX);
-    let ulimit = |name: &str, value| ResourcesUlimits {
-        name: Some(name.to_owned()),
-        soft: Some(value),
-        hard: Some(value),
-    };
-    HostConfig {
-        network_mode: Some(match spec.network {
-            Network::None => "none".to_owned(),
-            Network::Host => "host".to_owned(),
-        }),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        memory: Some(bytes(memory_mib)),
-        memory_swap: Some(bytes(memory_mib)),
-        // PID 1 and its sleep are not the agent's.
-        pids_limit: Some(i64::try_from(pids + 2).unwrap_or(i64::MAX)),
-        nano_cpus: Some((cpus * 1e9) as i64),
-        ulimits: Some(vec![ulimit("fsize", bytes(disk_mib)), ulimit("core", 0)]),
-        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        oom_score_adj: Some(500),
-        ..HostConfig::default()
+        let recipe = self.recipe(start).await?;
+        let running = recipe.warm.take(&recipe).await?;
+        recipe.warm.refill(&recipe, self.keep_warm);
+        Ok(Box::new(Container::new(running, recipe)))
     }
 }
 
@@ -256,14 +288,5 @@ fn unavailable(reason: &(impl std::fmt::Display + ?Sized)) -> SandboxError {
         backend: NAME,
         reason: reason.to_string(),
         hint: "start a Docker daemon or set DOCKER_HOST, or choose `--sandbox namespaces`".to_owned(),
-    }
-}
-
-fn not_started(spec: &SandboxSpec, error: &bollard::errors::Error) -> SandboxError {
-    SandboxError::Image {
-        image: spec.name.clone(),
-        reason: format!("no container could be started from it: {error}"),
-        hint: "make sure that the image holds bash and coreutils, and that `docker run` works on this host"
-            .to_owned(),
     }
 }

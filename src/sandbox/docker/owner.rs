@@ -14,7 +14,8 @@ use bollard::query_parameters::{
 };
 use serde::Serialize;
 
-use super::{SandboxError, unavailable};
+use super::unavailable;
+use crate::sandbox::SandboxError;
 
 /// The label that names the process.
 const OWNER: &str = "apprentice.owner";
@@ -88,6 +89,11 @@ pub(super) fn labels(sandbox: &str) -> HashMap<String, String> {
     HashMap::from([(OWNER.to_owned(), Owner::current().label()), (SANDBOX.to_owned(), sandbox.to_owned())])
 }
 
+/// The labels of what no process owns, though it comes from something that one did.
+pub(super) fn nobody() -> HashMap<String, String> {
+    HashMap::from([(OWNER.to_owned(), String::new()), (SANDBOX.to_owned(), String::new())])
+}
+
 /// Something that a process made in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {
@@ -139,6 +145,9 @@ pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxE
     removed.map_err(|error| unavailable(&error))
 }
 
+/// How often, and how long apart, the end of a removal is looked for.
+const REMOVAL: (u32, Duration) = (500, Duration::from_millis(10));
+
 /// How often, and how long apart, what dead processes left is looked for: the engine may still be making what a
 /// killed process asked for.
 const SWEEPS: (u32, Duration) = (5, Duration::from_millis(500));
@@ -171,7 +180,16 @@ pub(super) async fn sweep(docker: Docker) {
 
 pub(super) async fn remove_container(docker: &Docker, id: &str) -> Result<(), Error> {
     let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
-    gone_is_fine(docker.remove_container(id, Some(options)).await)
+    gone_is_fine(docker.remove_container(id, Some(options)).await)?;
+    // The engine may be removing it already, because its first process ended.
+    for _ in 0..REMOVAL.0 {
+        match docker.inspect_container(id, None).await {
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(_) => tokio::time::sleep(REMOVAL.1).await,
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn remove_image(docker: &Docker, id: &str) -> Result<(), Error> {

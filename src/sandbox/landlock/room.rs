@@ -197,5 +197,6 @@ fn plan(pattern: &Pattern, cgroups: &Cgroups, session: &SessionDir, floor: &Path
         env,
         workdir: floor.join(WORK),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
+        roots: Vec::new(),
     }
 }

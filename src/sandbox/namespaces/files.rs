@@ -1,24 +1,33 @@
 //! Reading and writing files for the manager, as a command of the sandbox could.
 //!
-//! Guarantees that nothing is followed out of the sandbox, that no pipe or device is waited for, and
-//! that the agent's obstacles come back as values. Runs in the child.
+//! Guarantees that nothing is followed out of the sandbox, that no pipe or device is waited for, that a
+//! file's size does not decide how much memory is taken, and that the agent's obstacles come back as
+//! values. Runs in the child.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, OFlags, ResolveFlags};
 
 use super::kernel::open_inside;
-use super::protocol::{Found, Wrote};
+use super::protocol::{Found, Pieces, Wrote};
 use super::serve::Server;
 
-/// Opens `path` and sends it to the manager.
+/// Reading a larger file is refused.
+const READ_BYTES: u64 = 256 << 20;
+
+/// Sends the file at `path` to the manager.
 pub(in crate::sandbox) fn read(server: &mut Server, path: &str) -> io::Result<()> {
     let path = absolute(&server.workdir, path);
     let (found, file) = match open_inside(CWD, &path, OFlags::RDONLY, ResolveFlags::empty()) {
-        Ok(file) => (kind_of(&file)?, Some(file)),
+        Ok(file) => match kind_of(&file)? {
+            Found::File if rustix::fs::fstat(&file)?.st_size as u64 > READ_BYTES => {
+                (Found::Refused(format!("larger than {} MiB", READ_BYTES >> 20)), None)
+            }
+            kind => (kind, Some(file)),
+        },
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             (Found::Missing, None)
         }
@@ -26,7 +35,16 @@ pub(in crate::sandbox) fn read(server: &mut Server, path: &str) -> io::Result<()
     };
     server.channel.send(&found, &[])?;
     match (found, file) {
-        (Found::File, Some(file)) => server.channel.send_descriptor(file.as_fd()),
+        (Found::File, Some(file)) => {
+            let mut pieces = Pieces::to(&mut server.channel);
+            // A file that cannot be read to its end ends there.
+            let mut file = File::from(file).take(READ_BYTES);
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(n_read @ 1..) = file.read(&mut buffer) {
+                pieces.write_all(&buffer[..n_read])?;
+            }
+            pieces.finish()
+        }
         _ => Ok(()),
     }
 }

@@ -6,14 +6,14 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use fs_err as fs;
 
+use super::delta::Picture;
 use super::limits::{self, Internet};
 use super::mounts::{self, Sources};
-use super::protocol::{Channel, Confinement, Layout, Machine, Plan, Rules, Started};
+use super::protocol::{Channel, Confinement, Layout, Machine, Plan, Rules, Started, User};
 use super::serve::{Keeper, Server};
 use super::{kernel, process};
 use crate::isolation::Network;
@@ -58,17 +58,24 @@ fn number(error: &io::Error) -> i32 {
     error.raw_os_error().or_else(|| wrapped?.raw_os_error()).unwrap_or(0)
 }
 
-/// The manager's end comes as standard input; commands must not inherit it.
+/// The manager's line comes as a socket in place of standard input, or, from an engine, as both standard
+/// streams; commands must not inherit it.
 fn take_channel() -> io::Result<Channel> {
-    // SAFETY: descriptor 0 is open, and nothing else in this process uses it.
-    let input = unsafe { OwnedFd::from_raw_fd(0) };
-    let stream = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&input, 3)?);
-    stream.peer_addr()?;
-    let null = OwnedFd::from(fs::File::open("/dev/null")?.into_file());
-    // SAFETY: replaces descriptor 0 in place; `input` is forgotten, so 0 is never closed.
-    kernel::checked(libc::c_long::from(unsafe { libc::dup2(null.as_raw_fd(), 0) }))?;
-    std::mem::forget(input);
-    Ok(Channel::new(stream))
+    let is_socket = {
+        let mode = rustix::fs::fstat(io::stdin())?.st_mode;
+        rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::Socket
+    };
+    let input = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    let output = match is_socket {
+        true => rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?,
+        false => rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?,
+    };
+    let null = fs::File::options().read(true).write(true).open("/dev/null")?;
+    for standard in 0..=2 {
+        // SAFETY: replaces a standard stream in place; nothing of this process has buffered for it.
+        kernel::checked(libc::c_long::from(unsafe { libc::dup2(null.as_raw_fd(), standard) }))?;
+    }
+    Ok(Channel::new(input, output))
 }
 
 fn become_sandbox(channel: &mut Channel, plan: Plan) -> Done<()> {
@@ -84,6 +91,7 @@ fn become_sandbox(channel: &mut Channel, plan: Plan) -> Done<()> {
     match plan.confinement.clone() {
         Confinement::Namespaces(machine) => enter_namespaces(channel, plan, &machine),
         Confinement::Landlock(rules) => stay(channel, plan, rules),
+        Confinement::Container(user) => keep_container(channel, plan, user),
     }
 }
 
@@ -120,12 +128,12 @@ fn open_and_separate(plan: &Plan, machine: &mut Machine) -> Done<Sources> {
     if let (Some(id), true) = (plan.host_id, administers) {
         // The user that it becomes may not reach the host's paths, so they are opened first.
         let sources = Sources::open(machine, Some(id)).while_doing(opening)?;
-        become_user(id).while_doing("give up root")?;
+        become_user(id, id).while_doing("give up root")?;
         separate(machine)?;
         return Ok(sources);
     }
     if let Some(id) = plan.host_id {
-        become_user(id).while_doing("give up root")?;
+        become_user(id, id).while_doing("give up root")?;
         // Nobody here can translate the owner of the tree, so it is copied.
         if let Some(lower) = &mut machine.lower {
             lower.owner = None;
@@ -144,12 +152,13 @@ fn close_all() {
     }
 }
 
-fn become_user(id: u32) -> io::Result<()> {
+/// Becomes another user, whose privileges are all that is left.
+pub(in crate::sandbox) fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: plain system calls of a process with one thread.
     unsafe {
         kernel::checked(libc::c_long::from(libc::setgroups(0, std::ptr::null())))?;
-        kernel::checked(libc::c_long::from(libc::setresgid(id, id, id)))?;
-        kernel::checked(libc::c_long::from(libc::setresuid(id, id, id)))?;
+        kernel::checked(libc::c_long::from(libc::setresgid(gid, gid, gid)))?;
+        kernel::checked(libc::c_long::from(libc::setresuid(uid, uid, uid)))?;
         // Changing user hides `/proc/self` from this process, which has yet to write its maps there.
         libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
@@ -209,7 +218,7 @@ fn first_process(
 /// A sandbox without namespaces: this process is only the parent of all.
 fn stay(channel: &mut Channel, plan: Plan, rules: Rules) -> Done<()> {
     if let Some(id) = plan.host_id {
-        become_user(id).while_doing("give up root")?;
+        become_user(id, id).while_doing("give up root")?;
     }
     // SAFETY: plain system calls.
     unsafe {
@@ -223,14 +232,28 @@ fn stay(channel: &mut Channel, plan: Plan, rules: Rules) -> Done<()> {
     server.serve().while_doing("serve")
 }
 
+/// In a container of an engine this process is the first already; commands run as another user.
+fn keep_container(channel: &mut Channel, plan: Plan, user: User) -> Done<()> {
+    // SAFETY: plain system call.
+    unsafe {
+        libc::umask(0o022);
+    }
+    limits::forgo_privileges().while_doing("forgo privileges")?;
+    limits::refuse_system_calls(Internet::Namespaced).while_doing("filter system calls")?;
+    let server = server(channel, plan, Keeper::Container(user))?;
+    answer(channel, Layout::Directories, None)?;
+    server.serve().while_doing("serve")
+}
+
 fn server(channel: &Channel, plan: Plan, keeper: Keeper) -> Done<Server> {
-    let stream = channel.stream().try_clone().while_doing("keep the manager's line")?;
     Ok(Server {
-        channel: Channel::new(stream),
+        channel: channel.try_clone().while_doing("keep the manager's line")?,
         keeper,
         bounds: plan.bounds,
         env: plan.env,
         workdir: plan.workdir,
+        roots: plan.roots,
+        start: Picture::default(),
         signals: kernel::child_signals().while_doing("listen for ended processes")?,
         lingering: Vec::new(),
     })

@@ -3,7 +3,7 @@
 //! Guarantees that a child that is dropped is killed and collected. Blocks; callers run it off the
 //! asynchronous threads.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
 
-use super::protocol::{Channel, INIT_ARGUMENT, Plan, Request, Started};
+use super::protocol::{Assembled, Channel, INIT_ARGUMENT, Plan, Request, Started};
 
 /// A start takes milliseconds, and on a crowded machine seconds.
 const START: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ pub(in crate::sandbox) struct Process {
     child: Child,
     /// Its process, never another one that got its number.
     handle: OwnedFd,
+    stream: UnixStream,
     channel: Channel,
 }
 
@@ -61,7 +62,8 @@ impl Process {
                 return Err(error.into());
             }
         };
-        let mut process = Self { child, handle, channel: Channel::new(ours) };
+        let channel = Channel::over(&ours)?;
+        let mut process = Self { child, handle, stream: ours, channel };
         process.patience(START)?;
         process.channel.send(plan, &[])?;
         if let Some(parent) = parent {
@@ -72,16 +74,23 @@ impl Process {
     }
 
     pub(in crate::sandbox) fn hang_up_handle(&self) -> io::Result<HangUp> {
-        self.channel.stream().try_clone().map(HangUp)
+        self.stream.try_clone().map(HangUp)
     }
 
     pub(in crate::sandbox) fn hang_up(&self) {
-        self.channel.stream().shutdown(std::net::Shutdown::Both).ok();
+        self.stream.shutdown(std::net::Shutdown::Both).ok();
     }
 
     /// Receives an open file that was announced.
     pub(in crate::sandbox) fn descriptor(&self) -> io::Result<OwnedFd> {
         self.channel.receive_descriptor()
+    }
+
+    /// Receives what was announced to come in pieces.
+    pub(in crate::sandbox) fn pieces(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Assembled::from(&mut self.channel).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Asks and waits for the answer.
@@ -97,8 +106,8 @@ impl Process {
     }
 
     fn patience(&self, patience: Duration) -> io::Result<()> {
-        self.channel.stream().set_read_timeout(Some(patience))?;
-        self.channel.stream().set_write_timeout(Some(patience))
+        self.stream.set_read_timeout(Some(patience))?;
+        self.stream.set_write_timeout(Some(patience))
     }
 
     /// Hangs up and waits until the child, and with it all of the sandbox, is gone.

@@ -205,6 +205,16 @@ fn apply(rules: Rules, errno: i32) -> io::Result<()> {
     apply_filter(&program).map_err(io::Error::other)
 }
 
+/// How many processes the memory bound of the container that this process is in has killed.
+pub(in crate::sandbox) fn memory_kills_here() -> u64 {
+    const COUNTERS: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
+    let count = |file: &&str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    };
+    COUNTERS.iter().find_map(count).unwrap_or(0)
+}
+
 /// Keeps this process and its children on the given processors.
 pub(in crate::sandbox) fn pin(processors: &[usize]) -> io::Result<()> {
     if processors.is_empty() {

@@ -2,21 +2,18 @@
 //!
 //! Guarantees that an answer belongs to its question: after a missed one the sandbox is lost. Blocks.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::launch::Process;
-use super::protocol::{Found, Ran, Request, Run, Survivors, Wrote};
+use super::protocol::{Found, Ran, Request, Run, Wrote};
 use crate::sandbox::session::SessionDir;
-use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError, Session};
+use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError};
 use crate::trajectory::{Exit, Observation};
 
 /// How much longer than a command's deadline an answer may take.
 const GRACE: Duration = Duration::from_secs(30);
-/// Reading a larger file into memory is refused.
-const READ_BYTES: u64 = 256 << 20;
 
 /// A sandbox that answers.
 #[derive(Debug)]
@@ -35,16 +32,7 @@ impl Line {
         {
             return Ok(Observation::new(format!("bash: {path}: {reason}\n"), 126));
         }
-        let run = Run {
-            argv: invocation.argv,
-            env: invocation.env,
-            timeout_ms: exec.timeout.as_millis() as u64,
-            output_bytes: exec.output_bytes,
-            survivors: match exec.session {
-                Session::Carried => Survivors::Keep,
-                Session::Fresh => Survivors::Kill,
-            },
-        };
+        let run = Run::of(invocation, exec, &self.session);
         let kills = self.cgroups.memory_kills();
         let (ran, output): (Ran, _) =
             self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
@@ -63,9 +51,8 @@ impl Line {
         let (found, _): (Found, _) = self.ask("reading a file", &request, &[], GRACE)?;
         Ok(match found {
             Found::File => {
-                let file = self.process.descriptor();
-                let file = file.map_err(|source| lost(&self.id, "reading a file", source))?;
-                contents(File::from(file))
+                let bytes = self.process.pieces();
+                FileRead::File(bytes.map_err(|source| lost(&self.id, "reading a file", source))?)
             }
             Found::Directory => FileRead::Directory,
             Found::Missing => FileRead::Missing,
@@ -99,18 +86,6 @@ impl Line {
     pub(in crate::sandbox) fn stop(&mut self) -> Result<(), SandboxError> {
         self.process.stop().map_err(|source| lost(&self.id, "stopping", source))?;
         self.cgroups.remove().map_err(|source| lost(&self.id, "removing its control groups", source))
-    }
-}
-
-/// Reads what was opened inside, as far as it fits.
-fn contents(file: File) -> FileRead {
-    let mut bytes = Vec::new();
-    match file.take(READ_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(read) if READ_BYTES < read as u64 => {
-            FileRead::Refused(format!("larger than {} MiB", READ_BYTES >> 20))
-        }
-        Ok(_) => FileRead::File(bytes),
-        Err(error) => FileRead::Refused(error.to_string()),
     }
 }
 

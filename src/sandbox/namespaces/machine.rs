@@ -177,6 +177,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
         env,
         workdir: PathBuf::from(&spec.workdir),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
+        roots: Vec::new(),
     }
 }
 

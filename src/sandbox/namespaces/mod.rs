@@ -8,6 +8,7 @@
 pub(in crate::sandbox) mod capsule;
 pub(in crate::sandbox) mod cgroup;
 pub(in crate::sandbox) mod changes;
+mod delta;
 mod files;
 pub(in crate::sandbox) mod identity;
 mod init;
@@ -37,6 +38,8 @@ use crate::isolation::{Isolation, Protection};
 use capsule::Capsule;
 use machine::Blueprint;
 use protocol::Lower;
+
+pub(in crate::sandbox) use protocol::INIT_ARGUMENT;
 
 /// The backend's name.
 const NAME: &str = "namespaces";

@@ -64,7 +64,7 @@ fn become_program(image: &Image<'_>, confine: impl FnOnce() -> io::Result<()>) -
         texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (arguments, env) = (pointers(&image.arguments), pointers(&image.env));
-    let prepared = prepare(image).and_then(|()| confine());
+    let prepared = prepare(image).and_then(|()| confine()).and_then(|()| enter(&image.workdir));
     if let Err(error) = prepared {
         return error;
     }
@@ -95,7 +95,18 @@ fn prepare(image: &Image<'_>) -> io::Result<()> {
         // The next line's file belongs to the global root while this process cannot be dumped.
         libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
         prefer_to_kill();
-        checked(libc::c_long::from(libc::chdir(image.workdir.as_ptr()))).map(drop)
+    }
+    Ok(())
+}
+
+/// Enters the work directory, or the root when the agent has removed it.
+fn enter(workdir: &CString) -> io::Result<()> {
+    // SAFETY: plain system calls; the strings are terminated and outlive them.
+    unsafe {
+        if libc::chdir(workdir.as_ptr()) == 0 {
+            return Ok(());
+        }
+        checked(libc::c_long::from(libc::chdir(c"/".as_ptr()))).map(drop)
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the manager and the process inside a sandbox say to each other, over one socket pair.
+//! What the manager and the process inside a sandbox say to each other, over one line.
 //!
-//! Guarantees whole messages: a length, a JSON head, a payload of bytes; open files travel beside them.
-//! Commands never see this socket, so what arrives here cannot be forged by an agent.
+//! Guarantees whole messages: a length, a JSON head, a payload of bytes. What is too large for memory
+//! follows its message in pieces. Commands never see this line, so what arrives here cannot be forged by
+//! an agent.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +19,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Network;
+use crate::sandbox::session::{Invocation, SessionDir};
+use crate::sandbox::{Exec, Session};
 use crate::trajectory::Exit;
 
 /// The private first argument of a re-executed child.
@@ -25,52 +29,85 @@ pub(in crate::sandbox) const INIT_ARGUMENT: &str = "@sandbox-init";
 /// No message is larger; a length beyond it means that the two sides lost step.
 const MESSAGE_BYTES: u64 = 1 << 31;
 
-/// One end of the socket pair.
+/// What is sent in pieces is cut into pieces of this size.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// The two lengths that every message starts with.
+pub(in crate::sandbox) const PREFIX_BYTES: usize = 16;
+
+/// The bytes that come before a payload of `payload_bytes`: lengths and head.
+pub(in crate::sandbox) fn envelope<T: Serialize>(head: &T, payload_bytes: usize) -> io::Result<Vec<u8>> {
+    let head = serde_json::to_vec(head)?;
+    let mut message = Vec::with_capacity(PREFIX_BYTES + head.len());
+    message.extend_from_slice(&(head.len() as u64).to_le_bytes());
+    message.extend_from_slice(&(payload_bytes as u64).to_le_bytes());
+    message.extend_from_slice(&head);
+    Ok(message)
+}
+
+/// The lengths of head and payload.
+pub(in crate::sandbox) fn lengths(prefix: [u8; PREFIX_BYTES]) -> io::Result<(usize, usize)> {
+    let (head, payload) = prefix.split_at(PREFIX_BYTES / 2);
+    let length = |bytes: &[u8]| {
+        let length = u64::from_le_bytes(bytes.try_into().expect("invariant: half of the prefix"));
+        if length > MESSAGE_BYTES {
+            return Err(io::Error::other("a message of impossible length"));
+        }
+        Ok(length as usize)
+    };
+    Ok((length(head)?, length(payload)?))
+}
+
+/// One end of the line.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Channel(UnixStream);
+pub(in crate::sandbox) struct Channel {
+    input: File,
+    output: File,
+}
 
 impl Channel {
-    pub(in crate::sandbox) fn new(stream: UnixStream) -> Self {
-        Self(stream)
+    /// An end that hears on `input` and speaks on `output`.
+    pub(in crate::sandbox) fn new(input: OwnedFd, output: OwnedFd) -> Self {
+        Self { input: input.into(), output: output.into() }
     }
 
-    pub(in crate::sandbox) fn stream(&self) -> &UnixStream {
-        &self.0
+    /// An end of a socket pair.
+    pub(in crate::sandbox) fn over(stream: &UnixStream) -> io::Result<Self> {
+        let input = OwnedFd::from(stream.try_clone()?);
+        Ok(Self::new(input, stream.try_clone()?.into()))
+    }
+
+    /// Another handle of the same end.
+    pub(in crate::sandbox) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { input: self.input.try_clone()?, output: self.output.try_clone()? })
+    }
+
+    /// What to wait for before a message can be received.
+    pub(in crate::sandbox) fn input(&self) -> &File {
+        &self.input
     }
 
     /// Sends one message.
     pub(in crate::sandbox) fn send<T: Serialize>(&mut self, head: &T, payload: &[u8]) -> io::Result<()> {
-        let head = serde_json::to_vec(head)?;
-        let mut message = Vec::with_capacity(16 + head.len());
-        message.extend_from_slice(&(head.len() as u64).to_le_bytes());
-        message.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        message.extend_from_slice(&head);
-        self.0.write_all(&message)?;
-        self.0.write_all(payload)
-    }
-
-    /// Receives one message; the end of the stream is an error of kind `UnexpectedEof`.
-    pub(in crate::sandbox) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<(T, Vec<u8>)> {
-        let head = self.length()?;
-        let payload = self.length()?;
-        let head: T = serde_json::from_slice(&self.bytes(head)?)?;
-        Ok((head, self.bytes(payload)?))
-    }
-
-    fn length(&mut self) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        self.0.read_exact(&mut bytes)?;
-        let length = u64::from_le_bytes(bytes);
-        if length > MESSAGE_BYTES {
-            return Err(io::Error::other("a message of impossible length"));
+        let mut message = envelope(head, payload.len())?;
+        if payload.len() <= PIECE_BYTES {
+            // One write is one wake-up of the other side.
+            message.extend_from_slice(payload);
+            return self.output.write_all(&message);
         }
-        Ok(length)
+        self.output.write_all(&message)?;
+        self.output.write_all(payload)
     }
 
-    fn bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length as usize];
-        self.0.read_exact(&mut bytes)?;
-        Ok(bytes)
+    /// Receives one message; the end of the line is an error of kind `UnexpectedEof`.
+    pub(in crate::sandbox) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<(T, Vec<u8>)> {
+        let mut prefix = [0; PREFIX_BYTES];
+        self.input.read_exact(&mut prefix)?;
+        let (head, payload) = lengths(prefix)?;
+        let mut bytes = vec![0; head + payload];
+        self.input.read_exact(&mut bytes)?;
+        let payload = bytes.split_off(head);
+        Ok((serde_json::from_slice(&bytes)?, payload))
     }
 
     /// Sends an open file; the other side must expect it at this place of the stream.
@@ -79,7 +116,7 @@ impl Channel {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
-        sendmsg(self.0.as_fd(), &[IoSlice::new(b"F")], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(self.output.as_fd(), &[IoSlice::new(b"F")], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
@@ -89,7 +126,7 @@ impl Channel {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut buffers = [IoSliceMut::new(&mut byte)];
-        recvmsg(self.0.as_fd(), &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        recvmsg(self.input.as_fd(), &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
                 && let Some(descriptor) = descriptors.next()
@@ -98,6 +135,76 @@ impl Channel {
             }
         }
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no open file came"))
+    }
+}
+
+/// Sends what is written to it in pieces; an empty one ends them.
+pub(in crate::sandbox) struct Pieces<'a> {
+    channel: &'a mut Channel,
+    piece: Vec<u8>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(in crate::sandbox) fn to(channel: &'a mut Channel) -> Self {
+        Self { channel, piece: Vec::new() }
+    }
+
+    /// Sends what is left, and the end.
+    pub(in crate::sandbox) fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.channel.send(&(), &[])
+    }
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = &bytes[..bytes.len().min(PIECE_BYTES - self.piece.len())];
+        self.piece.extend_from_slice(taken);
+        if self.piece.len() == PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        self.channel.send(&(), &self.piece)?;
+        self.piece.clear();
+        Ok(())
+    }
+}
+
+/// Reads what the other side sends in pieces, up to its end.
+pub(in crate::sandbox) struct Assembled<'a> {
+    channel: &'a mut Channel,
+    piece: io::Cursor<Vec<u8>>,
+    is_over: bool,
+}
+
+impl<'a> Assembled<'a> {
+    pub(in crate::sandbox) fn from(channel: &'a mut Channel) -> Self {
+        Self { channel, piece: io::Cursor::default(), is_over: false }
+    }
+
+    /// Skips what nobody wants, so that the next message can be received.
+    pub(in crate::sandbox) fn finish(mut self) -> io::Result<()> {
+        io::copy(&mut self, &mut io::sink()).map(drop)
+    }
+}
+
+impl Read for Assembled<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n_read = self.piece.read(buffer)?;
+            if n_read > 0 || buffer.is_empty() || self.is_over {
+                return Ok(n_read);
+            }
+            let ((), piece) = self.channel.receive()?;
+            self.is_over = piece.is_empty();
+            self.piece = io::Cursor::new(piece);
+        }
     }
 }
 
@@ -120,6 +227,8 @@ pub(in crate::sandbox) struct Plan {
     pub workdir: PathBuf,
     /// Files to write first, as seen from inside.
     pub files: Vec<(PathBuf, String)>,
+    /// Directories that hold all that commands can write, where the manager cannot see them from outside.
+    pub roots: Vec<PathBuf>,
 }
 
 /// What stands between the commands and the host.
@@ -129,6 +238,17 @@ pub(in crate::sandbox) enum Confinement {
     Namespaces(Machine),
     /// Landlock rules on the host's own file system.
     Landlock(Rules),
+    /// A container that an engine made; only the user is changed.
+    Container(User),
+}
+
+/// Whom the commands in a container run as.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(in crate::sandbox) struct User {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
 }
 
 /// The root file system of a sandbox in namespaces.
@@ -222,10 +342,35 @@ pub(in crate::sandbox) enum Layout {
 pub(in crate::sandbox) enum Request {
     /// Run a program.
     Exec(Run),
-    /// Open a file; the payload of the answer is empty, the open file follows a `Found::File`.
+    /// Read a file; its bytes follow a `Found::File` in pieces.
     Read(String),
     /// Write the payload.
     Write(String),
+    /// Remove the paths in the payload, each ended by a NUL, then unpack the tar archive that follows in pieces.
+    Fill(Fill),
+    /// Say what differs from the start: the paths that are gone as the payload, each ended by a NUL; then, in
+    /// pieces, a tar archive of what is new or changed.
+    Delta(Scope),
+    /// End the command that runs. It has no answer of its own.
+    Abort,
+}
+
+/// What an archive is for the sandbox that unpacks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Fill {
+    /// Its start: what differs later differs from this.
+    Start,
+    /// What another sandbox of the same start has changed.
+    Fork,
+}
+
+/// Where differences are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Scope {
+    /// In the work directory, but for `.git`.
+    Repository,
+    /// Wherever commands can write.
+    Everything,
 }
 
 /// A program to run.
@@ -241,6 +386,26 @@ pub(in crate::sandbox) struct Run {
     pub output_bytes: usize,
     /// What to do with processes that outlive it.
     pub survivors: Survivors,
+    /// The session that it carries on.
+    pub session: Option<SessionDir>,
+}
+
+impl Run {
+    /// How `exec` runs, which `invocation` says, in `session`.
+    pub(in crate::sandbox) fn of(invocation: Invocation, exec: &Exec<'_>, session: &SessionDir) -> Self {
+        let (survivors, session) = match exec.session {
+            Session::Carried => (Survivors::Keep, Some(session.clone())),
+            Session::Fresh => (Survivors::Kill, None),
+        };
+        Self {
+            argv: invocation.argv,
+            env: invocation.env,
+            timeout_ms: exec.timeout.as_millis() as u64,
+            output_bytes: exec.output_bytes,
+            survivors,
+            session,
+        }
+    }
 }
 
 /// What to do with processes that outlive their command.
@@ -276,5 +441,12 @@ pub(in crate::sandbox) enum Found {
     Refused(String),
 }
 
-/// What writing a path gave: nothing, or why not.
+/// What comes before the archive of differences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Differences {
+    /// Files that would take it beyond its bound.
+    pub left_out: Vec<String>,
+}
+
+/// What writing a path or unpacking an archive gave: nothing, or why not.
 pub(in crate::sandbox) type Wrote = Result<(), String>;

@@ -10,12 +10,17 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::files;
-use super::kernel;
+use super::delta::{self, Picture};
 use super::process::{self, Program};
-use super::protocol::{Bounds, Channel, Held, Ran, Request, Rules, Run, Survivors};
+use super::protocol::{
+    Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
+    Wrote,
+};
 use super::watch::{self, Ended, Watched};
+use super::{files, init, kernel, limits};
 use crate::sandbox::landlock::rules;
+use crate::sandbox::session::SessionDir;
+use crate::sandbox::tree;
 use crate::trajectory::Exit;
 
 /// Killing everything is repeated until nothing is left, this long.
@@ -28,6 +33,10 @@ pub(in crate::sandbox) struct Server {
     pub(in crate::sandbox) bounds: Bounds,
     pub(in crate::sandbox) env: Vec<(String, String)>,
     pub(in crate::sandbox) workdir: PathBuf,
+    /// Directories that hold all that commands can write, where the manager cannot see them.
+    pub(in crate::sandbox) roots: Vec<PathBuf>,
+    /// How they looked at the start.
+    pub(in crate::sandbox) start: Picture,
     /// Tells of ended children.
     pub(in crate::sandbox) signals: OwnedFd,
     /// Outputs of commands that ended while processes of theirs still run.
@@ -38,6 +47,8 @@ pub(in crate::sandbox) struct Server {
 pub(in crate::sandbox) enum Keeper {
     /// A pid namespace, of which this process is the first.
     PidNamespace,
+    /// A container, of which this process is the first, and which other processes of it run as this user.
+    Container(User),
     /// This process as the parent of all orphans; commands are confined by Landlock.
     Subreaper(Rules),
 }
@@ -47,14 +58,22 @@ impl Keeper {
     pub(in crate::sandbox) fn confine(&self, bounds: &Bounds) -> io::Result<()> {
         match self {
             Self::PidNamespace => Ok(()),
+            // Nobody becomes root again, which has no capability left either.
+            Self::Container(User { uid: 0, .. }) => limits::drop_capabilities(),
+            Self::Container(user) => init::become_user(user.uid, user.gid),
             Self::Subreaper(allowed) => rules::confine(allowed, bounds),
         }
+    }
+
+    /// Whether this process is the first of its pid namespace.
+    fn is_first(&self) -> bool {
+        !matches!(self, Self::Subreaper(_))
     }
 
     /// All processes of the sandbox but this one.
     pub(in crate::sandbox) fn processes(&self) -> io::Result<BTreeSet<i32>> {
         match self {
-            Self::PidNamespace => {
+            Self::PidNamespace | Self::Container(_) => {
                 let mut all = process::all()?;
                 all.remove(&1);
                 Ok(all)
@@ -72,7 +91,7 @@ impl Keeper {
             if targets.is_empty() {
                 return Ok(());
             }
-            if spared.is_empty() && matches!(self, Self::PidNamespace) {
+            if spared.is_empty() && self.is_first() {
                 // All at once: no process can fork away from this signal.
                 process::signal(-1, libc::SIGKILL);
             } else if targets.is_subset(&stopped) {
@@ -96,7 +115,7 @@ impl Server {
         let served = self.answer_requests();
         match self.keeper {
             // The kernel kills all when this process, the first, ends.
-            Keeper::PidNamespace => served,
+            Keeper::PidNamespace | Keeper::Container(_) => served,
             Keeper::Subreaper(_) => self.keeper.kill(&BTreeSet::new()).and(served),
         }
     }
@@ -113,20 +132,69 @@ impl Server {
                 Request::Exec(run) => self.exec(&run)?,
                 Request::Read(path) => self.touch(|server| files::read(server, &path))?,
                 Request::Write(path) => self.touch(|server| files::write(server, &path, &payload))?,
+                Request::Fill(fill) => self.fill(fill, &payload)?,
+                Request::Delta(scope) => self.delta(scope)?,
+                // The command that it meant has ended by itself.
+                Request::Abort => {}
             }
         }
     }
 
-    /// Touches files as a command could: where Landlock confines only commands, in a process like theirs.
+    /// Touches files as a command could: where only commands are confined, in a process like theirs.
     fn touch(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         if matches!(self.keeper, Keeper::PidNamespace) {
             return work(self);
         }
-        let Some(child) = kernel::fork()? else {
+        let Some(child) = self.with_room(kernel::fork)? else {
             let done = self.keeper.confine(&self.bounds).and_then(|()| work(self));
             kernel::leave(i32::from(done.is_err()));
         };
         process::wait(child).map(drop)
+    }
+
+    /// Starts a process; when none is free, because earlier commands left too many, ends those first.
+    fn with_room<T>(&self, start: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.keeper.kill(&BTreeSet::new())?;
+                start()
+            }
+            started => started,
+        }
+    }
+
+    /// Takes over files, as a command would have made them.
+    fn fill(&mut self, fill: Fill, gone: &[u8]) -> io::Result<()> {
+        self.touch(|server| {
+            let mut archive = Assembled::from(&mut server.channel);
+            let wrote: Wrote = delta::unpack(gone, &mut archive).map_err(|error| error.to_string());
+            archive.finish()?;
+            server.channel.send(&wrote, &[])
+        })?;
+        if fill == Fill::Start {
+            self.start = Picture::take(&self.roots)?;
+        }
+        Ok(())
+    }
+
+    /// Says what differs from the start.
+    fn delta(&mut self, scope: Scope) -> io::Result<()> {
+        let now = Picture::take(&self.roots)?;
+        let mut delta = match scope {
+            Scope::Everything => self.start.to(&now, |_| true),
+            Scope::Repository => self.start.to(&now, |path| {
+                path.strip_prefix(&self.workdir).is_ok_and(|path| !tree::is_git(&path.to_string_lossy()))
+            }),
+        };
+        let bytes = match scope {
+            Scope::Everything => self.bounds.disk,
+            Scope::Repository => tree::CHANGED_BYTES,
+        };
+        let left_out = delta.keep_within(bytes);
+        self.channel.send(&Differences { left_out }, &delta.gone())?;
+        let mut pieces = Pieces::to(&mut self.channel);
+        delta.pack(&mut pieces)?;
+        pieces.finish()
     }
 
     fn exec(&mut self, run: &Run) -> io::Result<()> {
@@ -135,27 +203,40 @@ impl Server {
             Survivors::Keep => BTreeSet::new(),
             Survivors::Kill => self.keeper.processes()?,
         };
-        let program = Program { run, env: &self.env, workdir: &self.workdir };
-        let (pid, output) = match process::start(&program, || self.keeper.confine(&self.bounds)) {
-            Ok(started) => started,
-            // No process is free: processes that the agent left behind hold them all.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let ran = Ran { exit: Exit::Code(254), omitted_bytes: 0, elapsed_seconds: 0.0 };
-                return self.channel.send(&ran, b"bash: fork: Resource temporarily unavailable\n");
-            }
-            Err(error) => return Err(error),
-        };
+        // A session that has begun brings all variables itself.
+        let has_begun = run.session.as_ref().is_some_and(SessionDir::has_begun);
+        let env = if has_begun { &[] } else { &self.env[..] };
+        let program = Program { run, env, workdir: &self.workdir };
+        let kills = self.memory_kills();
+        let (pid, output) =
+            self.with_room(|| process::start(&program, || self.keeper.confine(&self.bounds)))?;
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new(pid, output, deadline, run.output_bytes);
         let ended = watched.until_end(self)?;
         match (ended, run.survivors) {
             (Ended::Exited, Survivors::Keep) => {}
             (Ended::Exited, Survivors::Kill) => self.keeper.kill(&before)?,
-            (Ended::TimedOut | Ended::OutOfMemory, _) => self.keeper.kill(&BTreeSet::new())?,
+            (Ended::TimedOut | Ended::OutOfMemory | Ended::Aborted, _) => {
+                self.keeper.kill(&BTreeSet::new())?;
+            }
         }
-        let (ran, output, lingering) = watched.finish(ended, start)?;
+        let (mut ran, output, lingering) = watched.finish(ended, start)?;
         self.lingering.extend(lingering);
+        if matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137)) && kills < self.memory_kills() {
+            ran.exit = Exit::OutOfMemory;
+        }
+        if let (Ended::Exited, Some(session)) = (ended, &run.session) {
+            session.carry_on();
+        }
         self.channel.send(&ran, output.as_bytes())
+    }
+
+    /// How many processes the memory bound of this container has killed; 0 where only the manager can know.
+    fn memory_kills(&self) -> u64 {
+        match self.keeper {
+            Keeper::Container(_) => limits::memory_kills_here(),
+            Keeper::PidNamespace | Keeper::Subreaper(_) => 0,
+        }
     }
 
     /// Whether the processes together use more memory than they may, where no cgroup says so.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::process;
-use super::protocol::Ran;
+use super::protocol::{Ran, Request};
 use super::serve::Server;
 use crate::sandbox::output::BoundedOutput;
 use crate::trajectory::Exit;
@@ -24,7 +24,7 @@ const CHUNK: usize = 16 * 1024;
 pub(in crate::sandbox) fn wait_for_request(server: &mut Server) -> io::Result<()> {
     loop {
         let mut waits = vec![
-            PollFd::new(server.channel.stream(), PollFlags::IN),
+            PollFd::new(server.channel.input(), PollFlags::IN),
             PollFd::new(&server.signals, PollFlags::IN),
         ];
         waits.extend(server.lingering.iter().map(|output| PollFd::new(output, PollFlags::IN)));
@@ -72,6 +72,8 @@ pub(in crate::sandbox) enum Ended {
     TimedOut,
     /// All processes together took too much memory.
     OutOfMemory,
+    /// The manager asked for its end.
+    Aborted,
 }
 
 /// A running command.
@@ -81,15 +83,23 @@ pub(in crate::sandbox) struct Watched {
     deadline: Instant,
     capture: BoundedOutput,
     status: Option<i32>,
+    is_aborted: bool,
 }
 
 impl Watched {
     pub(in crate::sandbox) fn new(pid: i32, output: OwnedFd, deadline: Instant, bound: usize) -> Self {
-        Self { pid, output: Some(output), deadline, capture: BoundedOutput::new(bound), status: None }
+        Self {
+            pid,
+            output: Some(output),
+            deadline,
+            capture: BoundedOutput::new(bound),
+            status: None,
+            is_aborted: false,
+        }
     }
 
     /// Waits until the command ended or must be ended.
-    pub(in crate::sandbox) fn until_end(&mut self, server: &Server) -> io::Result<Ended> {
+    pub(in crate::sandbox) fn until_end(&mut self, server: &mut Server) -> io::Result<Ended> {
         let mut looked = Instant::now();
         loop {
             let now = Instant::now();
@@ -97,6 +107,9 @@ impl Watched {
                 return Ok(Ended::TimedOut);
             }
             self.step(server, (self.deadline - now).min(LOOK))?;
+            if self.is_aborted {
+                return Ok(Ended::Aborted);
+            }
             if self.status.is_some() {
                 self.last_words(server)?;
                 return Ok(Ended::Exited);
@@ -110,16 +123,20 @@ impl Watched {
         }
     }
 
-    fn step(&mut self, server: &Server, timeout: Duration) -> io::Result<()> {
+    fn step(&mut self, server: &mut Server, timeout: Duration) -> io::Result<()> {
         let mut waits = vec![
-            PollFd::new(server.channel.stream(), PollFlags::empty()),
+            PollFd::new(server.channel.input(), PollFlags::IN),
             PollFd::new(&server.signals, PollFlags::IN),
         ];
         waits.extend(self.output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
         wait(&mut waits, Some(timeout))?;
         let ready: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
         if ready[0] {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the manager is gone"));
+            // The end of the line is an error here; nothing but an end can be asked for meanwhile.
+            match server.channel.receive::<Request>()?.0 {
+                Request::Abort => self.is_aborted = true,
+                _ => return Err(io::Error::other("a request came while a command ran")),
+            }
         }
         if ready.get(2).is_some_and(|ready| *ready) {
             self.take();
@@ -152,7 +169,7 @@ impl Watched {
     }
 
     /// Takes what was printed before the end, and a little more while somebody still holds the pipe.
-    fn last_words(&mut self, server: &Server) -> io::Result<()> {
+    fn last_words(&mut self, server: &mut Server) -> io::Result<()> {
         let until = self.deadline.min(Instant::now() + LAST_WORDS);
         while self.output.is_some() {
             let now = Instant::now();
@@ -179,6 +196,7 @@ impl Watched {
         let exit = match (ended, self.status) {
             (Ended::TimedOut, _) => Exit::TimedOut,
             (Ended::OutOfMemory, _) => Exit::OutOfMemory,
+            (Ended::Aborted, _) => Exit::Signal(libc::SIGKILL),
             (Ended::Exited, Some(status)) => process::exit_of(status),
             (Ended::Exited, None) => return Err(io::Error::other("a command ended without a status")),
         };

@@ -1,0 +1,222 @@
+//! Images made ready for sandboxes: a user, the program that serves inside, directories that the user owns.
+//!
+//! Made once of each image and kept by the engine under a name that says what it is made of, so that a
+//! start uploads nothing but the repository. Guarantees that an image which is there is whole: it gets its
+//! name last.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
+use bollard::query_parameters::CommitContainerOptions;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType};
+
+use super::files::{self, append, header, owned};
+use super::owner;
+use super::program::{Program, hex};
+use super::users::User;
+use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::{SandboxError, tree::Tree};
+
+/// The repository of their names.
+const REPOSITORY: &str = "apprentice-prepared";
+/// The label that says which program is inside.
+const PROGRAM: &str = "apprentice.program";
+/// The labels that say who the user is.
+const USER: [&str; 4] = ["apprentice.uid", "apprentice.gid", "apprentice.home", "apprentice.added"];
+
+/// An image that is ready, and what is known of it.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// Its name.
+    pub(super) image: String,
+    /// Who runs the commands.
+    pub(super) user: User,
+    /// Whether the image had that user; else it was added, and its home is empty.
+    pub(super) had_user: bool,
+    /// Variables that the image sets.
+    pub(super) env: Vec<(String, String)>,
+    /// The work directory of the image, where that is the start.
+    pub(super) tree: Option<Arc<Tree>>,
+}
+
+/// What an image is made ready for.
+pub(super) struct Preparation<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) spec: &'a SandboxSpec,
+    pub(super) program: &'a Program,
+    /// The image to start from.
+    pub(super) image: &'a str,
+    /// Whether its work directory is the repository.
+    pub(super) holds_tree: bool,
+}
+
+impl Preparation<'_> {
+    /// Finds the image or makes it.
+    pub(super) async fn run(&self) -> Result<Prepared, SandboxError> {
+        let base = self.docker.inspect_image(self.image).await.map_err(self.failed("inspecting it"))?;
+        let env = base.config.and_then(|config| config.env).unwrap_or_default();
+        let env = env.iter().filter_map(|line| line.split_once('='));
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let program = self.program.key().map_err(self.failed("reading this program"))?;
+        let name = self.name(&base.id.unwrap_or_default(), &program);
+        let labels = match self.docker.inspect_image(&name).await {
+            Ok(image) => image.config.and_then(|config| config.labels).unwrap_or_default(),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                self.make(&name, &program).await?
+            }
+            Err(error) => return Err(self.failed("inspecting it")(error)),
+        };
+        let user = user_of(&labels).ok_or_else(|| {
+            self.failed("reading its labels")(anyhow!("`{name}` does not say who its user is"))
+        })?;
+        let had_user = labels.get(USER[3]).is_some_and(|added| added == "no");
+        let tree = if self.holds_tree { Some(self.tree(&name).await?) } else { None };
+        Ok(Prepared { image: name, user, had_user, env, tree })
+    }
+
+    fn name(&self, base: &str, program: &str) -> String {
+        let made_of = serde_json::json!([base, self.spec.user, self.spec.workdir, self.holds_tree, program]);
+        format!("{REPOSITORY}:{}", hex(&Sha256::digest(made_of.to_string())))
+    }
+
+    fn failed<E: Into<anyhow::Error>>(&self, doing: &str) -> impl FnOnce(E) -> SandboxError + use<E> {
+        let (image, doing) = (self.image.to_owned(), doing.to_owned());
+        move |error| SandboxError::Image {
+            image,
+            reason: format!("{doing} failed: {:#}", error.into()),
+            hint: "make sure that `docker run` works on this host, and that its disk is not full".to_owned(),
+        }
+    }
+
+    /// Makes the image called `name`; gives its labels.
+    async fn make(&self, name: &str, program: &str) -> Result<HashMap<String, String>, SandboxError> {
+        let body = ContainerCreateBody {
+            image: Some(self.image.to_owned()),
+            entrypoint: Some(vec!["chown".to_owned()]),
+            user: Some("0:0".to_owned()),
+            network_disabled: Some(true),
+            labels: Some(owner::labels(&self.spec.name)),
+            host_config: Some(HostConfig {
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                cap_add: Some(vec!["CHOWN".to_owned(), "DAC_OVERRIDE".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        // The command line names the user, who is known only once the image can be read.
+        let looked = self.docker.create_container(None, body.clone()).await;
+        let looked = looked.map_err(self.failed("making a container of it"))?.id;
+        let user = self.choose_user(&looked).await;
+        owner::remove_container(self.docker, &looked).await.map_err(self.failed("cleaning up"))?;
+        let user = user?;
+        let command = ["-R", "-h", &user.ids(), &self.spec.workdir].map(str::to_owned).to_vec();
+        let body = ContainerCreateBody { cmd: Some(command), ..body };
+        let made = self.docker.create_container(None, body).await;
+        let made = made.map_err(self.failed("making a container of it"))?.id;
+        let labels = self.fill(&made, &user, name, program).await;
+        owner::remove_container(self.docker, &made).await.map_err(self.failed("cleaning up"))?;
+        labels
+    }
+
+    async fn choose_user(&self, id: &str) -> Result<User, SandboxError> {
+        let passwd = files::download_file(self.docker, id, "/etc/passwd").await?.unwrap_or_default();
+        let group = files::download_file(self.docker, id, "/etc/group").await?.unwrap_or_default();
+        Ok(User::choose(&self.spec.user, passwd, group))
+    }
+
+    /// Fills the container `id` and makes it the image called `name`.
+    async fn fill(
+        &self,
+        id: &str,
+        user: &User,
+        name: &str,
+        program: &str,
+    ) -> Result<HashMap<String, String>, SandboxError> {
+        let (packed_user, packed_program, workdir) =
+            (user.clone(), self.program.clone(), self.spec.workdir.clone());
+        let archive =
+            tokio::task::spawn_blocking(move || pack(&packed_user, &packed_program, &workdir)).await;
+        let archive = archive.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let archive = archive.map_err(self.failed("packing this program"))?;
+        files::upload(self.docker, id, archive).await?;
+        if self.holds_tree && !user.is_root() {
+            self.give_workdir(id).await?;
+        }
+        let home = user.home.clone();
+        let added = if user.added.is_some() { "yes" } else { "no" };
+        let values = [user.uid.to_string(), user.gid.to_string(), home, added.to_owned()];
+        let mut labels: HashMap<String, String> =
+            USER.iter().map(|name| (*name).to_owned()).zip(values).collect();
+        labels.insert(PROGRAM.to_owned(), program.to_owned());
+        labels.extend(owner::nobody());
+        let config = ContainerConfig { labels: Some(labels.clone()), ..ContainerConfig::default() };
+        let (repo, tag) = name.split_once(':').expect("invariant: our names have a tag");
+        let options = CommitContainerOptions {
+            container: Some(id.to_owned()),
+            repo: Some(repo.to_owned()),
+            tag: Some(tag.to_owned()),
+            ..CommitContainerOptions::default()
+        };
+        self.docker.commit_container(options, config).await.map_err(self.failed("keeping it"))?;
+        Ok(labels)
+    }
+
+    /// Gives the repository that came with the image to its user.
+    async fn give_workdir(&self, id: &str) -> Result<(), SandboxError> {
+        let doing = "giving its work directory to the user";
+        self.docker.start_container(id, None).await.map_err(self.failed(doing))?;
+        match self.docker.wait_container(id, None).next().await {
+            Some(Ok(_)) | None => Ok(()),
+            Some(Err(error)) => Err(self.failed(doing)(error)),
+        }
+    }
+
+    /// Reads the repository of the image.
+    async fn tree(&self, image: &str) -> Result<Arc<Tree>, SandboxError> {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(self.program.argv()),
+            labels: Some(owner::labels(&self.spec.name)),
+            ..ContainerCreateBody::default()
+        };
+        let id = self.docker.create_container(None, body).await;
+        let id = id.map_err(self.failed("making a container of it"))?.id;
+        let tree = files::download_tree(self.docker, &id, &self.spec.workdir).await;
+        owner::remove_container(self.docker, &id).await.map_err(self.failed("cleaning up"))?;
+        tree.map(Arc::new)
+    }
+}
+
+fn user_of(labels: &HashMap<String, String>) -> Option<User> {
+    Some(User {
+        uid: labels.get(USER[0])?.parse().ok()?,
+        gid: labels.get(USER[1])?.parse().ok()?,
+        home: labels.get(USER[2])?.clone(),
+        added: None,
+    })
+}
+
+/// What a ready image has beside its own files.
+fn pack(user: &User, program: &Program, workdir: &str) -> io::Result<Vec<u8>> {
+    let mut builder = Builder::new(Vec::new());
+    if let Some((passwd, group)) = &user.added {
+        append(&mut builder, "/etc/passwd", &header(EntryType::Regular, 0o644), passwd.as_bytes())?;
+        append(&mut builder, "/etc/group", &header(EntryType::Regular, 0o644), group.as_bytes())?;
+        append(&mut builder, &user.home, &owned(EntryType::Directory, 0o755, user), &[])?;
+    }
+    for directory in [files::STATE_DIRECTORY, workdir] {
+        append(&mut builder, directory, &owned(EntryType::Directory, 0o755, user), &[])?;
+    }
+    for (inside, path) in program.files() {
+        append(&mut builder, &inside, &header(EntryType::Regular, 0o755), &fs_err::read(path)?)?;
+    }
+    builder.into_inner()
+}

@@ -1,0 +1,157 @@
+//! What containers of one kind are made of, and how one is made.
+//!
+//! Guarantees that a container which was made answers and holds the start, or is removed.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use bollard::Docker;
+use bollard::query_parameters::AttachContainerOptions;
+
+use super::files::{self, lost};
+use super::line::Line;
+use super::prepare::Prepared;
+use super::running::Running;
+use super::warm::Warm;
+use super::{body, owner};
+use crate::sandbox::SandboxError;
+use crate::sandbox::namespaces::protocol::{
+    Bounds, Confinement, Fill, Held, Plan, Request, Started, User, Wrote,
+};
+use crate::sandbox::spec::SandboxSpec;
+
+/// How long a container may take to start on a crowded machine, and to take over a repository.
+pub(super) const START: Duration = Duration::from_secs(300);
+
+/// Where a sandbox keeps what its commands write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// In sized file systems in memory; all else is read-only.
+    Memory,
+    /// In the container's own layer, which holds the repository of the image or one too large for memory.
+    Disk,
+}
+
+/// What containers of one kind are made of.
+pub(super) struct Recipe {
+    pub(super) docker: Docker,
+    pub(super) spec: SandboxSpec,
+    pub(super) prepared: Prepared,
+    pub(super) argv: Vec<String>,
+    /// The repository on the host; absent when the image holds it.
+    pub(super) tree: Option<PathBuf>,
+    pub(super) storage: Storage,
+    /// Containers that wait.
+    pub(super) warm: Warm,
+}
+
+impl Recipe {
+    /// The directories that hold all that commands can write.
+    pub(super) fn roots(&self) -> Vec<String> {
+        let own = [&self.spec.workdir, &self.prepared.user.home].map(Clone::clone);
+        let common = ["/tmp", "/var/tmp", "/dev/shm", files::STATE_DIRECTORY].map(str::to_owned);
+        own.into_iter().chain(common).collect()
+    }
+
+    /// Starts a container and fills its work directory.
+    pub(super) async fn make(&self) -> Result<Running, SandboxError> {
+        let running = self.boot(&self.prepared.image).await?;
+        match self.fill(&running).await {
+            Ok(()) => Ok(running),
+            Err(error) => Err(running.abandon(error).await),
+        }
+    }
+
+    /// Gives it the session's prelude and the repository.
+    async fn fill(&self, running: &Running) -> Result<(), SandboxError> {
+        const DOING: &str = "filling its work directory";
+        let (pieces, packing) = files::pack_start(&self.spec.workdir, self.tree.as_deref());
+        let wrote = running.with(DOING, START, |line| {
+            Box::pin(async move {
+                line.send(&Request::Fill(Fill::Start), &[]).await?;
+                line.send_pieces(pieces).await?;
+                Ok(line.receive::<Wrote>().await?.0)
+            })
+        });
+        let wrote = wrote.await?;
+        let packed = packing.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        packed.map_err(|source| SandboxError::Host {
+            doing: "pack",
+            path: self.tree.clone().unwrap_or_default(),
+            source,
+        })?;
+        wrote.map_err(|reason| running.lost(DOING)(anyhow!(reason)))
+    }
+
+    /// Starts a container of `image` whose first process answers.
+    pub(super) async fn boot(&self, image: &str) -> Result<Running, SandboxError> {
+        let id = body::create(self, image).await?;
+        let attached = async {
+            let options = AttachContainerOptions {
+                stdin: true,
+                stdout: true,
+                stderr: true,
+                stream: true,
+                ..AttachContainerOptions::default()
+            };
+            let attached = self.docker.attach_container(&id, Some(options)).await?;
+            self.docker.start_container(&id, None).await?;
+            Ok::<_, bollard::errors::Error>(Line::new(attached))
+        };
+        let line = match tokio::time::timeout(START, attached).await {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) => {
+                // The first failure is the one to report; what is left here is found by its labels.
+                drop(owner::remove_container(&self.docker, &id).await);
+                return Err(body::not_started(&self.spec, &error));
+            }
+            Err(_) => {
+                drop(owner::remove_container(&self.docker, &id).await);
+                return Err(lost(&id, "starting")(anyhow!("the engine did not answer within 300 s")));
+            }
+        };
+        let running = Running::new(self.docker.clone(), id, line);
+        let plan = self.plan();
+        let greeted = running.with("starting", START, move |line| {
+            Box::pin(async move {
+                line.send(&plan, &[]).await?;
+                match line.receive().await?.0 {
+                    Started::Ready(_) => Ok(()),
+                    Started::Failed { doing, reason, .. } => {
+                        Err(io::Error::other(format!("could not {doing}: {reason}")))
+                    }
+                }
+            })
+        });
+        match greeted.await {
+            Ok(()) => Ok(running),
+            Err(error) => Err(running.abandon(error).await),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let user = &self.prepared.user;
+        let limits = &self.spec.limits;
+        let mut env = self.prepared.env.clone();
+        env.push(("HOME".to_owned(), user.home.clone()));
+        env.extend(self.spec.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Plan {
+            confinement: Confinement::Container(User { uid: user.uid as u32, gid: user.gid as u32 }),
+            host_id: None,
+            cgroups: Vec::new(),
+            processors: Vec::new(),
+            bounds: Bounds {
+                memory: limits.memory_mib << 20,
+                memory_held: Held::ByCgroup,
+                pids: limits.pids,
+                disk: limits.disk_mib << 20,
+            },
+            env,
+            workdir: PathBuf::from(&self.spec.workdir),
+            files: Vec::new(),
+            roots: self.roots().into_iter().map(PathBuf::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A container whose first process answers.
+//!
+//! Guarantees that a talk which was given up does not disturb the next, and that a container nobody stopped
+//! is removed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use super::files::lost;
+use super::line::Line;
+use super::owner;
+use crate::sandbox::SandboxError;
+
+/// The line, and whether the two sides lost step.
+struct Wire {
+    line: Line,
+    is_lost: bool,
+}
+
+/// A running container.
+pub(super) struct Running {
+    docker: Docker,
+    id: String,
+    wire: Arc<Mutex<Wire>>,
+    is_removed: bool,
+}
+
+impl Running {
+    pub(super) fn new(docker: Docker, id: String, line: Line) -> Self {
+        let wire = Arc::new(Mutex::new(Wire { line, is_lost: false }));
+        Self { docker, id, wire, is_removed: false }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn lost<E: Into<anyhow::Error>>(
+        &self,
+        doing: &str,
+    ) -> impl FnOnce(E) -> SandboxError + use<E> {
+        lost(&self.id, doing)
+    }
+
+    /// Talks to the first process. A caller who gives up does not disturb the next: the talk goes on.
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        patience: Duration,
+        talk: impl for<'line> FnOnce(&'line mut Line) -> BoxFuture<'line, io::Result<T>> + Send + 'static,
+    ) -> Result<T, SandboxError> {
+        let wire = self.wire.clone();
+        let talking = tokio::spawn(async move {
+            let mut wire = wire.lock_owned().await;
+            if wire.is_lost {
+                return Err(io::Error::other("it did not answer before"));
+            }
+            let said = match tokio::time::timeout(patience, talk(&mut wire.line)).await {
+                Ok(said) => said,
+                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer came in time")),
+            };
+            // What comes after a missed answer would belong to another question.
+            wire.is_lost = said.is_err();
+            said
+        });
+        let said = talking.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        said.map_err(self.lost(doing))
+    }
+
+    /// Ends and removes it.
+    pub(super) async fn remove(&mut self) -> Result<(), SandboxError> {
+        self.is_removed = true;
+        owner::remove_container(&self.docker, &self.id).await.map_err(self.lost("being removed"))
+    }
+
+    /// Removes it because of `error`, which is the one to report; what is left here is found by its labels.
+    pub(super) async fn abandon(mut self, error: SandboxError) -> SandboxError {
+        drop(self.remove().await);
+        error
+    }
+}
+
+impl Drop for Running {
+    /// Removes what nobody stopped, on a thread of its own; what does not finish is found by its labels.
+    fn drop(&mut self) {
+        if self.is_removed {
+            return;
+        }
+        tracing::debug!(sandbox = %self.id, "a sandbox was dropped without being stopped");
+        owner::remove_later(self.id.clone());
+    }
+}

@@ -20,6 +20,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use contender::Entry;
+use measures::Figure;
+
+type Measure = fn(&mut [Entry]) -> Result<Vec<Figure>>;
+
+/// What can be measured; names on the command line choose.
+const MEASURES: [(&str, Measure); 6] = [
+    ("first", measures::first_command),
+    ("external", measures::external),
+    ("builtin", measures::builtin),
+    ("output", measures::long_output),
+    ("crowd", measures::crowd),
+    ("fork", measures::fork),
+];
 
 fn main() -> Result<()> {
     // Cargo says where: a directory of the target directory.
@@ -30,14 +43,11 @@ fn main() -> Result<()> {
     let mut entries: Vec<Entry> = ours::entries()?;
     entries.extend(peer::entries(&directory));
     let mut figures = Vec::new();
-    for measure in [
-        measures::first_command,
-        measures::external,
-        measures::builtin,
-        measures::long_output,
-        measures::crowd,
-        measures::fork,
-    ] {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for (name, measure) in MEASURES {
+        if !chosen.is_empty() && !chosen.iter().any(|word| word == name) {
+            continue;
+        }
         let measured = measure(&mut entries)?;
         for figure in &measured {
             print!("{}", report::table(figure, &entries));

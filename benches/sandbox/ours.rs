@@ -19,27 +19,36 @@ use crate::contender::{Contender, Crowd, Entry, Mode, Side, Work};
 const OUTPUT_BYTES: usize = 1 << 20;
 const TRUE: Work = Work { script: "true", prints: 0 };
 
-/// Both backends, each with a session and without. A backend that does not work here is left out.
+/// Both backends, each with a session and without, and Docker with sandboxes made ready. A backend that does not work here is left out.
 pub(crate) fn entries() -> Result<Vec<Entry>> {
     let runtime = Arc::new(Runtime::new()?);
     let mut entries = Vec::new();
     for kind in [BackendKind::Docker, BackendKind::Namespaces] {
         match Ground::new(kind, &runtime) {
-            Ok(ground) => entries.extend(both_modes(&ground)),
+            Ok(ground) => entries.extend(modes(kind, &ground)),
             Err(error) => println!("skipped: {kind}: {error:#}"),
         }
     }
     Ok(entries)
 }
 
-fn both_modes(ground: &Arc<Ground>) -> [Entry; 2] {
-    [(Mode::Session, Session::Carried), (Mode::Stateless, Session::Fresh)].map(|(mode, session)| Entry {
-        name: ground.backend.name().to_owned(),
+fn modes(kind: BackendKind, ground: &Arc<Ground>) -> Vec<Entry> {
+    let entry = |name: &str, mode, session, is_warm: bool| Entry {
+        name: name.to_owned(),
         side: Side::Ours,
         mode,
-        forks: mode == Mode::Session,
-        contender: Box::new(Ours { ground: ground.clone(), session, open: None }),
-    })
+        forks: mode == Mode::Session && !is_warm,
+        contender: Box::new(Ours { ground: ground.clone(), session, is_warm, open: None }),
+    };
+    let name = ground.backend.name();
+    let mut entries = vec![
+        entry(name, Mode::Session, Session::Carried, false),
+        entry(name, Mode::Stateless, Session::Fresh, false),
+    ];
+    if kind == BackendKind::Docker {
+        entries.push(entry("docker, warm", Mode::Stateless, Session::Fresh, true));
+    }
+    entries
 }
 
 /// A backend and what its sandboxes are made of.
@@ -70,11 +79,14 @@ impl Ground {
 struct Ours {
     ground: Arc<Ground>,
     session: Session,
+    /// Whether sandboxes were made ready before they are asked for.
+    is_warm: bool,
     open: Option<Box<dyn Sandbox>>,
 }
 
 impl Contender for Ours {
     fn start(&mut self) -> Result<f64> {
+        self.warm(1)?;
         let (sandbox, seconds) = self.ground.runtime.block_on(started(&self.ground, self.session))?;
         self.open = Some(sandbox);
         Ok(seconds)
@@ -93,6 +105,7 @@ impl Contender for Ours {
     }
 
     fn crowd(&mut self, size: usize, work: &Work, times: usize) -> Result<Crowd> {
+        self.warm(size)?;
         self.ground.runtime.block_on(crowd(&self.ground, self.session, size, (*work, times)))
     }
 
@@ -113,6 +126,16 @@ impl Contender for Ours {
             child.stop().await?;
             Ok(seconds)
         })
+    }
+}
+
+impl Ours {
+    fn warm(&self, count: usize) -> Result<()> {
+        if !self.is_warm {
+            return Ok(());
+        }
+        let start = Start { spec: &self.ground.spec, tree: Some(self.ground.empty.path()) };
+        Ok(self.ground.runtime.block_on(self.ground.backend.warm(&start, count))?)
     }
 }
 

@@ -36,6 +36,13 @@ pub trait Backend: Send + Sync {
     /// [`SandboxError::Unavailable`] when the backend cannot work here, with the remedy.
     async fn probe(&self) -> Result<Protection, SandboxError>;
 
+    /// Makes `count` sandboxes ready, so that as many starts of the same kind need not wait; a backend that
+    /// starts in milliseconds has nothing to do.
+    async fn warm(&self, start: &Start<'_>, count: usize) -> Result<(), SandboxError> {
+        let _ = (start, count);
+        Ok(())
+    }
+
     /// Starts a sandbox whose work directory holds a copy of `start.tree`.
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError>;
 }

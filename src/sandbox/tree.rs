@@ -571,8 +571,12 @@ mod tests {
         let before = tempfile::tempdir().unwrap();
         fs_err::write(before.path().join("run"), "x").unwrap();
         fs_err::write(before.path().join("gone"), "x").unwrap();
-        let compared = compare_tar(before.path(), bytes.as_slice(), "work").unwrap();
+        let compared = compare_delta(before.path(), None, bytes.as_slice(), "work").unwrap();
         assert_eq!(compared, compare(before.path(), &root).unwrap());
         assert_eq!(compared.len(), 4);
+        let gone = Some(BTreeSet::from(["gone".to_owned(), "never there".to_owned()]));
+        assert_eq!(compare_delta(before.path(), gone, bytes.as_slice(), "work").unwrap(), compared);
+        let none = Some(BTreeSet::new());
+        assert_eq!(compare_delta(before.path(), none, bytes.as_slice(), "work").unwrap().len(), 3);
     }
 }

@@ -30,6 +30,7 @@ use bollard::Docker;
 use bollard::models::SystemInfo;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::spec::SandboxSpec;
 use super::{Backend, Sandbox, SandboxError, Start};
 use crate::isolation::{Isolation, Lack, Protection};
 use container::Container;
@@ -55,21 +56,15 @@ pub struct DockerBackend {
     docker: Docker,
     isolation: Isolation,
     exe: Option<PathBuf>,
-    keep_warm: usize,
     info: Arc<OnceCell<SystemInfo>>,
     program: Arc<OnceCell<Program>>,
-    kinds: Arc<Mutex<HashMap<String, Kind>>>,
+    /// Images that were made ready, by what they were made of.
+    prepared: Arc<Mutex<HashMap<String, Arc<OnceCell<Prepared>>>>>,
+    recipes: Arc<Mutex<HashMap<String, Weak<Recipe>>>>,
+    /// Those whose containers wait, which are kept while this backend lives.
+    warmed: Arc<Mutex<Vec<Arc<Recipe>>>>,
     /// What killed processes left is removed once, when the first sandbox starts.
     swept: Arc<Once>,
-}
-
-/// What is known of one kind of container.
-#[derive(Default)]
-struct Kind {
-    prepared: Arc<OnceCell<Prepared>>,
-    recipe: Weak<Recipe>,
-    /// Keeps what waits while this backend lives.
-    held: Option<Arc<Recipe>>,
 }
 
 impl DockerBackend {
@@ -98,10 +93,11 @@ impl DockerBackend {
             docker,
             isolation,
             exe: None,
-            keep_warm: 0,
             info: Arc::default(),
             program: Arc::default(),
-            kinds: Arc::default(),
+            prepared: Arc::default(),
+            recipes: Arc::default(),
+            warmed: Arc::default(),
             swept: Arc::new(Once::new()),
         })
     }
@@ -112,14 +108,6 @@ impl DockerBackend {
     #[must_use]
     pub fn with_exe(mut self, exe: PathBuf) -> Self {
         self.exe = Some(exe);
-        self
-    }
-
-    /// Keeps `count` containers of each kind started and filled, so that whoever starts many of a kind
-    /// waits for the first only.
-    #[must_use]
-    pub fn with_warm(mut self, count: usize) -> Self {
-        self.keep_warm = count;
         self
     }
 
@@ -165,52 +153,58 @@ impl DockerBackend {
             .await
     }
 
-    /// How to make containers for `start`.
+    /// How to make containers for `start`: the same recipe as long as a sandbox of it lives.
     async fn recipe(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
-        let spec = start.spec;
-        let image = images::find(&self.docker, spec).await?;
         let tree = start.tree.map(fs_err::canonicalize).transpose();
         let tree = tree.map_err(|source| SandboxError::Host {
             doing: "find",
             path: start.tree.map(PathBuf::from).unwrap_or_default(),
             source,
         })?;
-        let key = serde_json::json!([image, spec, tree]).to_string();
-        let prepared = {
-            let mut kinds = self.kinds.lock().await;
-            let kind = kinds.entry(key.clone()).or_default();
-            if let Some(recipe) = kind.recipe.upgrade() {
-                return Ok(recipe);
-            }
-            kind.prepared.clone()
-        };
-        let program = self.program().await?;
-        let preparation =
-            Preparation { docker: &self.docker, spec, program, image: &image, holds_tree: tree.is_none() };
-        let prepared = prepared.get_or_try_init(|| preparation.run()).await?.clone();
-        let storage = match &tree {
-            Some(tree) if !prepared.had_user && fits_in_memory(tree, spec.limits.memory_mib)? => {
-                Storage::Memory
-            }
-            _ => Storage::Disk,
-        };
-        let mut kinds = self.kinds.lock().await;
-        let kind = kinds.entry(key).or_default();
-        if let Some(recipe) = kind.recipe.upgrade() {
+        let key = serde_json::json!([start.spec, tree]).to_string();
+        if let Some(recipe) = self.recipes.lock().await.get(&key).and_then(Weak::upgrade) {
             return Ok(recipe);
         }
+        let prepared = self.prepared(start.spec, tree.is_none()).await?;
+        let memory_mib = start.spec.limits.memory_mib;
+        let storage = match &tree {
+            Some(tree) if !prepared.had_user && fits_in_memory(tree, memory_mib)? => Storage::Memory,
+            _ => Storage::Disk,
+        };
+        let argv = self.program().await?.argv();
+        let mut recipes = self.recipes.lock().await;
+        if let Some(recipe) = recipes.get(&key).and_then(Weak::upgrade) {
+            return Ok(recipe);
+        }
+        recipes.retain(|_, recipe| recipe.strong_count() > 0);
         let recipe = Arc::new(Recipe {
             docker: self.docker.clone(),
-            spec: spec.clone(),
+            spec: start.spec.clone(),
             prepared,
-            argv: program.argv(),
+            argv,
             tree,
             storage,
             warm: Warm::default(),
         });
-        kind.recipe = Arc::downgrade(&recipe);
-        kind.held = (self.keep_warm > 0).then(|| recipe.clone());
+        recipes.insert(key, Arc::downgrade(&recipe));
         Ok(recipe)
+    }
+
+    /// The image of `spec`, made ready once however many ask for it at a time.
+    async fn prepared(&self, spec: &SandboxSpec, holds_tree: bool) -> Result<Prepared, SandboxError> {
+        let image = images::find(&self.docker, spec).await?;
+        let key = serde_json::json!([image, spec.user, spec.workdir, holds_tree]).to_string();
+        let cell = self.prepared.lock().await.entry(key).or_default().clone();
+        let program = self.program().await?;
+        let preparation = Preparation { docker: &self.docker, spec, program, image: &image, holds_tree };
+        cell.get_or_try_init(|| preparation.run()).await.cloned()
+    }
+
+    /// What every start begins with.
+    async fn begin(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
+        self.require_protection().await?;
+        self.swept.call_once(|| drop(tokio::spawn(owner::sweep(self.docker.clone()))));
+        self.recipe(start).await
     }
 }
 
@@ -273,12 +267,19 @@ impl Backend for DockerBackend {
         Ok(protection)
     }
 
+    async fn warm(&self, start: &Start<'_>, count: usize) -> Result<(), SandboxError> {
+        let recipe = self.begin(start).await?;
+        let mut warmed = self.warmed.lock().await;
+        if !warmed.iter().any(|known| Arc::ptr_eq(known, &recipe)) {
+            warmed.push(recipe.clone());
+        }
+        drop(warmed);
+        recipe.warm.fill(&recipe, count).await
+    }
+
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
-        self.require_protection().await?;
-        self.swept.call_once(|| drop(tokio::spawn(owner::sweep(self.docker.clone()))));
-        let recipe = self.recipe(start).await?;
+        let recipe = self.begin(start).await?;
         let running = recipe.warm.take(&recipe).await?;
-        recipe.warm.refill(&recipe, self.keep_warm);
         Ok(Box::new(Container::new(running, recipe)))
     }
 }

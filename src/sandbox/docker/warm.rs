@@ -5,9 +5,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use futures_util::StreamExt;
+
 use super::recipe::Recipe;
 use super::running::Running;
 use crate::sandbox::SandboxError;
+
+/// An engine gains nothing from more.
+const AT_A_TIME: usize = 4;
 
 /// Those that wait.
 #[derive(Default)]
@@ -29,6 +34,28 @@ impl Warm {
             Some(running) => Ok(running),
             None => recipe.make().await,
         }
+    }
+
+    /// Makes as many as are missing to `wanted`, a few at a time.
+    pub(super) async fn fill(&self, recipe: &Recipe, wanted: usize) -> Result<(), SandboxError> {
+        let missing = {
+            let mut state = self.state();
+            let missing = wanted.saturating_sub(state.ready.len() + state.n_coming);
+            state.n_coming += missing;
+            missing
+        };
+        let made = futures_util::stream::iter(0..missing).map(|_| recipe.make()).buffer_unordered(AT_A_TIME);
+        let mut made = std::pin::pin!(made);
+        let mut result = Ok(());
+        while let Some(made) = made.next().await {
+            let mut state = self.state();
+            state.n_coming -= 1;
+            match made {
+                Ok(running) => state.ready.push(running),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
     }
 
     /// Starts as many as are missing to `wanted`.

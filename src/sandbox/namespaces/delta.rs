@@ -237,14 +237,14 @@ mod tests {
             let path = to.join(path.strip_prefix(base).unwrap());
             let mut header = entry.header().clone();
             let inside = path.strip_prefix("/").unwrap().to_owned();
-            match entry.link_name().unwrap().map(std::borrow::Cow::into_owned) {
-                Some(target) => builder.append_link(&mut header, inside, target).unwrap(),
-                None => {
-                    let mut contents = Vec::new();
-                    entry.read_to_end(&mut contents).unwrap();
-                    builder.append_data(&mut header, inside, contents.as_slice()).unwrap();
-                }
+            let target = entry.link_name().unwrap().map(std::borrow::Cow::into_owned);
+            if let Some(target) = target {
+                builder.append_link(&mut header, inside, target).unwrap();
+                continue;
             }
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents).unwrap();
+            builder.append_data(&mut header, inside, contents.as_slice()).unwrap();
         }
         builder.into_inner().unwrap()
     }

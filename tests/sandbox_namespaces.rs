@@ -142,7 +142,7 @@ sandboxed!(deadline_kills_a_grandchild_that_left_its_session, |sandbox| {
         says(sandbox, "a=$(cat /tmp/alive); sleep 0.2; [ \"$a\" = \"$(cat /tmp/alive)\" ] && echo same")
             .await;
     assert_eq!(said, "same\n");
-    assert_eq!(says(sandbox, "pgrep -c sh").await, "1\n", "only this shell runs");
+    assert_eq!(says(sandbox, "pgrep -c sh; :").await, "1\n", "only this shell runs");
 });
 
 sandboxed!(background_processes_outlive_carried_commands_but_not_fresh_ones, |sandbox| {

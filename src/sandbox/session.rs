@@ -8,6 +8,8 @@
 //! variables that are not exported, or processes; a script that is killed, replaces the shell
 //! (`exec`) or sets its own `EXIT` trap leaves the state as it was.
 
+mod state;
+
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
@@ -71,6 +73,12 @@ impl SessionDir {
             .is_ok_and(|metadata| metadata.is_file() && metadata.mode() & READABLE != 0)
     }
 
+    /// The directory and the variables of a state without functions, where they are written plainly;
+    /// `None` when only bash can read them.
+    pub fn state(&self) -> Option<(String, Vec<(String, String)>)> {
+        state::read(&std::fs::read_to_string(self.state_path()).ok()?)
+    }
+
     /// Makes what the command saved the state, if it saved all of it; a command that was killed or ran
     /// out of disk leaves the older state. Follows no link: the directory is the agent's.
     pub fn carry_on(&self) {
@@ -101,11 +109,12 @@ impl SessionDir {
 {{
 builtin printf "builtin cd -- %q 2>/dev/null\n" "$PWD"
 builtin export -p
-builtin printf "[[ . -ef \$PWD ]] || builtin cd -P .\n"
+builtin printf '%s\n' '{}'
 builtin declare -f
 builtin declare -F
 builtin printf '%s\n' '{}'
 }} 2>/dev/null >|{saved}"#,
+            state::WHOLE_DIRECTORY,
             END.trim_end()
         );
         format!(

@@ -250,6 +250,26 @@ pub(crate) async fn the_session_carries_directory_variables_and_functions(ground
     sandbox.stop().await.unwrap();
 }
 
+pub(crate) async fn a_program_without_a_shell_is_in_the_session_too(ground: &Ground) {
+    let tool = b"#!/bin/bash\necho \"$1 $A ${PWD##*/} $#\"\n[[ $1 != die ]] || kill -SEGV $$\nexit ${2:-0}\n";
+    let mut sandbox = ground.start(&[("sub/x", b"here\n"), ("bin/tool!", tool)]).await;
+    assert_eq!(output(&mut sandbox, "cat sub/x").await, "here\n", "before the session has begun");
+    output(&mut sandbox, "export A='a \"b\"' PATH=$PWD/bin:$PATH; cd sub").await;
+    assert_eq!(output(&mut sandbox, "cat x").await, "here\n");
+    assert_eq!(output(&mut sandbox, "tool one").await, "one a \"b\" sub 1\n");
+    assert_eq!(run(&mut sandbox, "tool one 3").await.exit, Some(Exit::Code(3)));
+    let seen = run(&mut sandbox, "no-such-program one").await;
+    assert_eq!(seen.exit, Some(Exit::Code(127)));
+    assert_eq!(seen.output, "bash: line 1: no-such-program: command not found\n");
+    let seen = run(&mut sandbox, "tool die").await;
+    assert_eq!(seen.exit, Some(Exit::Code(139)));
+    assert!(seen.output.contains("Segmentation fault") && seen.output.ends_with(" tool die\n"), "{seen:?}");
+    // A function of that name comes first, and only bash knows it.
+    output(&mut sandbox, "tool() { echo function; }").await;
+    assert_eq!(output(&mut sandbox, "tool one").await, "function\n");
+    sandbox.stop().await.unwrap();
+}
+
 pub(crate) async fn a_fresh_command_sees_and_leaves_no_session(ground: &Ground) {
     let mut sandbox = ground.start(&[]).await;
     output(&mut sandbox, "cd /; export A=1").await;

@@ -98,6 +98,13 @@ pub(crate) async fn docker() -> Option<Ground> {
     None
 }
 
+/// Docker where commands write to the container's own layer: the image has the user, and so a home.
+pub(crate) async fn docker_on_disk() -> Option<Ground> {
+    let mut ground = docker().await?;
+    ground.spec.user = "keeper".to_owned();
+    Some(ground)
+}
+
 #[cfg(feature = "docker")]
 pub(crate) async fn docker() -> Option<Ground> {
     use apprentice::sandbox::docker::DockerBackend;
@@ -129,7 +136,7 @@ mod image {
         nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat su tac tail tee timeout touch tr true uniq unshare \
         wc whoami yes";
     /// Counts up when what the image holds changes.
-    const IMAGE: &str = "apprentice-contract:3";
+    const IMAGE: &str = "apprentice-contract:4";
 
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
 
@@ -168,6 +175,18 @@ mod image {
             header.set_size(0);
             tar.append_data(&mut header, directory, std::io::empty()).unwrap();
         }
+        let passwd = b"root:x:0:0::/root:/bin/bash\nkeeper:x:1500:1500::/home/keeper:/bin/bash\n";
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(passwd.len() as u64);
+        tar.append_data(&mut header, "etc/passwd", passwd.as_slice()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_uid(1500);
+        header.set_gid(1500);
+        header.set_size(0);
+        tar.append_data(&mut header, "home/keeper", std::io::empty()).unwrap();
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
         header.set_size(7);

@@ -44,6 +44,7 @@ macro_rules! whole_contract {
             a_removed_work_directory_is_all_deleted
             the_start_is_never_written
             the_session_carries_directory_variables_and_functions
+            a_program_without_a_shell_is_in_the_session_too
             a_fresh_command_sees_and_leaves_no_session
             long_scripts_run
             a_fork_has_everything_and_is_its_own
@@ -58,6 +59,7 @@ macro_rules! whole_contract {
 }
 
 whole_contract!(docker);
+whole_contract!(docker_on_disk);
 whole_contract!(namespaces);
 
 contract! { scripted:

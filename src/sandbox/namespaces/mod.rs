@@ -19,6 +19,7 @@ pub(in crate::sandbox) mod limits;
 pub(in crate::sandbox) mod line;
 pub(in crate::sandbox) mod machine;
 pub(in crate::sandbox) mod mounts;
+mod plain;
 pub(in crate::sandbox) mod probe;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;

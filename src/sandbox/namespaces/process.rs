@@ -13,6 +13,7 @@ use fs_err as fs;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::kernel::{self, c_path, checked};
+use super::plain::Plain;
 use super::protocol::Run;
 use super::watch;
 use crate::trajectory::Exit;
@@ -22,6 +23,8 @@ pub(in crate::sandbox) struct Program<'a> {
     pub(in crate::sandbox) run: &'a Run,
     pub(in crate::sandbox) env: &'a [(String, String)],
     pub(in crate::sandbox) workdir: &'a Path,
+    /// What to start instead, if it can be.
+    pub(in crate::sandbox) plain: Option<&'a Plain>,
 }
 
 /// Starts a program; gives its number and its output.
@@ -36,7 +39,10 @@ pub(in crate::sandbox) fn start(
     let workdir = c_path(program.workdir)?;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let Some(pid) = kernel::fork()? else {
-        let error = become_program(&Image { arguments, env, workdir, output: &writer }, confine);
+        let error = become_program(
+            &Image { arguments, env, workdir, output: &writer, plain: program.plain },
+            confine,
+        );
         let text = format!("bash: {error}\n");
         // Only the standard descriptors are left. Nothing can be done about a failure to say it.
         io::Write::write_all(&mut io::stderr(), text.as_bytes()).ok();
@@ -56,6 +62,7 @@ struct Image<'a> {
     env: Vec<CString>,
     workdir: CString,
     output: &'a OwnedFd,
+    plain: Option<&'a Plain>,
 }
 
 /// Replaces this forked process by the program; returns only when that fails.
@@ -64,8 +71,13 @@ fn become_program(image: &Image<'_>, confine: impl FnOnce() -> io::Result<()>) -
         texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (arguments, env) = (pointers(&image.arguments), pointers(&image.env));
-    let prepared = prepare(image).and_then(|()| confine()).and_then(|()| enter(&image.workdir));
-    if let Err(error) = prepared {
+    if let Err(error) = prepare(image).and_then(|()| confine()) {
+        return error;
+    }
+    if let Some(plain) = image.plain {
+        become_plain(plain, pointers);
+    }
+    if let Err(error) = enter(&image.workdir) {
         return error;
     }
     // SAFETY: both arrays are terminated by null and point to terminated strings that outlive the call.
@@ -73,6 +85,24 @@ fn become_program(image: &Image<'_>, confine: impl FnOnce() -> io::Result<()>) -
         libc::execvpe(arguments[0], arguments.as_ptr(), env.as_ptr());
     }
     io::Error::last_os_error()
+}
+
+/// Replaces this forked process by a program that needs no shell; returns when bash must try.
+fn become_plain(plain: &Plain, pointers: impl Fn(&[CString]) -> Vec<*const libc::c_char>) {
+    let (arguments, env) = (pointers(&plain.arguments), pointers(&plain.env));
+    // SAFETY: all strings are terminated, both arrays by null, and they outlive the calls.
+    unsafe {
+        if libc::chdir(plain.directory.as_ptr()) != 0 {
+            return;
+        }
+        for file in &plain.files {
+            libc::execve(file.as_ptr(), arguments.as_ptr(), env.as_ptr());
+            // Anything but a missing file is for bash to judge and to tell.
+            if *libc::__errno_location() != libc::ENOENT {
+                return;
+            }
+        }
+    }
 }
 
 fn prepare(image: &Image<'_>) -> io::Result<()> {

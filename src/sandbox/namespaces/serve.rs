@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::delta::{self, Picture};
+use super::plain::{Beginning, Plain};
 use super::process::{self, Program};
 use super::protocol::{
     Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
@@ -206,7 +207,9 @@ impl Server {
         // A session that has begun brings all variables itself.
         let has_begun = run.session.as_ref().is_some_and(SessionDir::has_begun);
         let env = if has_begun { &[] } else { &self.env[..] };
-        let program = Program { run, env, workdir: &self.workdir };
+        let beginning = Beginning { env: &self.env, workdir: &self.workdir };
+        let plain = Plain::of(&run.argv, run.session.as_ref(), &beginning);
+        let program = Program { run, env, workdir: &self.workdir, plain: plain.as_ref() };
         let kills = self.memory_kills();
         let (pid, output) =
             self.with_room(|| process::start(&program, || self.keeper.confine(&self.bounds)))?;
@@ -220,10 +223,16 @@ impl Server {
                 self.keeper.kill(&BTreeSet::new())?;
             }
         }
-        let (mut ran, output, lingering) = watched.finish(ended, start)?;
+        let (mut ran, mut output, lingering) = watched.finish(ended, start)?;
         self.lingering.extend(lingering);
         if matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137)) && kills < self.memory_kills() {
             ran.exit = Exit::OutOfMemory;
+        }
+        if let (Ended::Exited, Some(plain), Some(_)) = (ended, &plain, &run.session)
+            && let Some((said, exit)) = plain.farewell(pid, ran.exit)
+        {
+            output.push_str(&said);
+            ran.exit = exit;
         }
         if let (Ended::Exited, Some(session)) = (ended, &run.session) {
             session.carry_on();

@@ -4,6 +4,7 @@
 //! tree, that output is bounded, and that nothing of a stopped sandbox remains. A sandbox knows
 //! nothing of agents: not of steps, not of what "submitted" means.
 
+mod bootstrap;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod landlock;

@@ -9,6 +9,7 @@ mod container;
 mod files;
 pub mod images;
 mod owner;
+mod pulls;
 mod users;
 
 use std::collections::HashMap;

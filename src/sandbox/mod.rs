@@ -10,6 +10,7 @@ pub mod docker;
 pub mod landlock;
 pub mod namespaces;
 pub mod output;
+pub mod rootfs;
 pub mod scripted;
 pub mod select;
 pub mod session;

@@ -1,4 +1,5 @@
-//! The root file system of a sandbox: the host's programs read-only, everything else its own.
+//! The root file system of a sandbox: the host's programs, or a root made for it, read-only; everything
+//! else its own.
 //!
 //! Guarantees that nothing of the host is visible but the listed system directories, that nothing of
 //! the host can be written, and that all private files together stay below one bound: they share one
@@ -194,8 +195,9 @@ pub(in crate::sandbox) fn enter(
     let store_path = stage.directory(".store")?;
     make_store(&store_path, plan.bounds.disk, parent)?;
     stage.show(sources)?;
-    if machine.rootfs.is_none() {
-        stage.identify(machine)?;
+    match machine.rootfs {
+        None => stage.identify(machine)?,
+        Some(_) => stage.introduce(machine, &store_path)?,
     }
     stage.devices(sources)?;
     kernel::attach(kernel::make_mount("proc", &[])?.as_fd(), &stage.directory("proc")?)?;
@@ -285,6 +287,31 @@ impl Stage<'_> {
         self.file("etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n")?;
         self.file("etc/hostname", "sandbox\n")?;
         self.file("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
+        Ok(())
+    }
+
+    /// Adds the user to the accounts of a given root, where it has accounts and not that user.
+    fn introduce(&self, machine: &Machine, store: &Path) -> io::Result<()> {
+        let Machine { user, uid, home, .. } = machine;
+        let home = home.display();
+        for (name, line) in [
+            ("passwd", format!("{user}:x:{uid}:{uid}:{user}:{home}:/bin/bash\n")),
+            ("group", format!("{user}:x:{uid}:\n")),
+        ] {
+            let target = self.path(Path::new("etc").join(name));
+            let accounts = match fs::read_to_string(&target) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                accounts => accounts?,
+            };
+            if accounts.lines().any(|account| account.split(':').next() == Some(user)) {
+                continue;
+            }
+            let own = store.join(name);
+            fs::write(&own, accounts + &line)?;
+            let mount = kernel::clone_mount(&own)?;
+            kernel::restrict(mount.as_fd(), READ_ONLY)?;
+            kernel::attach(mount.as_fd(), &target)?;
+        }
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub(in crate::sandbox) fn command(bootstrap: &Bootstrap) -> tokio::process::Comm
     command.arg(format!("--customize-hook={OWN_NAMES}"));
     let mirror = std::env::var("APPRENTICE_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
     command.args([&bootstrap.suite, "-", &mirror]);
+    // When it fails it ends its whole process group, which must not be ours.
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -144,9 +144,8 @@ async fn build(args: Build, output: Output) -> Result<Answer, Failure> {
     let say = |line: &str| output.say(line);
     let (what, how) = match args.kind {
         BackendKind::Docker => build_image(&spec, &say).await?,
-        BackendKind::Namespaces => build_root(&spec, &say).await?,
         BackendKind::Auto if docker_answers().await => build_image(&spec, &say).await?,
-        BackendKind::Auto => build_root(&spec, &say).await?,
+        BackendKind::Namespaces | BackendKind::Auto => build_root(&spec, &say).await?,
         BackendKind::Landlock => {
             return Err(Failure::usage(anyhow::anyhow!("landlock sandboxes use the host's programs alone"))
                 .with_hint("build for docker or namespaces"));

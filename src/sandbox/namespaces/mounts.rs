@@ -290,7 +290,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Adds the user to the accounts of a given root, where it has accounts and not that user.
+    /// Adds the user to the accounts of a given root, where it has accounts and not that user, and the
+    /// host's resolver, where its network is shared.
     fn introduce(&self, machine: &Machine, store: &Path) -> io::Result<()> {
         let Machine { user, uid, home, .. } = machine;
         let home = home.display();
@@ -298,21 +299,31 @@ impl Stage<'_> {
             ("passwd", format!("{user}:x:{uid}:{uid}:{user}:{home}:/bin/bash\n")),
             ("group", format!("{user}:x:{uid}:\n")),
         ] {
-            let target = self.path(Path::new("etc").join(name));
-            let accounts = match fs::read_to_string(&target) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                accounts => accounts?,
-            };
-            if accounts.lines().any(|account| account.split(':').next() == Some(user)) {
-                continue;
+            let accounts = fs::read_to_string(self.path(Path::new("etc").join(name))).unwrap_or_default();
+            if !accounts.lines().any(|account| account.split(':').next() == Some(user)) {
+                self.cover(name, accounts + &line, store)?;
             }
-            let own = store.join(name);
-            fs::write(&own, accounts + &line)?;
-            let mount = kernel::clone_mount(&own)?;
-            kernel::restrict(mount.as_fd(), READ_ONLY)?;
-            kernel::attach(mount.as_fd(), &target)?;
+        }
+        if machine.network == Network::Host
+            && let Ok(resolver) = fs::read_to_string("/etc/resolv.conf")
+        {
+            self.cover("resolv.conf", resolver, store)?;
         }
         Ok(())
+    }
+
+    /// Shows `contents` instead of a file of `/etc`, where there is one: the root itself is not written.
+    fn cover(&self, name: &str, contents: String, store: &Path) -> io::Result<()> {
+        let target = self.path(Path::new("etc").join(name));
+        // A link of the root would lead out of it, to the host's file.
+        if !fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
+        let own = store.join(name);
+        fs::write(&own, contents)?;
+        let mount = kernel::clone_mount(&own)?;
+        kernel::restrict(mount.as_fd(), READ_ONLY)?;
+        kernel::attach(mount.as_fd(), &target)
     }
 
     fn devices(&self, sources: &Sources) -> io::Result<()> {

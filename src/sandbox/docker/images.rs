@@ -2,8 +2,7 @@
 //! else made from a distribution's packages where no image registry answers.
 //!
 //! Guarantees that every way that failed is in the error, and that a registry that does not answer costs
-//! seconds. Only `sandbox build` makes an image from
-//! packages, because that takes minutes.
+//! seconds. Only `sandbox build` makes an image from packages, because that takes minutes.
 
 use std::time::Duration;
 

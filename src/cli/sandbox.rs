@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use crate::isolation::Isolation;
+use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
 use crate::sandbox::spec::{self, SandboxSpec, SpecError};
@@ -25,7 +26,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make a sandbox's Docker image: pulled, built, or from a distribution's packages
+    /// Make a sandbox's Docker image or root file system: pulled, built, or from a distribution's packages
     Build(Build),
     /// Run one command in a new sandbox
     Run(Run),
@@ -33,7 +34,7 @@ enum Verb {
     Shell(Shell),
     /// List the kinds of sandboxes and what is running
     List(List),
-    /// Remove what killed processes left in Docker
+    /// Remove what killed processes left in Docker, and root file systems that nothing names any more
     Prune(Prune),
 }
 
@@ -129,40 +130,105 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 struct Build {
     /// The sandbox's name, such as `shell` or `python`
     name: String,
+    /// Make it for: docker (an image), namespaces (a root file system), or auto, docker where a daemon answers
+    #[arg(long = "sandbox", value_name = "KIND", default_value_t = BackendKind::Docker)]
+    kind: BackendKind,
     /// Directory of sandbox kinds, beside those that are shipped
     #[arg(long, value_name = "DIR", default_value = "sandboxes")]
     sandboxes: PathBuf,
 }
 
-#[cfg(feature = "docker")]
 async fn build(args: Build, output: Output) -> Result<Answer, Failure> {
-    use crate::sandbox::docker::{DockerBackend, images};
-
     let spec = load(&args.name, &args.sandboxes)?;
-    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
     let begin = std::time::Instant::now();
     let say = |line: &str| output.say(line);
-    let (image, way) = images::build(backend.docker(), &spec, &say).await.map_err(failure)?;
+    let (what, how) = match args.kind {
+        BackendKind::Docker => build_image(&spec, &say).await?,
+        BackendKind::Auto if docker_answers().await => build_image(&spec, &say).await?,
+        BackendKind::Namespaces | BackendKind::Auto => build_root(&spec, &say).await?,
+        BackendKind::Landlock => {
+            return Err(Failure::usage(anyhow::anyhow!("landlock sandboxes use the host's programs alone"))
+                .with_hint("build for docker or namespaces"));
+        }
+    };
     let seconds = begin.elapsed().as_secs_f64();
+    let Made { image, digest, rootfs } = &what;
+    let value = serde_json::json!({
+        "format": "apprentice.build/1", "sandbox": spec.name, "image": image, "digest": digest, "rootfs": rootfs,
+        "how": how, "seconds": seconds,
+    });
+    let name = image.as_ref().or(rootfs.as_ref()).map_or("", String::as_str);
+    output.result(&value, &format!("{name} {how} in {seconds:.1} s")).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+/// What `build` made: an image with its digest, or a root file system.
+#[derive(Default)]
+struct Made {
+    image: Option<String>,
+    digest: Option<String>,
+    rootfs: Option<String>,
+}
+
+/// Makes a root file system, and says how it was had.
+async fn build_root(
+    spec: &SandboxSpec,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(Made, &'static str), Failure> {
+    let (root, way) = shelf()?.build(spec, say).await.map_err(failure)?;
+    let how = match way {
+        rootfs::Way::Local => "was there",
+        rootfs::Way::Made => "was made from packages",
+    };
+    Ok((Made { rootfs: Some(root.display().to_string()), ..Made::default() }, how))
+}
+
+fn shelf() -> Result<Shelf, Failure> {
+    Shelf::of_user().ok_or_else(|| {
+        Failure::host(anyhow::anyhow!("neither XDG_CACHE_HOME nor HOME says where root file systems lie"))
+            .with_hint("set XDG_CACHE_HOME to a directory")
+    })
+}
+
+#[cfg(feature = "docker")]
+async fn docker_answers() -> bool {
+    crate::sandbox::docker::DockerBackend::connect(Isolation::Full).await.is_ok()
+}
+
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "its companion awaits")]
+async fn docker_answers() -> bool {
+    false
+}
+
+/// Makes an image, and says how it was had.
+#[cfg(feature = "docker")]
+async fn build_image(
+    spec: &SandboxSpec,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(Made, &'static str), Failure> {
+    use crate::sandbox::docker::{DockerBackend, images};
+
+    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
+    let (image, way) = images::build(backend.docker(), spec, say).await.map_err(failure)?;
+    let digest = images::digest(backend.docker(), &image).await.map_err(failure)?;
     let how = match way {
         images::Way::Local => "was there",
         images::Way::Pulled => "was pulled",
         images::Way::Built => "was built from its Dockerfile",
         images::Way::Bootstrapped => "was made from packages",
     };
-    let value = serde_json::json!({
-        "format": "apprentice.build/1", "sandbox": spec.name, "image": image, "how": how, "seconds": seconds,
-    });
-    output.result(&value, &format!("{image} {how} in {seconds:.1} s")).map_err(Failure::host)?;
-    Ok(Answer::Yes)
+    Ok((Made { image: Some(image), digest, ..Made::default() }, how))
 }
 
 #[cfg(not(feature = "docker"))]
 #[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn build(args: Build, _output: Output) -> Result<Answer, Failure> {
-    load(&args.name, &args.sandboxes)?;
+async fn build_image(
+    _spec: &SandboxSpec,
+    _say: &(dyn Fn(&str) + Sync),
+) -> Result<(Made, &'static str), Failure> {
     Err(Failure::host(anyhow::anyhow!("this program was built without docker"))
-        .with_hint("build it with `--features docker`"))
+        .with_hint("build it with `--features docker`, or pass `--sandbox namespaces`"))
 }
 
 #[derive(Debug, clap::Args)]
@@ -314,16 +380,24 @@ struct List {
 
 async fn list(args: List, output: Output) -> Result<Answer, Failure> {
     let (images, running) = in_docker(&args.sandboxes).await;
+    let shelf = Shelf::of_user();
     let mut kinds = Vec::new();
     let mut lines = Vec::new();
     for name in spec::names(&args.sandboxes) {
         let spec = load(&name, &args.sandboxes)?;
         let image = images.iter().find(|(of, _)| *of == name).map(|(_, image)| image.clone());
-        let host = if spec.host { "may use the host's programs" } else { "needs an image" };
+        let root = shelf.as_ref().and_then(|shelf| shelf.find(&spec));
+        let host = match (&root, spec.host) {
+            (Some(_), _) => "has a root file system",
+            (None, true) => "may use the host's programs",
+            (None, false) => "no root file system",
+        };
         let shown = image.as_deref().unwrap_or("no image");
         lines.push(format!("{name:<12} {shown:<36} {host}"));
         let from = spec.file.as_ref().map_or_else(|| "shipped".to_owned(), |file| file.display().to_string());
-        kinds.push(serde_json::json!({"name": name, "from": from, "image": image, "host": spec.host}));
+        kinds.push(serde_json::json!({
+            "name": name, "from": from, "image": image, "rootfs": root, "host": spec.host,
+        }));
     }
     for one in &running {
         lines.push(format!("{one}"));
@@ -361,36 +435,80 @@ struct Prune {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Directory of sandbox kinds, beside those that are shipped
+    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
+    sandboxes: PathBuf,
+}
+
+/// What was or would be removed: values for `--json`, and lines.
+#[derive(Default)]
+struct Removed {
+    values: Vec<serde_json::Value>,
+    lines: Vec<String>,
+}
+
+impl Removed {
+    fn push(&mut self, args: &Prune, what: &str, value: &impl Serialize) -> Result<(), Failure> {
+        let verb = if args.dry_run { "Would remove" } else { "Removed" };
+        self.lines.push(format!("{verb} {what}"));
+        self.values.push(serde_json::to_value(value).map_err(Failure::host)?);
+        Ok(())
+    }
+}
+
+async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
+    let mut removed = Removed::default();
+    prune_roots(&args, output, &mut removed)?;
+    prune_docker(&args, output, &mut removed).await?;
+    if removed.lines.is_empty() {
+        removed.lines.push("Nothing to remove".to_owned());
+    }
+    let value = serde_json::json!({
+        "format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": removed.values,
+    });
+    output.result(&value, &removed.lines.join("\n")).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+fn prune_roots(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
+    let Some(shelf) = Shelf::of_user() else { return Ok(()) };
+    for stale in shelf.stale(&args.sandboxes).map_err(failure)? {
+        if args.dry_run || shelf.remove(&stale).map_err(failure)? {
+            let value = serde_json::json!({"kind": "rootfs", "id": stale.id, "sandbox": stale.sandbox});
+            removed.push(args, &format!("rootfs {} ({})", stale.id, stale.sandbox), &value)?;
+        } else {
+            output.say(&format!("rootfs {} ({}) is in use and stays", stale.id, stale.sandbox));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(feature = "docker")]
-async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
+async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
     use crate::sandbox::docker::{DockerBackend, leftovers, remove};
 
-    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
-    let all = leftovers(backend.docker()).await.map_err(failure)?;
-    let orphans: Vec<_> = all.into_iter().filter(|leftover| leftover.is_orphan).collect();
-    let mut lines = Vec::new();
-    for orphan in &orphans {
-        if !args.dry_run {
-            remove(backend.docker(), orphan).await.map_err(failure)?;
+    let backend = match DockerBackend::connect(Isolation::Full).await {
+        Ok(backend) => backend,
+        Err(error) => {
+            // A host without a daemon has root file systems all the same.
+            output.say(&format!("Docker was not looked at: {error}"));
+            return Ok(());
         }
-        let verb = if args.dry_run { "Would remove" } else { "Removed" };
-        lines.push(format!("{verb} {} {} ({})", orphan.kind, orphan.id, orphan.sandbox));
+    };
+    for orphan in leftovers(backend.docker()).await.map_err(failure)? {
+        if !orphan.is_orphan {
+            continue;
+        }
+        if !args.dry_run {
+            remove(backend.docker(), &orphan).await.map_err(failure)?;
+        }
+        removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
     }
-    if orphans.is_empty() {
-        lines.push("Nothing to remove".to_owned());
-    }
-    let value =
-        serde_json::json!({"format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": orphans});
-    output.result(&value, &lines.join("\n")).map_err(Failure::host)?;
-    Ok(Answer::Yes)
+    Ok(())
 }
 
 #[cfg(not(feature = "docker"))]
 #[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
-    let value = serde_json::json!({"format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": []});
-    output.result(&value, "Nothing to remove\n").map_err(Failure::host)?;
-    Ok(Answer::Yes)
+async fn prune_docker(_args: &Prune, _output: Output, _removed: &mut Removed) -> Result<(), Failure> {
+    Ok(())
 }

@@ -4,11 +4,13 @@
 //! tree, that output is bounded, and that nothing of a stopped sandbox remains. A sandbox knows
 //! nothing of agents: not of steps, not of what "submitted" means.
 
+mod bootstrap;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod landlock;
 pub mod namespaces;
 pub mod output;
+pub mod rootfs;
 pub mod scripted;
 pub mod select;
 pub mod session;

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::landlock::Landlock;
-use super::namespaces::Namespaces;
+use super::namespaces::{Namespaces, rootless};
+use super::rootfs::Shelf;
 use super::spec::SandboxSpec;
 use super::{Backend, SandboxError};
 use crate::isolation::{Isolation, Protection};
@@ -144,15 +145,22 @@ impl Choice {
     }
 
     async fn namespaces(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
-        require_host(spec, "namespaces")?;
-        let backend = Namespaces::new(self.exe.clone(), self.isolation);
+        let mut backend = Namespaces::new(self.exe.clone(), self.isolation);
+        let what = match Shelf::of_user().and_then(|shelf| shelf.find(spec)) {
+            Some(root) => {
+                backend = backend.with_rootfs(&spec.name, root);
+                format!("root file system {}", spec.digest())
+            }
+            None if spec.host => "with this host's programs, read-only".to_owned(),
+            None => return Err(rootless(spec)),
+        };
         let protection = backend.probe().await?;
         self.require(&protection, "namespaces")?;
-        Ok(selection(backend, &protection, "with this host's programs, read-only"))
+        Ok(selection(backend, &protection, &what))
     }
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
-        require_host(spec, "landlock")?;
+        require_host(spec)?;
         let backend = Landlock::new(self.exe.clone(), self.isolation, std::env::temp_dir());
         let protection = backend.probe().await?;
         self.require(&protection, "landlock")?;
@@ -172,13 +180,14 @@ impl Choice {
     }
 }
 
-fn require_host(spec: &SandboxSpec, backend: &'static str) -> Result<(), SandboxError> {
+/// Landlock cannot give a sandbox another root.
+fn require_host(spec: &SandboxSpec) -> Result<(), SandboxError> {
     if spec.host {
         return Ok(());
     }
     Err(SandboxError::Image {
         image: spec.name.clone(),
-        reason: format!("{backend} sandboxes use the host's programs, which this sandbox does not allow"),
+        reason: "landlock sandboxes use the host's programs, which this sandbox does not allow".to_owned(),
         hint: "start a Docker daemon, or say `host: true` in its sandbox.yaml".to_owned(),
     })
 }

@@ -53,6 +53,7 @@ macro_rules! all_chapters {
 
 all_chapters!(docker);
 all_chapters!(namespaces);
+all_chapters!(rootfs);
 
 #[test]
 fn rows_are_many_and_their_names_differ() {

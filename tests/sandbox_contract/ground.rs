@@ -1,11 +1,12 @@
 //! Where the contract is tested: a backend, a specification and what both need, made in seconds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use apprentice::isolation::Isolation;
 use apprentice::sandbox::namespaces::Namespaces;
+use apprentice::sandbox::rootfs::Shelf;
 use apprentice::sandbox::scripted::ScriptedBackend;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::sandbox::{Backend, Exec, Sandbox, Session, Start};
@@ -88,6 +89,29 @@ pub(crate) async fn namespaces() -> Option<Ground> {
     }
 }
 
+/// Namespaces with a root file system of their own, made of packages once and kept where Cargo keeps what
+/// tests make.
+pub(crate) async fn rootfs() -> Option<Ground> {
+    static ROOT: tokio::sync::OnceCell<Result<PathBuf, String>> = tokio::sync::OnceCell::const_new();
+    let mut ground = namespaces().await?;
+    let made = ROOT.get_or_init(|| async {
+        let shelf = Shelf::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/apprentice/rootfs"));
+        shelf.build(&ground.spec, &|_| ()).await.map(|(root, _)| root).map_err(|error| error.to_string())
+    });
+    match made.await {
+        Ok(root) => {
+            let backend = Namespaces::new(env!("CARGO_BIN_EXE_apprentice").into(), Isolation::AcceptWeaker);
+            ground.backend = Arc::new(backend.with_rootfs(&ground.spec.name, root.clone()));
+            ground.spec.host = false;
+            Some(ground)
+        }
+        Err(error) => {
+            skip("rootfs", &format!("no root file system can be made: {error}"));
+            None
+        }
+    }
+}
+
 pub(crate) async fn scripted() -> Option<Ground> {
     Some(Ground::new(ScriptedBackend::default(), None))
 }
@@ -101,7 +125,7 @@ pub(crate) async fn docker() -> Option<Ground> {
 /// Docker where commands write to the container's own layer: the image has the user, and so a home.
 pub(crate) async fn docker_on_disk() -> Option<Ground> {
     let mut ground = docker().await?;
-    ground.spec.user = "keeper".to_owned();
+    "keeper".clone_into(&mut ground.spec.user);
     Some(ground)
 }
 

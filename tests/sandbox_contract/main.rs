@@ -61,6 +61,7 @@ macro_rules! whole_contract {
 whole_contract!(docker);
 whole_contract!(docker_on_disk);
 whole_contract!(namespaces);
+whole_contract!(rootfs);
 
 contract! { scripted:
     files_are_read_and_written

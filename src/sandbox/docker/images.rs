@@ -1,36 +1,25 @@
 //! Where a sandbox's image comes from: one that is local, else pulled, else built from its Dockerfile,
 //! else made from a distribution's packages where no image registry answers.
 //!
-//! Guarantees that every way that failed is in the error. Only `sandbox build` makes an image from
-//! packages, because that takes minutes.
+//! Guarantees that every way that failed is in the error, and that a registry that does not answer costs
+//! seconds. Only `sandbox build` makes an image from packages, because that takes minutes.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{BuildImageOptions, CreateImageOptions};
-use futures_util::{StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
+use futures_util::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
+use super::pulls::pull;
 use super::unavailable;
-use crate::sandbox::SandboxError;
-use crate::sandbox::session::quote;
 use crate::sandbox::spec::{Bootstrap, SandboxSpec};
-
-/// How long a registry may take to start answering.
-const PULL_PATIENCE: Duration = Duration::from_secs(20);
+use crate::sandbox::{SandboxError, bootstrap};
 
 /// How long a root file system may take to be made: the engine answers only at its end.
 const MAKE_PATIENCE: Duration = Duration::from_secs(3600);
-
-/// The distribution's own mirror; `APPRENTICE_MIRROR` names another.
-const MIRROR: &str = "http://deb.debian.org/debian";
-
-/// What a bootstrapped image leaves out: text for people.
-const EXCLUDED: [&str; 5] = ["doc", "man", "locale", "info", "lintian"];
 
 /// How an image was had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +36,7 @@ pub enum Way {
 
 /// The tag of an image that we make for `spec`: it changes with what the image is made of.
 pub fn tag(spec: &SandboxSpec) -> String {
-    let made_of = serde_json::json!([spec.dockerfile_text(), spec.bootstrap]);
-    let digest = Sha256::digest(made_of.to_string());
-    let [a, b, c, d, e, f] = *digest.first_chunk().expect("invariant: SHA-256 has 32 bytes");
-    let short = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    format!("apprentice/{}:{short:012x}", spec.name)
+    format!("apprentice/{}:{}", spec.name, spec.digest())
 }
 
 /// Names the local image of `spec`, if there is one.
@@ -67,6 +52,18 @@ pub async fn local(docker: &Docker, spec: &SandboxSpec) -> Result<Option<String>
         }
     }
     Ok(None)
+}
+
+/// What an image holds, for the record: the registry's digest of one that was pulled, else the engine's id.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when the engine does not answer.
+pub async fn digest(docker: &Docker, image: &str) -> Result<Option<String>, SandboxError> {
+    match docker.inspect_image(image).await {
+        Ok(found) => Ok(found.repo_digests.and_then(|digests| digests.into_iter().next()).or(found.id)),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
 }
 
 /// Gives the image of `spec`, pulled if need be.
@@ -136,20 +133,6 @@ fn cannot(spec: &SandboxSpec, failed: &[String], hint: &str) -> SandboxError {
     SandboxError::Image { image: spec.name.clone(), reason: failed.join("; "), hint: hint.to_owned() }
 }
 
-async fn pull(docker: &Docker, image: &str) -> Result<(), String> {
-    let options = CreateImageOptions { from_image: Some(image.to_owned()), ..CreateImageOptions::default() };
-    let mut progress = docker.create_image(Some(options), None, None);
-    // Only the first answer is waited for briefly: a registry that answers may take its time.
-    let first = tokio::time::timeout(PULL_PATIENCE, progress.next()).await;
-    let rest = match first {
-        Ok(Some(Ok(_))) => progress.try_for_each(|_| async { Ok(()) }).await,
-        Ok(Some(Err(error))) => Err(error),
-        Ok(None) => Ok(()),
-        Err(_) => return Err(format!("`{image}` could not be pulled: no answer within 20 s")),
-    };
-    rest.map_err(|error| format!("`{image}` could not be pulled: {error}"))
-}
-
 async fn build_dockerfile(docker: &Docker, tag: &str, text: &str) -> Result<(), String> {
     let mut context = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -173,8 +156,8 @@ async fn build_dockerfile(docker: &Docker, tag: &str, text: &str) -> Result<(), 
 }
 
 /// Pipes a root file system made by mmdebstrap into the engine.
-async fn make(docker: &Docker, tag: &str, bootstrap: &Bootstrap) -> Result<(), String> {
-    let mut child = match mmdebstrap(bootstrap, "-").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+async fn make(docker: &Docker, tag: &str, made_of: &Bootstrap) -> Result<(), String> {
+    let mut child = match bootstrap::command(made_of).spawn() {
         Ok(child) => child,
         Err(error) => return Err(format!("mmdebstrap could not be started: {error}")),
     };
@@ -205,30 +188,11 @@ async fn make(docker: &Docker, tag: &str, bootstrap: &Bootstrap) -> Result<(), S
     if !status.success() {
         // What was imported is cut off in the middle.
         drop(super::owner::remove_image(docker, tag).await);
-        let lines: Vec<&str> = log.lines().collect();
-        let mut reason = format!("mmdebstrap failed: {}", lines[lines.len().saturating_sub(4)..].join(" / "));
+        let mut reason = format!("mmdebstrap failed: {}", bootstrap::last_words(&log));
         if let Err(error) = imported {
             reason = format!("{reason}; the engine stopped reading: {error}");
         }
         return Err(reason);
     }
     imported.map_err(|error| format!("the engine refused the root file system: {error}"))
-}
-
-/// The command that makes a root file system and writes it to `target` as tar.
-fn mmdebstrap(bootstrap: &Bootstrap, target: &str) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new("mmdebstrap");
-    command.args(["--quiet", "--variant=essential", "--format=tar"]);
-    for directory in EXCLUDED {
-        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*"));
-    }
-    if !bootstrap.packages.is_empty() {
-        command.arg(format!("--include={}", bootstrap.packages.join(",")));
-    }
-    for script in &bootstrap.run {
-        command.arg(format!("--customize-hook=chroot \"$1\" sh -euc {}", quote(script)));
-    }
-    let mirror = std::env::var("APPRENTICE_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
-    command.args([&bootstrap.suite, target, &mirror]).stdin(Stdio::null()).kill_on_drop(true);
-    command
 }

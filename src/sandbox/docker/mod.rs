@@ -15,6 +15,7 @@ mod line;
 mod owner;
 mod prepare;
 mod program;
+mod pulls;
 mod recipe;
 mod running;
 mod users;

@@ -1,7 +1,7 @@
 //! Sandboxes in Linux namespaces: no daemon, no image, milliseconds to start.
 //!
-//! Guarantees, on hosts that let user namespaces be made: the host's programs are visible read-only
-//! and nothing else of the host is; no network; no privilege; every private file in memory under one
+//! Guarantees, on hosts that let user namespaces be made: the host's programs, or a root file system
+//! made for the sandbox, are visible read-only and nothing else of the host is; no network; no privilege; every private file in memory under one
 //! bound; one kill ends every process. What this host cannot enforce is reported, and refused unless
 //! weaker isolation was accepted. Does not isolate from bugs of the kernel.
 
@@ -34,7 +34,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{Backend, Sandbox, SandboxError, Start};
+use super::spec::SandboxSpec;
+use super::{Backend, Sandbox, SandboxError, Start, rootfs};
 use crate::isolation::{Isolation, Protection};
 use capsule::Capsule;
 use machine::Blueprint;
@@ -54,12 +55,19 @@ pub fn init_if_asked() -> Option<ExitCode> {
 /// The user and group that own all of a tree; none when they differ.
 type Owner = Option<(u32, u32)>;
 
+/// A root file system, held against its removal.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    _held: Option<fs_err::File>,
+}
+
 /// Makes sandboxes in namespaces.
 #[derive(Debug)]
 pub struct Namespaces {
     exe: PathBuf,
     accept: Isolation,
-    roots: BTreeMap<String, PathBuf>,
+    roots: BTreeMap<String, Root>,
     owners: Mutex<BTreeMap<PathBuf, (machine::Identity, Owner)>>,
     protection: OnceCell<Protection>,
 }
@@ -79,24 +87,17 @@ impl Namespaces {
     /// Uses the directory `root` as the root file system of the sandboxes called `name`.
     #[must_use]
     pub fn with_rootfs(mut self, name: &str, root: PathBuf) -> Self {
-        self.roots.insert(name.to_owned(), root);
+        let held = rootfs::hold(&root);
+        self.roots.insert(name.to_owned(), Root { path: root, _held: held });
         self
     }
 
     /// What a sandbox of this specification is made of.
     fn blueprint(&self, start: &Start<'_>) -> Result<Blueprint, SandboxError> {
         let spec = start.spec;
-        let rootfs = self.roots.get(&spec.name).cloned();
+        let rootfs = self.roots.get(&spec.name).map(|root| root.path.clone());
         if rootfs.is_none() && !spec.host {
-            return Err(SandboxError::Image {
-                image: spec.name.clone(),
-                reason: "namespaces sandboxes take no Docker image, and this one does not allow the host's own programs"
-                    .to_owned(),
-                hint: format!(
-                    "build it with `apprentice sandbox build {}`, or say `host: true` in its sandbox.yaml",
-                    spec.name
-                ),
-            });
+            return Err(rootless(spec));
         }
         let inside = rootfs.as_ref().map(|root| root.join(spec.workdir.trim_start_matches('/')));
         let tree = start.tree.map(Path::to_owned).or(inside.filter(|path| path.is_dir()));
@@ -146,6 +147,19 @@ impl Backend for Namespaces {
         let blueprint = Arc::new(self.blueprint(start)?);
         let machine = blocking(move || machine::Machine::start(&blueprint, None)).await?;
         Ok(Box::new(Capsule::new(machine)?))
+    }
+}
+
+/// Says that a sandbox has nothing to run programs from.
+pub(in crate::sandbox) fn rootless(spec: &SandboxSpec) -> SandboxError {
+    SandboxError::Image {
+        image: spec.name.clone(),
+        reason: "it has no root file system for namespaces here, and does not allow the host's own programs"
+            .to_owned(),
+        hint: format!(
+            "make one with `apprentice sandbox build {} --sandbox namespaces`, or say `host: true` in its sandbox.yaml",
+            spec.name
+        ),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The root file system of a sandbox: the host's programs read-only, everything else its own.
+//! The root file system of a sandbox: the host's programs, or a root made for it, read-only; everything
+//! else its own.
 //!
 //! Guarantees that nothing of the host is visible but the listed system directories, that nothing of
 //! the host can be written, and that all private files together stay below one bound: they share one
@@ -194,8 +195,9 @@ pub(in crate::sandbox) fn enter(
     let store_path = stage.directory(".store")?;
     make_store(&store_path, plan.bounds.disk, parent)?;
     stage.show(sources)?;
-    if machine.rootfs.is_none() {
-        stage.identify(machine)?;
+    match machine.rootfs {
+        None => stage.identify(machine)?,
+        Some(_) => stage.introduce(machine, &store_path)?,
     }
     stage.devices(sources)?;
     kernel::attach(kernel::make_mount("proc", &[])?.as_fd(), &stage.directory("proc")?)?;
@@ -286,6 +288,42 @@ impl Stage<'_> {
         self.file("etc/hostname", "sandbox\n")?;
         self.file("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
         Ok(())
+    }
+
+    /// Adds the user to the accounts of a given root, where it has accounts and not that user, and the
+    /// host's resolver, where its network is shared.
+    fn introduce(&self, machine: &Machine, store: &Path) -> io::Result<()> {
+        let Machine { user, uid, home, .. } = machine;
+        let home = home.display();
+        for (name, line) in [
+            ("passwd", format!("{user}:x:{uid}:{uid}:{user}:{home}:/bin/bash\n")),
+            ("group", format!("{user}:x:{uid}:\n")),
+        ] {
+            let accounts = fs::read_to_string(self.path(Path::new("etc").join(name))).unwrap_or_default();
+            if !accounts.lines().any(|account| account.split(':').next() == Some(user)) {
+                self.cover(name, accounts + &line, store)?;
+            }
+        }
+        if machine.network == Network::Host
+            && let Ok(resolver) = fs::read_to_string("/etc/resolv.conf")
+        {
+            self.cover("resolv.conf", resolver, store)?;
+        }
+        Ok(())
+    }
+
+    /// Shows `contents` instead of a file of `/etc`, where there is one: the root itself is not written.
+    fn cover(&self, name: &str, contents: String, store: &Path) -> io::Result<()> {
+        let target = self.path(Path::new("etc").join(name));
+        // A link of the root would lead out of it, to the host's file.
+        if !fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
+        let own = store.join(name);
+        fs::write(&own, contents)?;
+        let mount = kernel::clone_mount(&own)?;
+        kernel::restrict(mount.as_fd(), READ_ONLY)?;
+        kernel::attach(mount.as_fd(), &target)
     }
 
     fn devices(&self, sources: &Sources) -> io::Result<()> {

@@ -1,0 +1,260 @@
+//! Pulling images from a registry: one pull at a time of each, again after trouble that passes, never
+//! for ever.
+//!
+//! Guarantees that those who want the same image at the same moment share one pull and its outcome, that
+//! what a registry refuses or does not have is asked once, and that a registry that says nothing for
+//! [`FIRST_ANSWER`] is given up. Removes no image: what was pulled stays until the user removes it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::CreateImageOptions;
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+/// How long a registry may take to start answering.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+/// How long a pull may take, with all its tries.
+const WHOLE: Duration = Duration::from_secs(1800);
+/// How long to wait after each try that failed; the try after the last wait is the last.
+const WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
+
+/// Words of trouble that passes, of registries and of the way there, in lower case. A name that is not
+/// resolved or a connection that is refused is no such trouble: most often there is no network at all.
+const PASSING: [&str; 10] = [
+    "toomanyrequests",
+    "too many requests",
+    "500 internal server error",
+    "502 bad gateway",
+    "503 service unavailable",
+    "504 gateway time",
+    "connection reset",
+    "broken pipe",
+    "unexpected eof",
+    "tls handshake timeout",
+];
+
+/// Pulls under way in this process. Of the process and not of a backend, because each task of a run
+/// may have a backend of its own, and the engine is one.
+static PULLS: Flights = Flights::new();
+
+/// Pulls `image`, or waits for the pull of it that is under way.
+///
+/// # Errors
+/// Why it could not be pulled, for the user.
+pub(super) async fn pull(docker: &Docker, image: &str) -> Result<(), String> {
+    let tries = || again(&WAITS, || attempt(docker, image));
+    let outcome = PULLS.join(image, || async {
+        timeout(WHOLE, tries())
+            .await
+            .unwrap_or_else(|_| Err(format!("it took more than {} s", WHOLE.as_secs())))
+    });
+    outcome.await.map_err(|reason| format!("`{image}` could not be pulled: {reason}"))
+}
+
+/// Why a try failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// Trying again may help.
+    Passing(String),
+    /// It does not.
+    Lasting(String),
+}
+
+/// Work under way by name, shared by those who want the same.
+struct Flights {
+    under_way: Mutex<BTreeMap<String, Arc<Flight>>>,
+}
+
+type Flight = OnceCell<Result<(), String>>;
+
+impl Flights {
+    const fn new() -> Self {
+        Self { under_way: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Does `work`, or waits for the work of this name that is under way; its outcome is everyone's. Work
+    /// whose caller gave up is taken over by the next one that waits.
+    async fn join<Work, Done>(&self, name: &str, work: Work) -> Result<(), String>
+    where
+        Work: FnOnce() -> Done,
+        Done: Future<Output = Result<(), String>>,
+    {
+        let flight = self.under_way().entry(name.to_owned()).or_default().clone();
+        let outcome = flight.get_or_init(work).await.clone();
+        let mut under_way = self.under_way();
+        if under_way.get(name).is_some_and(|last| Arc::ptr_eq(last, &flight)) {
+            under_way.remove(name);
+        }
+        outcome
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Flight>>> {
+        self.under_way.lock().expect("invariant: nothing panics while it holds this lock")
+    }
+}
+
+/// Tries until it works, a fault lasts or every wait is over.
+async fn again<Try, Tried>(waits: &[Duration], mut attempt: Try) -> Result<(), String>
+where
+    Try: FnMut() -> Tried,
+    Tried: Future<Output = Result<(), Fault>>,
+{
+    for wait in waits {
+        match attempt().await {
+            Ok(()) => return Ok(()),
+            Err(Fault::Lasting(reason)) => return Err(reason),
+            Err(Fault::Passing(reason)) => tracing::info!(reason, ?wait, "a pull failed and is tried again"),
+        }
+        sleep(*wait).await;
+    }
+    attempt().await.map_err(|fault| match fault {
+        Fault::Lasting(reason) => reason,
+        Fault::Passing(reason) => format!("{reason} (tried {} times)", waits.len() + 1),
+    })
+}
+
+/// Asks the engine to pull `image` once.
+async fn attempt(docker: &Docker, image: &str) -> Result<(), Fault> {
+    let options = CreateImageOptions { from_image: Some(image.to_owned()), ..CreateImageOptions::default() };
+    let mut progress = docker.create_image(Some(options), None, None);
+    // Only the first answer is waited for briefly: a registry that answers may take its time.
+    let pulled = match timeout(FIRST_ANSWER, progress.next()).await {
+        Ok(Some(Ok(_))) => progress.try_for_each(|_| async { Ok(()) }).await,
+        Ok(Some(Err(error))) => Err(error),
+        Ok(None) => Ok(()),
+        Err(_) => return Err(Fault::Lasting(format!("no answer within {} s", FIRST_ANSWER.as_secs()))),
+    };
+    pulled.map_err(|error| fault(&error))
+}
+
+/// Whether trying again may help. The engine answers with its own 500 to whatever a registry or the
+/// network does, so only its words tell.
+fn fault(error: &Error) -> Fault {
+    let passes = match error {
+        Error::DockerResponseServerError { status_code: 429 | 502..=504, .. } => true,
+        Error::DockerResponseServerError { status_code: 400..=499, .. } => false,
+        Error::DockerResponseServerError { message, .. } => is_passing(message),
+        Error::DockerStreamError { error } => is_passing(error),
+        _ => false,
+    };
+    if passes { Fault::Passing(error.to_string()) } else { Fault::Lasting(error.to_string()) }
+}
+
+fn is_passing(message: &str) -> bool {
+    let message = message.to_lowercase();
+    PASSING.iter().any(|word| message.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn answer(status_code: u16, message: &str) -> Error {
+        Error::DockerResponseServerError { status_code, message: message.to_owned() }
+    }
+
+    fn is_tried_again(error: &Error) -> bool {
+        matches!(fault(error), Fault::Passing(_))
+    }
+
+    #[test]
+    fn trouble_that_passes_is_tried_again() {
+        for message in [
+            "toomanyrequests: You have reached your pull rate limit.",
+            "received unexpected HTTP status: 503 Service Unavailable",
+            "Get \"https://registry.example/v2/\": net/http: TLS handshake timeout",
+            "read tcp 10.0.0.2:443: read: connection reset by peer",
+            "unexpected EOF",
+        ] {
+            assert!(is_tried_again(&answer(500, message)), "{message}");
+            assert!(is_tried_again(&Error::DockerStreamError { error: message.to_owned() }), "{message}");
+        }
+        assert!(is_tried_again(&answer(429, "")) && is_tried_again(&answer(503, "")));
+    }
+
+    #[test]
+    fn what_lasts_is_asked_once() {
+        for (status_code, message) in [
+            (404, "manifest for shell:9 not found: manifest unknown: manifest unknown"),
+            (404, "pull access denied for x, repository does not exist or may require 'docker login'"),
+            (500, "Head \"https://registry.example/v2/x\": unauthorized: authentication required"),
+            (500, "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host"),
+            (
+                500,
+                "Get \"https://registry.example/v2/\": dial tcp 127.0.0.1:443: connect: connection refused",
+            ),
+        ] {
+            assert!(!is_tried_again(&answer(status_code, message)), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tries_end() {
+        let tries = Cell::new(0);
+        let failed = again(&[Duration::ZERO; 3], || {
+            tries.set(tries.get() + 1);
+            async { Err(Fault::Passing("busy".to_owned())) }
+        });
+        assert_eq!(failed.await, Err("busy (tried 4 times)".to_owned()));
+        assert_eq!(tries.get(), 4);
+        assert!(WAITS.is_sorted() && WAITS.iter().sum::<Duration>() < FIRST_ANSWER);
+    }
+
+    #[tokio::test]
+    async fn a_try_that_works_or_fails_for_good_is_the_last() {
+        for (last, expected) in
+            [(Ok(()), Ok(())), (Err(Fault::Lasting("gone".to_owned())), Err("gone".to_owned()))]
+        {
+            let mut outcomes = vec![last, Err(Fault::Passing("busy".to_owned()))];
+            let outcome = again(&[Duration::ZERO], || std::future::ready(outcomes.pop().unwrap())).await;
+            assert_eq!((outcome, outcomes.len()), (expected, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_want_the_same_share_one_pull() {
+        let (flights, pulls) = (Flights::new(), Cell::new(0));
+        let pull = |name, outcome: Result<(), String>| {
+            flights.join(name, || async {
+                pulls.set(pulls.get() + 1);
+                tokio::task::yield_now().await;
+                outcome
+            })
+        };
+        let busy = || Err("busy".to_owned());
+        let all = tokio::join!(pull("a", busy()), pull("a", Ok(())), pull("b", Ok(())));
+        assert_eq!(all, (busy(), busy(), Ok(())));
+        assert_eq!(pulls.get(), 2);
+        assert_eq!(pull("a", Ok(())).await, Ok(()), "a failure is not kept");
+        assert!(flights.under_way().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_pull_whose_caller_gave_up_is_taken_over() {
+        let (flights, pulls) = (Flights::new(), Cell::new(0));
+        let pull = || {
+            flights.join("a", || async {
+                pulls.set(pulls.get() + 1);
+                tokio::task::yield_now().await;
+                Ok(())
+            })
+        };
+        let (mut first, mut second) = (Box::pin(pull()), Box::pin(pull()));
+        for pulled in [&mut first, &mut second] {
+            // Each is begun, and neither ends.
+            tokio::select! { biased; _ = pulled => panic!("it ended"), () = std::future::ready(()) => {} }
+        }
+        assert_eq!(pulls.get(), 1);
+        drop(first);
+        assert_eq!(second.await, Ok(()));
+        assert_eq!(pulls.get(), 2);
+    }
+}

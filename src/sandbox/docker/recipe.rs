@@ -16,11 +16,12 @@ use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
 use super::{body, owner};
-use crate::sandbox::SandboxError;
 use crate::sandbox::namespaces::protocol::{
-    Bounds, Confinement, Fill, Held, Plan, Request, Started, User, Wrote,
+    Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
 };
+use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::{Exec, SandboxError, Session};
 
 /// How long a container may take to start on a crowded machine, and to take over a repository.
 pub(super) const START: Duration = Duration::from_secs(300);
@@ -60,6 +61,26 @@ impl Recipe {
         let running = self.boot(&self.prepared.image).await?;
         match self.fill(&running).await {
             Ok(()) => Ok(running),
+            Err(error) => Err(running.abandon(error).await),
+        }
+    }
+
+    /// Makes one that waits for its first command: bash has run in it, so that the engine's storage has read
+    /// what it needs.
+    pub(super) async fn make_warm(&self) -> Result<Running, SandboxError> {
+        let running = self.make().await?;
+        let session = SessionDir::new(files::SESSION_DIRECTORY);
+        let exec =
+            Exec { script: "cat </dev/null", timeout: START, output_bytes: 0, session: Session::Fresh };
+        let run = Run::of(session.invocation(&exec), &exec, &session);
+        let ran = running.with("running its first command", START, |line| {
+            Box::pin(async move {
+                line.send(&Request::Exec(run), &[]).await?;
+                line.receive::<Ran>().await
+            })
+        });
+        match ran.await {
+            Ok(_) => Ok(running),
             Err(error) => Err(running.abandon(error).await),
         }
     }

@@ -44,7 +44,8 @@ impl Warm {
             state.n_coming += missing;
             missing
         };
-        let made = futures_util::stream::iter(0..missing).map(|_| recipe.make()).buffer_unordered(AT_A_TIME);
+        let made =
+            futures_util::stream::iter(0..missing).map(|_| recipe.make_warm()).buffer_unordered(AT_A_TIME);
         let mut made = std::pin::pin!(made);
         let mut result = Ok(());
         while let Some(made) = made.next().await {
@@ -88,7 +89,7 @@ impl Warm {
 /// Makes one more that waits, unless its last sandbox has ended.
 async fn add(recipe: Weak<Recipe>) {
     let Some(recipe) = recipe.upgrade() else { return };
-    let made = recipe.make().await;
+    let made = recipe.make_warm().await;
     let mut state = recipe.warm.state();
     state.n_coming -= 1;
     match made {

@@ -135,6 +135,29 @@ pub(in crate::sandbox) fn fork() -> io::Result<Option<i32>> {
     Ok((pid != 0).then_some(pid as i32))
 }
 
+/// Starts a process that shares this one's memory, which waits until the other has become a program or
+/// ended: no page is copied. `become_program` makes system calls only, allocates nothing that it would
+/// have to free, and does not change what belongs to the memory (whether it can be dumped).
+pub(in crate::sandbox) fn fork_to_become(become_program: &mut dyn FnMut()) -> io::Result<i32> {
+    const STACK_BYTES: usize = 96 * 1024;
+    extern "C" fn begin(become_program: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the pointer is to the reference below, whose owner waits.
+        let become_program = unsafe { &mut *become_program.cast::<&mut dyn FnMut()>() };
+        become_program();
+        126
+    }
+    let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
+    let mut argument = become_program;
+    // SAFETY: the stack is large enough, aligned, grows downwards from its end, and outlives the other
+    // process's use of it, as does the argument: this process goes on when that has a memory of its own.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity()).cast();
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(begin, top, flags, (&raw mut argument).cast())
+    };
+    checked(libc::c_long::from(pid)).map(|pid| pid as i32)
+}
+
 /// Whether this process may mount on the host.
 pub(in crate::sandbox) fn may_administer() -> bool {
     use rustix::thread::{CapabilitySet, capabilities};

@@ -148,8 +148,7 @@ impl Plain {
             env.extend([("PWD", directory), ("SHLVL", level)].map(|(k, v)| (k.to_owned(), v.to_owned())));
             (directory.to_owned(), env)
         };
-        let path = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
-        let files = candidates(words[0], path.as_deref().unwrap_or(DEFAULT_PATH));
+        let files = candidates(words[0], path_of(&env));
         env.retain(|(name, _)| name != "_");
         if let [only] = &files[..] {
             env.push(("_".to_owned(), only.clone()));
@@ -176,7 +175,13 @@ impl Plain {
     }
 }
 
-fn candidates(program: &str, path: &str) -> Vec<String> {
+/// Where programs are looked for.
+pub(in crate::sandbox) fn path_of(env: &[(String, String)]) -> &str {
+    env.iter().rev().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, path)| path)
+}
+
+/// The files that `program` may be, in the order of the directories in `path`.
+pub(in crate::sandbox) fn candidates(program: &str, path: &str) -> Vec<String> {
     if program.contains('/') {
         return vec![program.to_owned()];
     }

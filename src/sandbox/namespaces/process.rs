@@ -13,7 +13,7 @@ use fs_err as fs;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::kernel::{self, c_path, checked};
-use super::plain::Plain;
+use super::plain::{self, Plain};
 use super::protocol::Run;
 use super::watch;
 use crate::trajectory::Exit;
@@ -23,31 +23,58 @@ pub(in crate::sandbox) struct Program<'a> {
     pub(in crate::sandbox) run: &'a Run,
     pub(in crate::sandbox) env: &'a [(String, String)],
     pub(in crate::sandbox) workdir: &'a Path,
+    /// Where it is looked for.
+    pub(in crate::sandbox) path: &'a str,
     /// What to start instead, if it can be.
     pub(in crate::sandbox) plain: Option<&'a Plain>,
+}
+
+/// How a process comes to be a program's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sandbox) enum Memory {
+    /// It shares this one's memory until then, which is fast.
+    Shared,
+    /// It has a copy, because confining it needs memory.
+    Copied,
 }
 
 /// Starts a program; gives its number and its output.
 pub(in crate::sandbox) fn start(
     program: &Program<'_>,
-    confine: impl FnOnce() -> io::Result<()>,
+    memory: Memory,
+    confine: impl Fn() -> io::Result<()>,
 ) -> io::Result<(i32, OwnedFd)> {
-    let arguments = strings(program.run.argv.iter().cloned())?;
     let mut env: BTreeMap<&String, &String> = program.env.iter().map(|(key, value)| (key, value)).collect();
     env.extend(program.run.env.iter().map(|(key, value)| (key, value)));
+    let arguments = strings(program.run.argv.iter().cloned())?;
     let env = strings(env.iter().map(|(key, value)| format!("{key}={value}")))?;
-    let workdir = c_path(program.workdir)?;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    let Some(pid) = kernel::fork()? else {
-        let error = become_program(
-            &Image { arguments, env, workdir, output: &writer, plain: program.plain },
-            confine,
-        );
+    let image = Image {
+        files: strings(plain::candidates(&program.run.argv[0], program.path).into_iter())?,
+        arguments: Pointers::to(&arguments),
+        env: Pointers::to(&env),
+        workdir: c_path(program.workdir)?,
+        output: &writer,
+        plain: program.plain.map(|plain| (plain, Pointers::to(&plain.arguments), Pointers::to(&plain.env))),
+    };
+    let mut become_it = || {
+        let error = become_program(&image, &confine);
         let text = format!("bash: {error}\n");
         // Only the standard descriptors are left. Nothing can be done about a failure to say it.
         io::Write::write_all(&mut io::stderr(), text.as_bytes()).ok();
-        kernel::leave(126);
+        kernel::leave(126)
     };
+    let pid = match memory {
+        Memory::Shared => kernel::fork_to_become(&mut become_it)?,
+        Memory::Copied => {
+            let Some(pid) = kernel::fork()? else {
+                become_it();
+                kernel::leave(126)
+            };
+            pid
+        }
+    };
+    prefer_to_kill(pid);
     drop(writer);
     watch::never_wait(&reader)?;
     Ok((pid, reader))
@@ -57,56 +84,65 @@ fn strings(texts: impl Iterator<Item = String>) -> io::Result<Vec<CString>> {
     Ok(texts.map(CString::new).collect::<Result<_, _>>()?)
 }
 
-struct Image<'a> {
-    arguments: Vec<CString>,
-    env: Vec<CString>,
-    workdir: CString,
-    output: &'a OwnedFd,
-    plain: Option<&'a Plain>,
+/// Terminated strings as the kernel takes them.
+struct Pointers<'a> {
+    pointers: Vec<*const libc::c_char>,
+    _strings: &'a [CString],
 }
 
-/// Replaces this forked process by the program; returns only when that fails.
-fn become_program(image: &Image<'_>, confine: impl FnOnce() -> io::Result<()>) -> io::Error {
-    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
-        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (arguments, env) = (pointers(&image.arguments), pointers(&image.env));
+impl<'a> Pointers<'a> {
+    fn to(strings: &'a [CString]) -> Self {
+        let pointers = strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+        Self { pointers, _strings: strings }
+    }
+}
+
+struct Image<'a> {
+    files: Vec<CString>,
+    arguments: Pointers<'a>,
+    env: Pointers<'a>,
+    workdir: CString,
+    output: &'a OwnedFd,
+    plain: Option<(&'a Plain, Pointers<'a>, Pointers<'a>)>,
+}
+
+/// Replaces this new process by the program; returns only when that fails.
+fn become_program(image: &Image<'_>, confine: impl Fn() -> io::Result<()>) -> io::Error {
     if let Err(error) = prepare(image).and_then(|()| confine()) {
         return error;
     }
-    if let Some(plain) = image.plain {
-        become_plain(plain, pointers);
+    if let Some((plain, arguments, env)) = &image.plain {
+        // SAFETY: a plain system call with a terminated string.
+        let entered = unsafe { libc::chdir(plain.directory.as_ptr()) } == 0;
+        if entered {
+            // What it is not, bash will judge and tell.
+            execute(&plain.files, arguments, env);
+        }
     }
-    if let Err(error) = enter(&image.workdir) {
-        return error;
+    match enter(&image.workdir) {
+        Ok(()) => execute(&image.files, &image.arguments, &image.env),
+        Err(error) => error,
     }
-    // SAFETY: both arrays are terminated by null and point to terminated strings that outlive the call.
-    unsafe {
-        libc::execvpe(arguments[0], arguments.as_ptr(), env.as_ptr());
-    }
-    io::Error::last_os_error()
 }
 
-/// Replaces this forked process by a program that needs no shell; returns when bash must try.
-fn become_plain(plain: &Plain, pointers: impl Fn(&[CString]) -> Vec<*const libc::c_char>) {
-    let (arguments, env) = (pointers(&plain.arguments), pointers(&plain.env));
-    // SAFETY: all strings are terminated, both arrays by null, and they outlive the calls.
-    unsafe {
-        if libc::chdir(plain.directory.as_ptr()) != 0 {
-            return;
+/// Executes the first of `files` that is there; returns why that fails.
+fn execute(files: &[CString], arguments: &Pointers<'_>, env: &Pointers<'_>) -> io::Error {
+    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+    for file in files {
+        // SAFETY: all strings are terminated, both arrays by null, and they outlive the call.
+        unsafe {
+            libc::execve(file.as_ptr(), arguments.pointers.as_ptr(), env.pointers.as_ptr());
         }
-        for file in &plain.files {
-            libc::execve(file.as_ptr(), arguments.as_ptr(), env.as_ptr());
-            // Anything but a missing file is for bash to judge and to tell.
-            if *libc::__errno_location() != libc::ENOENT {
-                return;
-            }
+        error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ENOENT) {
+            break;
         }
     }
+    error
 }
 
 fn prepare(image: &Image<'_>) -> io::Result<()> {
-    // SAFETY: plain system calls of a forked process with one thread; strings outlive them.
+    // SAFETY: plain system calls of a new process with one thread; strings outlive them.
     unsafe {
         libc::setsid();
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
@@ -119,14 +155,10 @@ fn prepare(image: &Image<'_>) -> io::Result<()> {
         let input = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         checked(libc::c_long::from(input))?;
         checked(libc::c_long::from(libc::dup2(input, 0)))?;
-        // Closed before the next step: who may trace this process may take its descriptors, and the
-        // manager's line is among them.
-        checked(libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32))?;
-        // The next line's file belongs to the global root while this process cannot be dumped.
-        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
-        prefer_to_kill();
+        // Closed before it becomes another user: who may trace this process may take its descriptors, and
+        // the manager's line is among them.
+        checked(libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32)).map(drop)
     }
-    Ok(())
 }
 
 /// Enters the work directory, or the root when the agent has removed it.
@@ -141,8 +173,9 @@ fn enter(workdir: &CString) -> io::Result<()> {
 }
 
 /// Lets the kernel, when memory runs out, kill a command before the process that reports it.
-fn prefer_to_kill() {
-    fs::write("/proc/self/oom_score_adj", "1000").ok();
+fn prefer_to_kill(pid: i32) {
+    // It may have ended already.
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
 }
 
 /// Signals one process, or all that this one may signal (-1).

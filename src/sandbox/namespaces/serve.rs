@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::delta::{self, Picture};
-use super::plain::{Beginning, Plain};
-use super::process::{self, Program};
+use super::plain::{self, Beginning, Plain};
+use super::process::{self, Memory, Program};
 use super::protocol::{
     Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
     Wrote,
@@ -63,6 +63,14 @@ impl Keeper {
             Self::Container(User { uid: 0, .. }) => limits::drop_capabilities(),
             Self::Container(user) => init::become_user(user.uid, user.gid),
             Self::Subreaper(allowed) => rules::confine(allowed, bounds),
+        }
+    }
+
+    /// How its commands' processes are made.
+    fn memory(&self) -> Memory {
+        match self {
+            Self::PidNamespace | Self::Container(_) => Memory::Shared,
+            Self::Subreaper(_) => Memory::Copied,
         }
     }
 
@@ -209,10 +217,17 @@ impl Server {
         let env = if has_begun { &[] } else { &self.env[..] };
         let beginning = Beginning { env: &self.env, workdir: &self.workdir };
         let plain = Plain::of(&run.argv, run.session.as_ref(), &beginning);
-        let program = Program { run, env, workdir: &self.workdir, plain: plain.as_ref() };
+        let program = Program {
+            run,
+            env,
+            workdir: &self.workdir,
+            path: plain::path_of(&self.env),
+            plain: plain.as_ref(),
+        };
         let kills = self.memory_kills();
-        let (pid, output) =
-            self.with_room(|| process::start(&program, || self.keeper.confine(&self.bounds)))?;
+        let (pid, output) = self.with_room(|| {
+            process::start(&program, self.keeper.memory(), || self.keeper.confine(&self.bounds))
+        })?;
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new(pid, output, deadline, run.output_bytes);
         let ended = watched.until_end(self)?;

@@ -504,6 +504,16 @@ async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Re
         }
         removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
     }
+    for stale in backend.stale().await.map_err(failure)? {
+        if args.dry_run || backend.remove_stale(&stale).await.map_err(failure)? {
+            let value = serde_json::json!({"kind": "prepared", "id": stale.id, "names": stale.names});
+            removed.push(
+                args,
+                &format!("prepared image {} ({})", stale.id, stale.names.join(", ")),
+                &value,
+            )?;
+        }
+    }
     Ok(())
 }
 

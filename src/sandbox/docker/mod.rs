@@ -41,12 +41,16 @@ use recipe::{Recipe, Storage};
 use warm::Warm;
 
 pub use owner::{Leftover, leftovers, remove};
+pub use prepare::Stale;
 
 /// The backend's name.
 const NAME: &str = "docker";
 
 /// How long a daemon may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
+
+/// How long an image that another version of this program made is kept for it.
+const KEEP_STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A repository larger than this part of the sandbox's memory is kept on disk.
 const MEMORY_SHARE: u64 = 2;
@@ -201,10 +205,45 @@ impl DockerBackend {
         cell.get_or_try_init(|| preparation.run()).await.cloned()
     }
 
+    /// Images made ready for sandboxes by other versions of this program.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine does not answer.
+    pub async fn stale(&self) -> Result<Vec<Stale>, SandboxError> {
+        let program = self.program().await?.key();
+        let program = program.map_err(|source| SandboxError::Host {
+            doing: "inspect",
+            path: self.exe.clone().unwrap_or_default(),
+            source,
+        })?;
+        prepare::stale(&self.docker, &program).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Removes what [`DockerBackend::stale`] listed; `false` when it is in use.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine refuses.
+    pub async fn remove_stale(&self, stale: &Stale) -> Result<bool, SandboxError> {
+        prepare::remove(&self.docker, stale).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Removes what killed processes left, and images that other versions of this program made long ago.
+    async fn sweep(self) {
+        owner::sweep(self.docker.clone()).await;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let too_old = now.saturating_sub(KEEP_STALE).as_secs() as i64;
+        for stale in self.stale().await.unwrap_or_default() {
+            if stale.names.is_empty() || stale.created < too_old {
+                // What is in use, or cannot be removed, stays for the next time.
+                self.remove_stale(&stale).await.ok();
+            }
+        }
+    }
+
     /// What every start begins with.
     async fn begin(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
         self.require_protection().await?;
-        self.swept.call_once(|| drop(tokio::spawn(owner::sweep(self.docker.clone()))));
+        self.swept.call_once(|| drop(tokio::spawn(self.clone().sweep())));
         self.recipe(start).await
     }
 }

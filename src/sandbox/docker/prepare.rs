@@ -12,8 +12,9 @@ use anyhow::anyhow;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
-use bollard::query_parameters::CommitContainerOptions;
+use bollard::query_parameters::{CommitContainerOptions, ListImagesOptions};
 use futures_util::StreamExt;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
@@ -193,6 +194,45 @@ impl Preparation<'_> {
         owner::remove_container(self.docker, &id).await.map_err(self.failed("cleaning up"))?;
         tree.map(Arc::new)
     }
+}
+
+/// An image made ready that no start of this program will use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    /// The engine's id.
+    pub id: String,
+    /// Its names; none when another of the same name was made at the same time.
+    pub names: Vec<String>,
+    /// When it was made, in seconds since 1970.
+    #[serde(skip)]
+    pub(super) created: i64,
+}
+
+/// Lists the images that were made ready for other programs than `program`, or have lost their names.
+pub(super) async fn stale(docker: &Docker, program: &str) -> Result<Vec<Stale>, Error> {
+    let filters = HashMap::from([("label".to_owned(), vec![PROGRAM.to_owned()])]);
+    // Without what only other images are made of.
+    let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
+    let images = docker.list_images(Some(options)).await?;
+    let stale = images.into_iter().filter_map(|image| {
+        let names: Vec<String> =
+            image.repo_tags.into_iter().filter(|name| name.starts_with(REPOSITORY)).collect();
+        let is_current = image.labels.get(PROGRAM).is_some_and(|known| known == program);
+        (names.is_empty() || !is_current).then_some(Stale { id: image.id, names, created: image.created })
+    });
+    Ok(stale.collect())
+}
+
+/// Removes what [`stale`] listed, unless a container uses it.
+pub(super) async fn remove(docker: &Docker, stale: &Stale) -> Result<bool, Error> {
+    // Each name counts as a use of its own.
+    for name in stale.names.iter().chain(stale.names.is_empty().then_some(&stale.id)) {
+        match owner::remove_image(docker, name).await {
+            Err(Error::DockerResponseServerError { status_code: 409, .. }) => return Ok(false),
+            removed => removed?,
+        }
+    }
+    Ok(true)
 }
 
 fn user_of(labels: &HashMap<String, String>) -> Option<User> {

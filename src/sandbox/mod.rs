@@ -7,6 +7,7 @@
 mod bootstrap;
 #[cfg(feature = "docker")]
 pub mod docker;
+pub mod inside;
 pub mod landlock;
 pub mod namespaces;
 pub mod output;

@@ -21,7 +21,7 @@ use super::line::Line;
 use super::owner;
 use super::recipe::{Recipe, START, Storage};
 use super::running::Running;
-use crate::sandbox::namespaces::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
+use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
 use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::sandbox::namespaces::protocol::{PREFIX_BYTES, envelope, lengths};
+use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
 
 /// What a process that fails says is kept up to this.
 const COMPLAINT_BYTES: usize = 4096;

@@ -108,7 +108,7 @@ impl DockerBackend {
     }
 
     /// Runs `exe` inside containers, a program that calls
-    /// [`init_if_asked`](super::namespaces::init_if_asked) before anything else; without this the one that
+    /// [`init_if_asked`](super::inside::init_if_asked) before anything else; without this the one that
     /// runs here.
     #[must_use]
     pub fn with_exe(mut self, exe: PathBuf) -> Self {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
-use crate::sandbox::namespaces::INIT_ARGUMENT;
+use crate::sandbox::inside::INIT_ARGUMENT;
 
 /// Where its files lie in a container.
 const DIRECTORY: &str = "/usr/lib/apprentice";

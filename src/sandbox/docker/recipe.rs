@@ -16,7 +16,7 @@ use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
 use super::{body, owner};
-use crate::sandbox::namespaces::protocol::{
+use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
 };
 use crate::sandbox::session::SessionDir;

@@ -38,7 +38,7 @@ pub struct Landlock {
 
 impl Landlock {
     /// A backend whose children are `exe`, a program that calls
-    /// [`init_if_asked`](super::namespaces::init_if_asked) before anything else; its sandboxes are
+    /// [`init_if_asked`](super::inside::init_if_asked) before anything else; its sandboxes are
     /// directories below `scratch`.
     pub fn new(exe: PathBuf, accept: Isolation, scratch: PathBuf) -> Self {
         Self { exe, accept, scratch, swept: Once::new() }

@@ -12,14 +12,15 @@ use fs_err as fs;
 use rustix::fs::CWD;
 
 use crate::sandbox::SandboxError;
+use crate::sandbox::inside::protocol::{Bounds, Confinement, Held, Plan, Rules, Started};
+use crate::sandbox::inside::{kernel, mounts};
 use crate::sandbox::namespaces::capsule::Body;
 use crate::sandbox::namespaces::cgroup::{Cgroups, Resource};
 use crate::sandbox::namespaces::launch::Process;
 use crate::sandbox::namespaces::layer::{self, Copying};
 use crate::sandbox::namespaces::line::{Line, lost};
 use crate::sandbox::namespaces::machine::{env, host_id};
-use crate::sandbox::namespaces::protocol::{Bounds, Confinement, Held, Plan, Rules, Started};
-use crate::sandbox::namespaces::{changes, identity, kernel, mounts, probe};
+use crate::sandbox::namespaces::{changes, identity, probe};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::tree::Change;

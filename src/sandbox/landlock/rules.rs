@@ -12,10 +12,10 @@ use landlock::{
 };
 
 use crate::sandbox::SandboxError;
-use crate::sandbox::namespaces::kernel::checked;
-use crate::sandbox::namespaces::limits::{self, Internet};
-use crate::sandbox::namespaces::process;
-use crate::sandbox::namespaces::protocol::{Bounds, Rules};
+use crate::sandbox::inside::kernel::checked;
+use crate::sandbox::inside::limits::{self, Internet};
+use crate::sandbox::inside::process;
+use crate::sandbox::inside::protocol::{Bounds, Rules};
 
 /// The newest interface whose rights are used; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;

@@ -269,7 +269,7 @@ fn sweep(parent: &Path) {
 fn kill_group(group: &Path) {
     let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     for pid in members.lines().filter_map(|line| line.parse().ok()) {
-        super::process::signal(pid, libc::SIGKILL);
+        crate::sandbox::inside::process::signal(pid, libc::SIGKILL);
     }
 }
 

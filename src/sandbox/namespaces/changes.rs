@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType};
 
-use super::kernel;
 use super::layer;
+use crate::sandbox::inside::kernel;
 use crate::sandbox::tree::{Change, Entry, Mode, Room};
 
 const GIT_DIRECTORY: &CStr = c".git";

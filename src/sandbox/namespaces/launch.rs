@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
 
-use super::protocol::{Assembled, Channel, INIT_ARGUMENT, Plan, Request, Started};
+use crate::sandbox::inside::protocol::{Assembled, Channel, INIT_ARGUMENT, Plan, Request, Started};
 
 /// A start takes milliseconds, and on a crowded machine seconds.
 const START: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, XattrFlags};
 
-use super::kernel;
+use crate::sandbox::inside::kernel;
 
 /// Marks a directory of an upper layer that hides the lower one of the same name.
 pub(in crate::sandbox) const OPAQUE: &CStr = c"user.overlay.opaque";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::launch::Process;
-use super::protocol::{Found, Ran, Request, Run, Wrote};
+use crate::sandbox::inside::protocol::{Found, Ran, Request, Run, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError};
 use crate::trajectory::{Exit, Observation};

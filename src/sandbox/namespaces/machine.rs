@@ -15,15 +15,17 @@ use rustix::fs::CWD;
 use super::NAME;
 use super::capsule::Body;
 use super::cgroup::{Cgroups, Resource};
-use super::kernel;
 use super::launch::Process;
 use super::layer::{self, Copying};
 use super::line::{Line, lost};
-use super::mounts::UPPER;
-use super::protocol::{Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started};
 use super::{changes, identity, probe};
 use crate::isolation::{Isolation, Limits, Network};
 use crate::sandbox::SandboxError;
+use crate::sandbox::inside::kernel;
+use crate::sandbox::inside::mounts::UPPER;
+use crate::sandbox::inside::protocol::{
+    Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
+};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::tree::Change;

@@ -8,27 +8,15 @@
 pub(in crate::sandbox) mod capsule;
 pub(in crate::sandbox) mod cgroup;
 pub(in crate::sandbox) mod changes;
-mod delta;
-mod files;
 pub(in crate::sandbox) mod identity;
-mod init;
-pub(in crate::sandbox) mod kernel;
 pub(in crate::sandbox) mod launch;
 pub(in crate::sandbox) mod layer;
-pub(in crate::sandbox) mod limits;
 pub(in crate::sandbox) mod line;
 pub(in crate::sandbox) mod machine;
-pub(in crate::sandbox) mod mounts;
-mod plain;
 pub(in crate::sandbox) mod probe;
-pub(in crate::sandbox) mod process;
-pub(in crate::sandbox) mod protocol;
-pub(in crate::sandbox) mod serve;
-mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -37,20 +25,12 @@ use tokio::sync::OnceCell;
 use super::spec::SandboxSpec;
 use super::{Backend, Sandbox, SandboxError, Start, rootfs};
 use crate::isolation::{Isolation, Protection};
+use crate::sandbox::inside::protocol::Lower;
 use capsule::Capsule;
 use machine::Blueprint;
-use protocol::Lower;
-
-pub(in crate::sandbox) use protocol::INIT_ARGUMENT;
 
 /// The backend's name.
 const NAME: &str = "namespaces";
-
-/// Runs the child side when this process was re-executed for it.
-pub fn init_if_asked() -> Option<ExitCode> {
-    let asked = std::env::args_os().nth(1).is_some_and(|argument| argument == protocol::INIT_ARGUMENT);
-    asked.then(init::run)
-}
 
 /// The user and group that own all of a tree; none when they differ.
 type Owner = Option<(u32, u32)>;
@@ -73,7 +53,7 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// A backend whose children are `exe`, a program that calls [`init_if_asked`] before anything else.
+    /// A backend whose children are `exe`, a program that calls [`init_if_asked`](super::inside::init_if_asked) before anything else.
     pub fn new(exe: PathBuf, accept: Isolation) -> Self {
         Self {
             exe,

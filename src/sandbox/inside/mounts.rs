@@ -15,9 +15,9 @@ use rustix::fs::{CWD, XattrFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use super::kernel::{self, NO_PRIVILEGE, READ_ONLY};
-use super::layer;
 use super::protocol::{Layout, Lower, Machine, Plan};
 use crate::isolation::Network;
+use crate::sandbox::namespaces::layer;
 
 /// Directories of the host that hold programs; those that exist are shown read-only.
 const SYSTEM: &[&str] =

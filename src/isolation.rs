@@ -23,6 +23,9 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Wall seconds of one command.
     pub command_seconds: f64,
+    /// Wall seconds without output after which a command is ended; as long as it likes when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_seconds: Option<f64>,
     /// Wall seconds of an episode.
     pub episode_seconds: f64,
 }
@@ -36,6 +39,7 @@ impl Default for Limits {
             disk_mib: 4096,
             output_bytes: 64 * 1024,
             command_seconds: 60.0,
+            quiet_seconds: None,
             episode_seconds: 1800.0,
         }
     }
@@ -45,6 +49,11 @@ impl Limits {
     /// The deadline of one command.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_secs_f64(self.command_seconds)
+    }
+
+    /// How long a command may print nothing.
+    pub fn quiet_timeout(&self) -> Option<Duration> {
+        self.quiet_seconds.map(Duration::from_secs_f64)
     }
 }
 

@@ -195,6 +195,9 @@ pub struct Observation {
     /// Wall time.
     #[serde(default)]
     pub elapsed_seconds: f64,
+    /// Command lines of processes that run on in the background, at most a few dozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub background: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -205,12 +208,18 @@ fn is_zero(value: &u64) -> bool {
 impl Observation {
     /// An observation that ended with `code`.
     pub fn new(output: impl Into<String>, code: i32) -> Self {
-        Self { output: output.into(), exit: Some(Exit::Code(code)), omitted_bytes: 0, elapsed_seconds: 0.0 }
+        Self { exit: Some(Exit::Code(code)), ..Self::recorded(output) }
     }
 
     /// An observation from a record, which seldom says how the command ended.
     pub fn recorded(output: impl Into<String>) -> Self {
-        Self { output: output.into(), exit: None, omitted_bytes: 0, elapsed_seconds: 0.0 }
+        Self {
+            output: output.into(),
+            exit: None,
+            omitted_bytes: 0,
+            elapsed_seconds: 0.0,
+            background: Vec::new(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use apprentice::sandbox::tree::{Entry, Mode};
-use apprentice::sandbox::{Exec, FileRead, FileWrite, Session};
+use apprentice::sandbox::{Exec, FileRead, FileWrite, Session, Start};
 use apprentice::trajectory::Exit;
 
 use crate::ground::{Ground, command, output, run, tree};
@@ -81,6 +81,33 @@ pub(crate) async fn a_background_process_does_not_hold_up_its_command(ground: &G
     let begin = Instant::now();
     assert_eq!(output(&mut sandbox, "sleep 25 & echo started").await, "started\n");
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    sandbox.stop().await.unwrap();
+}
+
+pub(crate) async fn what_runs_on_is_listed(ground: &Ground) {
+    let mut sandbox = ground.start(&[]).await;
+    assert_eq!(run(&mut sandbox, "true").await.background, [""; 0]);
+    assert_eq!(run(&mut sandbox, "sleep 71 & sleep 72 >/dev/null &").await.background.len(), 2);
+    let seen = run(&mut sandbox, "pwd").await;
+    assert!(seen.background.contains(&"sleep 71".to_owned()), "{seen:?}");
+    let fresh = Exec { session: Session::Fresh, ..command("sleep 73 &") };
+    assert_eq!(sandbox.exec(&fresh).await.unwrap().background, [""; 0]);
+    assert_eq!(run(&mut sandbox, "pwd").await.background.len(), 2, "a fresh command ends only its own");
+    sandbox.stop().await.unwrap();
+}
+
+pub(crate) async fn silence_ends_a_command_where_it_is_bounded(ground: &Ground) {
+    let mut spec = ground.spec.clone();
+    spec.limits.quiet_seconds = Some(1.0);
+    let empty = tree(&[]);
+    let start = Start { spec: &spec, tree: Some(empty.path()) };
+    let mut sandbox = ground.backend.start(&start).await.unwrap();
+    let begin = Instant::now();
+    let seen = run(&mut sandbox, "echo before; sleep 25; echo after").await;
+    assert_eq!((seen.output.as_str(), seen.exit), ("before\n", Some(Exit::TimedOut)));
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    let seen = run(&mut sandbox, "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i; done").await;
+    assert_eq!(seen.exit, Some(Exit::Code(0)), "who speaks up may go on: {seen:?}");
     sandbox.stop().await.unwrap();
 }
 

@@ -34,6 +34,8 @@ macro_rules! whole_contract {
             a_deadline_kills_the_whole_tree_and_keeps_the_output
             a_deadline_stops_endless_output
             a_background_process_does_not_hold_up_its_command
+            what_runs_on_is_listed
+            silence_ends_a_command_where_it_is_bounded
             output_keeps_head_and_tail
             output_that_is_not_text_is_replaced
             files_are_read_and_written

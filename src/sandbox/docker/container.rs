@@ -208,6 +208,7 @@ impl Sandbox for Container {
             exit: Some(ran.exit),
             omitted_bytes: ran.omitted_bytes,
             elapsed_seconds: begin.elapsed().as_secs_f64(),
+            background: ran.background,
         })
     }
 

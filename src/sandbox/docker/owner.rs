@@ -94,6 +94,11 @@ pub(super) fn nobody() -> HashMap<String, String> {
     HashMap::from([(OWNER.to_owned(), String::new()), (SANDBOX.to_owned(), String::new())])
 }
 
+/// Whether a process owns what has these labels.
+pub(super) fn is_owned(labels: &HashMap<String, String>) -> bool {
+    labels.get(OWNER).is_some_and(|owner| !owner.is_empty())
+}
+
 /// Something that a process made in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {

@@ -214,7 +214,9 @@ pub(super) async fn stale(docker: &Docker, program: &str) -> Result<Vec<Stale>, 
     // Without what only other images are made of.
     let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
     let images = docker.list_images(Some(options)).await?;
-    let stale = images.into_iter().filter_map(|image| {
+    // A fork's image is made of one of these, and has its labels too.
+    let made_ready = images.into_iter().filter(|image| !owner::is_owned(&image.labels));
+    let stale = made_ready.filter_map(|image| {
         let names: Vec<String> =
             image.repo_tags.into_iter().filter(|name| name.starts_with(REPOSITORY)).collect();
         let is_current = image.labels.get(PROGRAM).is_some_and(|known| known == program);

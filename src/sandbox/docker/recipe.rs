@@ -168,6 +168,7 @@ impl Recipe {
                 memory_held: Held::ByCgroup,
                 pids: limits.pids,
                 disk: limits.disk_mib << 20,
+                quiet: limits.quiet_timeout(),
             },
             env,
             workdir: PathBuf::from(&self.spec.workdir),

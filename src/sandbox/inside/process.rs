@@ -193,6 +193,24 @@ pub(in crate::sandbox) fn signal_all(pids: &BTreeSet<i32>, number: i32) {
     }
 }
 
+/// Whether there are other processes in the pid namespace that this process is the first of.
+pub(in crate::sandbox) fn has_others() -> bool {
+    // SAFETY: a plain system call, which sends nothing.
+    unsafe { libc::kill(-1, 0) == 0 }
+}
+
+/// What the processes were started with, a few dozen at most; one that has ended says nothing.
+pub(in crate::sandbox) fn command_lines(pids: &BTreeSet<i32>) -> Vec<String> {
+    const MOST: usize = 32;
+    const LETTERS: usize = 200;
+    let line = |pid: &i32| {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
+        (!words.is_empty()).then(|| words.chars().take(LETTERS).collect())
+    };
+    pids.iter().filter_map(line).take(MOST).collect()
+}
+
 /// Collects every child that has ended.
 pub(in crate::sandbox) fn reap(mut ended: impl FnMut(i32, i32)) {
     loop {

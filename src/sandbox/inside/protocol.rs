@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -299,6 +300,8 @@ pub(in crate::sandbox) struct Bounds {
     pub pids: u64,
     /// Bytes on the private file system.
     pub disk: u64,
+    /// How long a command may print nothing.
+    pub quiet: Option<Duration>,
 }
 
 /// Who holds a bound.
@@ -426,6 +429,8 @@ pub(in crate::sandbox) struct Ran {
     pub omitted_bytes: u64,
     /// Wall time.
     pub elapsed_seconds: f64,
+    /// Command lines of processes that run on.
+    pub background: Vec<String>,
 }
 
 /// What opening a path gave.

@@ -91,6 +91,14 @@ impl Keeper {
         }
     }
 
+    /// Whether there may be processes beside this one: cheap to ask, unlike which.
+    fn has_processes(&self) -> bool {
+        match self {
+            Self::PidNamespace | Self::Container(_) => process::has_others(),
+            Self::Subreaper(_) => true,
+        }
+    }
+
     /// Kills every process but those in `spared`, and sees to it that they are gone.
     fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
         let start = Instant::now();
@@ -209,8 +217,8 @@ impl Server {
     fn exec(&mut self, run: &Run) -> io::Result<()> {
         let start = Instant::now();
         let before = match run.survivors {
-            Survivors::Keep => BTreeSet::new(),
-            Survivors::Kill => self.keeper.processes()?,
+            Survivors::Kill if self.keeper.has_processes() => self.keeper.processes()?,
+            Survivors::Keep | Survivors::Kill => BTreeSet::new(),
         };
         // A session that has begun brings all variables itself.
         let has_begun = run.session.as_ref().is_some_and(SessionDir::has_begun);
@@ -229,11 +237,11 @@ impl Server {
             process::start(&program, self.keeper.memory(), || self.keeper.confine(&self.bounds))
         })?;
         let deadline = start + Duration::from_millis(run.timeout_ms);
-        let mut watched = Watched::new(pid, output, deadline, run.output_bytes);
+        let mut watched = Watched::new((pid, output), deadline, self.bounds.quiet, run.output_bytes);
         let ended = watched.until_end(self)?;
         match (ended, run.survivors) {
-            (Ended::Exited, Survivors::Keep) => {}
-            (Ended::Exited, Survivors::Kill) => self.keeper.kill(&before)?,
+            (Ended::Exited, Survivors::Kill) if self.keeper.has_processes() => self.keeper.kill(&before)?,
+            (Ended::Exited, Survivors::Keep | Survivors::Kill) => {}
             (Ended::TimedOut | Ended::OutOfMemory | Ended::Aborted, _) => {
                 self.keeper.kill(&BTreeSet::new())?;
             }
@@ -251,6 +259,9 @@ impl Server {
         }
         if let (Ended::Exited, Some(session)) = (ended, &run.session) {
             session.carry_on();
+            if self.keeper.has_processes() {
+                ran.background = process::command_lines(&self.keeper.processes()?);
+            }
         }
         self.channel.send(&ran, output.as_bytes())
     }

@@ -84,10 +84,19 @@ pub(in crate::sandbox) struct Watched {
     capture: BoundedOutput,
     status: Option<i32>,
     is_aborted: bool,
+    quiet: Option<Duration>,
+    printed: Instant,
 }
 
 impl Watched {
-    pub(in crate::sandbox) fn new(pid: i32, output: OwnedFd, deadline: Instant, bound: usize) -> Self {
+    /// A command that may run until `deadline` and print nothing for as long as `quiet`; `bound` bytes of
+    /// its output are kept.
+    pub(in crate::sandbox) fn new(
+        (pid, output): (i32, OwnedFd),
+        deadline: Instant,
+        quiet: Option<Duration>,
+        bound: usize,
+    ) -> Self {
         Self {
             pid,
             output: Some(output),
@@ -95,6 +104,8 @@ impl Watched {
             capture: BoundedOutput::new(bound),
             status: None,
             is_aborted: false,
+            quiet,
+            printed: Instant::now(),
         }
     }
 
@@ -103,10 +114,11 @@ impl Watched {
         let mut looked = Instant::now();
         loop {
             let now = Instant::now();
-            if self.deadline <= now {
+            let until = self.quiet.map_or(self.deadline, |quiet| self.deadline.min(self.printed + quiet));
+            if until <= now {
                 return Ok(Ended::TimedOut);
             }
-            self.step(server, (self.deadline - now).min(LOOK))?;
+            self.step(server, (until - now).min(LOOK))?;
             if self.is_aborted {
                 return Ok(Ended::Aborted);
             }
@@ -162,6 +174,7 @@ impl Watched {
             }
             Ok(read) => {
                 self.capture.push(&buffer[..read]);
+                self.printed = Instant::now();
                 true
             }
             Err(_) => false,
@@ -201,7 +214,12 @@ impl Watched {
             (Ended::Exited, None) => return Err(io::Error::other("a command ended without a status")),
         };
         let (output, omitted_bytes) = self.capture.finish();
-        let ran = Ran { exit, omitted_bytes, elapsed_seconds: start.elapsed().as_secs_f64() };
+        let ran = Ran {
+            exit,
+            omitted_bytes,
+            elapsed_seconds: start.elapsed().as_secs_f64(),
+            background: Vec::new(),
+        };
         Ok((ran, output, self.output))
     }
 }

@@ -194,6 +194,7 @@ fn plan(pattern: &Pattern, cgroups: &Cgroups, session: &SessionDir, floor: &Path
             memory_held: held,
             pids: limits.pids,
             disk: limits.disk_mib << 20,
+            quiet: limits.quiet_timeout(),
         },
         env,
         workdir: floor.join(WORK),

@@ -43,6 +43,7 @@ impl Line {
             exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
             omitted_bytes: ran.omitted_bytes,
             elapsed_seconds: ran.elapsed_seconds,
+            background: ran.background,
         })
     }
 

@@ -175,6 +175,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
             memory_held: held,
             pids: limits.pids,
             disk: limits.disk_mib << 20,
+            quiet: limits.quiet_timeout(),
         },
         env,
         workdir: PathBuf::from(&spec.workdir),

@@ -46,7 +46,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::new(
         "a file that turns into a pipe while we open it",
-        "opened without waiting (namespaces); a bounded wait (docker)",
+        "opened without waiting",
         r#"mkfifo pipe; perl -e '
         while (1) { rename "a", "b"; rename "pipe", "a"; rename "a", "pipe"; rename "b", "a" }' >/dev/null 2>&1 &"#,
         &[Race("a")],
@@ -118,14 +118,12 @@ pub(crate) const ROWS: &[Row] = &[
         "mkfifo p; perl -e 'socket S, 1, 1, 0; bind S, pack \"Sa*\", 1, \"sock\"'; exit 0",
         &[Change(&[])],
     ),
-    // With fuse-overlayfs under Docker the directory then looks empty for a while, to the agent as well.
     Row::new(
         "the device by which an overlay marks a deleted file",
         "what git cannot hold is left out without being opened",
         "mknod w c 0 0 2>/dev/null; exit 0",
         &[Change(&[])],
-    )
-    .only("namespaces"),
+    ),
     Row::new(
         "marks of the overlay, to hide changes",
         "the overlay keeps its marks to itself",

@@ -95,15 +95,7 @@ pub(crate) const ROWS: &[Row] = &[
         "seccomp",
         "perl -e '$p = \"\\0\" x 120; print syscall(@SYS_io_uring_setup@, 4, $p), \" \", $! + 0'",
         &[Print("-1 1")],
-    )
-    .only("namespaces"),
-    Row::new(
-        "known gap: io_uring",
-        "the engine's own seccomp profile, which refuses it from Docker 25 on and lets it pass before",
-        "perl -e '$p = \"\\0\" x 120; $r = syscall(@SYS_io_uring_setup@, 4, $p); print $r < 0 ? \"refused\" : \"a ring\"'; head -c 1 /etc/shadow",
-        &[Fail],
-    )
-    .only("docker"),
+    ),
     Row::new(
         "bpf",
         "seccomp",

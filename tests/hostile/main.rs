@@ -1,8 +1,7 @@
 //! What a malicious agent may try, and what must hold afterwards.
 //!
 //! One table row is one program. Every row says which mechanism stops it; after each the host's canaries
-//! must be unharmed and harmless commands must work in the same sandbox. Rows named `known gap` assert
-//! what is not stopped today, so that closing the gap is noticed.
+//! must be unharmed and harmless commands must work in the same sandbox.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test says what it skips and what stopped each row")]

@@ -41,7 +41,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("one huge file in the work directory", "file size limit", "head -c 300M /dev/zero > x", &[Fail]),
     Row::new(
         "disk fill by many files",
-        "size of the store (namespaces); looking every two seconds (docker)",
+        "size of the store",
         "for i in $(seq 60); do head -c 8M /dev/zero > f$i || exit 1; sleep 0.1; done; echo all written",
         &[Fail, NeverSay("all written"), Then("rm -f f*; echo x > y && cat y", "x\n")],
     ),
@@ -49,23 +49,14 @@ pub(crate) const ROWS: &[Row] = &[
         "disk fill, then our own write",
         "size of the store; the refusal is a value",
         "for i in $(seq 20); do head -c 8M /dev/zero > f$i || break; done 2>/dev/null; echo full",
-        &[Print("full\n"), WriteRefused("new"), WriteRefused("a")],
-    )
-    .only("namespaces"),
+        &[Print("full\n"), WriteRefused("new")],
+    ),
     Row::new(
         "inode fill",
         "number of inodes of the store",
         "perl -e 'for (1..20000) { open F, \">\", \"i$_\" or exit 3 } print \"all made\\n\"'",
         &[Code(3), Then("rm -f i*1; echo x > y && cat y", "x\n")],
-    )
-    .only("namespaces"),
-    Row::new(
-        "known gap: inode fill",
-        "nothing but the deadline: Docker bounds no number of files on most storage drivers",
-        "perl -e 'for (1..3000) { open F, \">\", \"i$_\" or exit 3 } print \"all made\\n\"'",
-        &[Print("all made\n")],
-    )
-    .only("docker"),
+    ),
     Row::new("endless output", "bounded capture; deadline", "yes", &[TimeOut]).within(1.5),
     Row::new("endless output without a line", "bounded capture; deadline", "cat /dev/zero", &[TimeOut])
         .within(1.5),

@@ -18,9 +18,6 @@ use crate::sandbox::spec::SandboxSpec;
 /// their user, and read their files. An unprivileged process cannot gain a capability of the bounding set.
 const FIRST_PROCESS: [&str; 4] = ["DAC_OVERRIDE", "KILL", "SETGID", "SETUID"];
 
-/// Files and directories that a sized file system may hold.
-const INODES: u64 = 1 << 18;
-
 /// Creates a container of `image`, and gives its id.
 pub(super) async fn create(recipe: &Recipe, image: &str) -> Result<String, SandboxError> {
     let spec = &recipe.spec;
@@ -57,8 +54,10 @@ pub(super) async fn create(recipe: &Recipe, image: &str) -> Result<String, Sandb
 /// Sized file systems for all that commands can write.
 fn file_systems(recipe: &Recipe) -> HashMap<String, String> {
     let (user, bytes) = (&recipe.prepared.user, recipe.spec.limits.disk_mib << 20);
+    // One inode for each 4 KiB, as disks have them: empty files must not use up the memory either.
+    let inodes = (bytes / 4096).max(1024);
     let own = format!("mode=0755,uid={},gid={}", user.uid, user.gid);
-    let options = |access: &str| format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={INODES},{access}");
+    let options = |access: &str| format!("rw,exec,nosuid,nodev,size={bytes},nr_inodes={inodes},{access}");
     let private = [&recipe.spec.workdir, &user.home].map(|path| (path.clone(), options(&own)));
     let state = (STATE_DIRECTORY.to_owned(), options(&own));
     let shared = ["/tmp", "/var/tmp"].map(|path| (path.to_owned(), options("mode=1777")));

@@ -485,7 +485,7 @@ fn prune_roots(args: &Prune, output: Output, removed: &mut Removed) -> Result<()
 
 #[cfg(feature = "docker")]
 async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
-    use crate::sandbox::docker::{DockerBackend, leftovers, remove};
+    use crate::sandbox::docker::{DockerBackend, LOOKS, leftovers, remove};
 
     let backend = match DockerBackend::connect(Isolation::Full).await {
         Ok(backend) => backend,
@@ -495,14 +495,23 @@ async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Re
             return Ok(());
         }
     };
-    for orphan in leftovers(backend.docker()).await.map_err(failure)? {
-        if !orphan.is_orphan {
-            continue;
+    let mut has_orphans = false;
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        for orphan in leftovers(backend.docker()).await.map_err(failure)? {
+            if !orphan.is_orphan {
+                continue;
+            }
+            has_orphans = true;
+            if !args.dry_run {
+                remove(backend.docker(), &orphan).await.map_err(failure)?;
+            }
+            removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
         }
-        if !args.dry_run {
-            remove(backend.docker(), &orphan).await.map_err(failure)?;
+        // More may come where something was.
+        if !has_orphans || args.dry_run {
+            break;
         }
-        removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
     }
     Ok(())
 }

@@ -148,23 +148,27 @@ pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxE
 /// How often, and how long apart, the end of a removal is looked for.
 const REMOVAL: (u32, Duration) = (500, Duration::from_millis(10));
 
-/// How often, and how long apart, what dead processes left is looked for: the engine may still be making what a
-/// killed process asked for.
-const SWEEPS: (u32, Duration) = (5, Duration::from_millis(500));
+/// The pauses before each look for what dead processes left: the engine may still be making what a killed
+/// process asked for, and an image of a fork can take it many seconds.
+pub const LOOKS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    SECOND,
+    SECOND.saturating_mul(2),
+    SECOND.saturating_mul(4),
+    SECOND.saturating_mul(8),
+];
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Removes what dead processes left; what cannot be removed now is left to the next process.
 pub(super) async fn sweep(docker: Docker) {
-    let (times, pause) = SWEEPS;
-    for _ in 0..times {
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
         let all = match leftovers(&docker).await {
             Ok(all) => all,
             Err(error) => return tracing::warn!(%error, "could not look for what killed processes left"),
         };
-        let orphans: Vec<_> = all.iter().filter(|leftover| leftover.is_orphan).collect();
-        if orphans.is_empty() {
-            return;
-        }
-        for orphan in orphans {
+        for orphan in all.iter().filter(|leftover| leftover.is_orphan) {
             match remove(&docker, orphan).await {
                 Ok(()) => {
                     tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left");
@@ -174,7 +178,6 @@ pub(super) async fn sweep(docker: Docker) {
                 }
             }
         }
-        tokio::time::sleep(pause).await;
     }
 }
 

@@ -165,7 +165,9 @@ async fn episodes(
         for episode in &done {
             evidence.push(episode)?;
             for lost in &episode.lost_before {
-                output.say(&format!("warning: an episode of {id} was started again: {lost}"));
+                let cause =
+                    std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
+                output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
             }
             output.say(&format!(
                 "   Ran {id}  {} steps, {:?}",

@@ -495,21 +495,19 @@ async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Re
             return Ok(());
         }
     };
-    let mut has_orphans = false;
     for pause in LOOKS {
         tokio::time::sleep(pause).await;
-        for orphan in leftovers(backend.docker()).await.map_err(failure)? {
-            if !orphan.is_orphan {
-                continue;
-            }
-            has_orphans = true;
+        let all = leftovers(backend.docker()).await.map_err(failure)?;
+        for orphan in
+            all.iter().filter(|leftover| args.dry_run && leftover.is_orphan || leftover.is_removable(pause))
+        {
             if !args.dry_run {
-                remove(backend.docker(), &orphan).await.map_err(failure)?;
+                remove(backend.docker(), orphan).await.map_err(failure)?;
             }
-            removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
+            removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), orphan)?;
         }
         // More may come where something was.
-        if !has_orphans || args.dry_run {
+        if args.dry_run || !all.iter().any(|leftover| leftover.is_orphan) {
             break;
         }
     }

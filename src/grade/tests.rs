@@ -1,3 +1,5 @@
+//! Grades whose sandbox is lost.
+
 use super::*;
 use crate::sandbox::scripted::{Reply, ScriptedBackend};
 

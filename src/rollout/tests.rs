@@ -1,3 +1,5 @@
+//! Episodes whose sandbox is lost: which start again, and as what they end.
+
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;

@@ -2,8 +2,9 @@
 //!
 //! All live episodes advance in lock-step: one batched `sample` for all of them, then all commands
 //! at once, then the next turn. It waits for the slowest command (bounded by its deadline) and buys
-//! full batches and results that depend on no arrival order. A lost sandbox ends its episode as
-//! [`End::SandboxLost`] with the error kept; it is never a result. Does not grade: `grade` does.
+//! full batches and results that depend on no arrival order. An episode whose sandbox is lost starts again from
+//! its beginning with the same seed; when its tries are used up it ends as [`End::SandboxLost`] with the error
+//! kept, which is never a result. Does not grade: `grade` does.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
 use crate::policy::{Policy, SampleRequest};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, PAUSES, SandboxError, Session, Start};
 use crate::seed;
 use crate::task::Task;
 use crate::trajectory::{End, Exit, Trajectory};
@@ -52,6 +53,8 @@ pub struct Finished {
     pub trajectory: Trajectory,
     /// Why the sandbox was lost, if it was.
     pub lost: Option<SandboxError>,
+    /// Why the tries before this one were lost.
+    pub lost_before: Vec<SandboxError>,
 }
 
 /// Runs every job to its end, in the order of the jobs.
@@ -66,12 +69,47 @@ pub async fn run(
 ) -> anyhow::Result<Vec<Finished>> {
     let mut finished = Vec::with_capacity(jobs.len());
     for wave in jobs.chunks(options.parallel.max(1)) {
-        let mut live = join_all(wave.iter().map(|job| Live::start(backend, *job, options))).await;
-        while advance(policy, &mut live, options).await? {}
-        let name = policy.name();
-        finished.extend(join_all(live.into_iter().map(|live| live.finish(&name))).await);
+        finished.extend(run_wave(backend, policy, wave, options).await?);
     }
     Ok(finished)
+}
+
+/// Runs jobs side by side; those whose sandbox is lost start again.
+async fn run_wave(
+    backend: &dyn Backend,
+    policy: &mut dyn Policy,
+    wave: &[Job<'_>],
+    options: &Options,
+) -> anyhow::Result<Vec<Finished>> {
+    let mut finished = try_once(backend, policy, wave, options).await?;
+    for pause in PAUSES {
+        let is_lost = |idx: &usize| finished[*idx].lost.as_ref().is_some_and(SandboxError::is_lost);
+        let again: Vec<usize> = (0..wave.len()).filter(is_lost).collect();
+        if again.is_empty() {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        let jobs: Vec<Job<'_>> = again.iter().map(|idx| wave[*idx]).collect();
+        let next = try_once(backend, policy, &jobs, options).await?;
+        for (idx, next) in again.into_iter().zip(next) {
+            let before = std::mem::replace(&mut finished[idx], next);
+            finished[idx].lost_before = before.lost_before.into_iter().chain(before.lost).collect();
+        }
+    }
+    Ok(finished)
+}
+
+/// Runs jobs side by side from their beginning.
+async fn try_once(
+    backend: &dyn Backend,
+    policy: &mut dyn Policy,
+    jobs: &[Job<'_>],
+    options: &Options,
+) -> anyhow::Result<Vec<Finished>> {
+    let mut live = join_all(jobs.iter().map(|job| Live::start(backend, *job, options))).await;
+    while advance(policy, &mut live, options).await? {}
+    let name = policy.name();
+    Ok(join_all(live.into_iter().map(|live| live.finish(&name))).await)
 }
 
 /// One turn of every live episode; false when all are over.
@@ -104,12 +142,9 @@ async fn start(backend: &dyn Backend, job: &Job<'_>) -> Result<Actor, SandboxErr
         let (timeout, output_bytes) = (limits.command_timeout(), limits.output_bytes);
         let done = sandbox.exec(&Exec { script, timeout, output_bytes, session: Session::Carried }).await?;
         if !done.exit.is_some_and(Exit::is_success) {
-            let source = anyhow::anyhow!("`{script}` ended with {:?}: {}", done.exit, done.output.trim_end());
-            return Err(SandboxError::Lost {
-                id: sandbox.id().to_owned(),
-                doing: "setting up the task".to_owned(),
-                source,
-            });
+            let reason = format!("it ended with {:?}: {}", done.exit, done.output.trim_end());
+            drop(sandbox.stop().await);
+            return Err(SandboxError::SetUp { command: script.clone(), reason });
         }
     }
     let mut limits = job.spec.limits.clone();
@@ -173,7 +208,8 @@ impl<'a> Live<'a> {
             None => None,
         };
         let id = format!("{}.{}", self.job.task.id, self.job.attempt);
-        Finished { trajectory: self.episode.finish(id, policy, patch), lost: self.lost }
+        let trajectory = self.episode.finish(id, policy, patch);
+        Finished { trajectory, lost: self.lost, lost_before: Vec::new() }
     }
 
     /// Takes the patch and stops the sandbox; a failure of either loses the episode.
@@ -191,3 +227,6 @@ impl<'a> Live<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

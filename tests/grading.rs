@@ -141,12 +141,13 @@ async fn many_grades_at_once_come_back_in_order() {
         let job = |prediction| Job {
             task: Arc::new(bench.task.clone()),
             spec: Arc::new(bench.spec.clone()),
+            backend: bench.backend.clone(),
             prediction,
         };
         let predictions = [JobPrediction::Gold, JobPrediction::Noop, JobPrediction::Patch(String::new())];
         let jobs = predictions.iter().cycle().take(6).map(|prediction| job(prediction.clone())).collect();
         let mut told = 0;
-        let verdicts = grade::grade_all(&bench.backend, jobs, 3, &bench.options(), |_| told += 1).await;
+        let verdicts = grade::grade_all(jobs, 3, &bench.options(), |_| told += 1).await;
         let outcomes: Vec<Outcome> = verdicts.iter().map(|verdict| verdict.outcome).collect();
         let once = [Outcome::Resolved, Outcome::Unresolved, Outcome::EmptyPatch];
         assert_eq!((outcomes, told), ([once, once].concat(), 6));

@@ -11,9 +11,8 @@ use serde_json::Value;
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandbox::block_on;
-use super::sandboxes::HostArgs;
+use super::sandboxes::{Bench, Benches, HostArgs};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
-use crate::sandbox::spec::SandboxSpec;
 use crate::task::{Kind, LoadedTask};
 use crate::{fsio, task_dir};
 
@@ -52,7 +51,7 @@ struct Row {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
     let predictions = predictions(&args.predictions, &tasks)?;
-    let verdicts = grade(&args.host, &tasks, predictions, output)?;
+    let verdicts = grade_alone(&args.host, &tasks, predictions, output)?;
     if let Some(out) = &args.out {
         save(out, &verdicts).map_err(Failure::host)?;
     }
@@ -76,32 +75,41 @@ pub(super) fn load_tasks(dir: &Path) -> Result<BTreeMap<String, LoadedTask>, Fai
     Ok(tasks)
 }
 
-/// Grades predictions, each named by its task, and tells of each verdict on the way.
-pub(super) fn grade(
+/// Grades predictions in sandboxes that are chosen for this.
+pub(super) fn grade_alone(
     host: &HostArgs,
     tasks: &BTreeMap<String, LoadedTask>,
     predictions: Vec<(String, JobPrediction)>,
     output: Output,
 ) -> Result<Vec<Verdict>, Failure> {
-    let mut specs: BTreeMap<String, Arc<SandboxSpec>> = BTreeMap::new();
-    let mut jobs = Vec::with_capacity(predictions.len());
-    for (id, prediction) in predictions {
-        let loaded = &tasks[&id];
-        let name = loaded.task.sandbox.as_deref().expect("invariant: a code task names its sandbox");
-        if !specs.contains_key(name) {
-            specs.insert(name.to_owned(), Arc::new(host.backend.spec(name)?));
-        }
-        jobs.push(Job { task: Arc::new(loaded.clone()), spec: Arc::clone(&specs[name]), prediction });
-    }
-    let Some(first) = jobs.first().map(|job| Arc::clone(&job.spec)) else { return Ok(Vec::new()) };
-    let options = Options { cache: host.cache() };
     block_on(async {
-        let selection = host.backend.select(&first).await?;
-        output.say(&selection.line);
-        let done =
-            |verdict: &Verdict| output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
-        Ok(grade::grade_all(&selection.backend, jobs, host.parallel(), &options, done).await)
+        let benches = host.benches(predictions.iter().map(|(id, _)| &tasks[id])).await?;
+        Ok(grade((host, &benches), tasks, predictions, output).await)
     })
+}
+
+/// Grades predictions, each named by its task, and tells of each verdict on the way.
+pub(super) async fn grade(
+    (host, benches): (&HostArgs, &Benches),
+    tasks: &BTreeMap<String, LoadedTask>,
+    predictions: Vec<(String, JobPrediction)>,
+    output: Output,
+) -> Vec<Verdict> {
+    benches.lines().for_each(|line| output.say(line));
+    let job = |(id, prediction)| {
+        let loaded: &LoadedTask = &tasks[&id];
+        let Bench { spec, selection } = benches.of(loaded);
+        let task = Arc::new(loaded.clone());
+        Job { task, spec: spec.clone(), backend: selection.backend.clone(), prediction }
+    };
+    let jobs = predictions.into_iter().map(job).collect();
+    let done = |verdict: &Verdict| {
+        for lost in &verdict.lost_before {
+            output.say(&format!("warning: the grade of {} was made again: {lost}", verdict.id));
+        }
+        output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
+    };
+    grade::grade_all(jobs, host.parallel(), &Options { cache: host.cache() }, done).await
 }
 
 fn predictions(

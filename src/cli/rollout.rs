@@ -1,6 +1,6 @@
 //! `apprentice rollout` and `apprentice eval`: a policy works on tasks; `eval` also grades what it leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -11,14 +11,13 @@ use super::grade;
 use super::output::Output;
 use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
-use super::sandboxes::HostArgs;
+use super::sandboxes::{Bench, Benches, HostArgs};
 use crate::chat::Scaffold;
 use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
 use crate::policy::Policy;
 use crate::rollout::{self, Finished, Job, Options};
 use crate::run::{Manifest, RunDir};
-use crate::sandbox::spec::SandboxSpec;
 use crate::task::LoadedTask;
 use crate::trajectory::End;
 use crate::workspace;
@@ -65,7 +64,14 @@ type Predictions = Vec<(String, JobPrediction)>;
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = grade::load_tasks(&args.tasks)?;
-    let (predictions, lost) = roll_out(&args, &tasks, output)?;
+    let chosen = args.policy.open(&tasks)?;
+    let (predictions, lost) = block_on(async {
+        let benches = match &chosen {
+            Chosen::Policy(_) => args.host.benches(tasks.values()).await?,
+            Chosen::Prediction(_) => Benches::default(),
+        };
+        roll_out(&args, (&tasks, &benches), chosen, output).await
+    })?;
     let value = json!({
         "format": "apprentice.rollout/1",
         "policy": args.policy.to_string(),
@@ -86,8 +92,13 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
-    let (predictions, lost) = roll_out(&args, &tasks, output)?;
-    let verdicts = grade::grade(&args.host, &tasks, predictions, output)?;
+    let chosen = args.policy.open(&tasks)?;
+    let (verdicts, lost) = block_on(async {
+        let benches = args.host.benches(tasks.values()).await?;
+        let (predictions, lost) = roll_out(&args, (&tasks, &benches), chosen, output).await?;
+        let verdicts = grade::grade((&args.host, &benches), &tasks, predictions, output).await;
+        Ok((verdicts, lost))
+    })?;
     grade::save(&args.out, &verdicts).map_err(Failure::host)?;
     let report = Report::new(&verdicts);
     let mut human = report.text();
@@ -99,13 +110,12 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
 }
 
 /// The predictions of a policy, and how many episodes were lost to the host.
-fn roll_out(
+async fn roll_out(
     args: &Args,
-    tasks: &BTreeMap<String, LoadedTask>,
+    (tasks, benches): (&BTreeMap<String, LoadedTask>, &Benches),
+    chosen: Chosen,
     output: Output,
 ) -> Result<(Predictions, usize), Failure> {
-    // A policy that cannot be had leaves no run directory behind.
-    let chosen = args.policy.open(tasks)?;
     let run_dir = RunDir::create(&args.out, manifest(args))?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
@@ -113,7 +123,9 @@ fn roll_out(
     };
     match chosen {
         Chosen::Prediction(prediction) => Ok(every(&prediction)),
-        Chosen::Policy(mut policy) => episodes(args, tasks, policy.as_mut(), &run_dir, output),
+        Chosen::Policy(mut policy) => {
+            episodes(args, (tasks, benches), policy.as_mut(), &run_dir, output).await
+        }
     }
 }
 
@@ -130,9 +142,9 @@ fn manifest(args: &Args) -> Manifest {
     manifest
 }
 
-fn episodes(
+async fn episodes(
     args: &Args,
-    tasks: &BTreeMap<String, LoadedTask>,
+    (tasks, benches): (&BTreeMap<String, LoadedTask>, &Benches),
     policy: &mut dyn Policy,
     run_dir: &RunDir,
     output: Output,
@@ -143,19 +155,20 @@ fn episodes(
         seed: args.seed,
         parallel: args.host.parallel(),
     };
-    let specs = specs(args, tasks)?;
     let (mut finished, mut evidence) = (Vec::new(), Evidence::new(run_dir)?);
     for (id, loaded) in tasks {
         let workspace = workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host)?;
-        let spec = &specs[&sandbox_of(loaded)];
+        let Bench { spec, selection } = benches.of(loaded);
         let job = |attempt| Job { task: &loaded.task, spec, tree: workspace.tree.as_deref(), attempt };
         let jobs: Vec<Job<'_>> = (0..args.samples).map(job).collect();
-        let done = block_on(async {
-            let backend = args.host.backend.select(spec).await?.backend;
-            rollout::run(&*backend, policy, &jobs, &options).await.map_err(Failure::host)
-        })?;
+        let done = rollout::run(&*selection.backend, policy, &jobs, &options).await.map_err(Failure::host)?;
         for episode in &done {
             evidence.push(episode)?;
+            for lost in &episode.lost_before {
+                let cause =
+                    std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
+                output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
+            }
             output.say(&format!(
                 "   Ran {id}  {} steps, {:?}",
                 episode.trajectory.steps.len(),
@@ -171,18 +184,6 @@ fn episodes(
     }
     let lost = finished.iter().filter(|episode| episode.trajectory.end == End::SandboxLost).count();
     Ok((finished.into_iter().filter_map(prediction).collect(), lost))
-}
-
-fn sandbox_of(loaded: &LoadedTask) -> String {
-    loaded.task.sandbox.clone().expect("invariant: a code task names its sandbox")
-}
-
-fn specs(
-    args: &Args,
-    tasks: &BTreeMap<String, LoadedTask>,
-) -> Result<BTreeMap<String, SandboxSpec>, Failure> {
-    let names: BTreeSet<String> = tasks.values().map(sandbox_of).collect();
-    names.into_iter().map(|name| Ok((name.clone(), args.host.backend.spec(&name)?))).collect()
 }
 
 /// A lost sandbox says nothing about the policy, so it gives no prediction.

@@ -485,7 +485,7 @@ fn prune_roots(args: &Prune, output: Output, removed: &mut Removed) -> Result<()
 
 #[cfg(feature = "docker")]
 async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
-    use crate::sandbox::docker::{DockerBackend, leftovers, remove};
+    use crate::sandbox::docker::{DockerBackend, LOOKS, leftovers, remove};
 
     let backend = match DockerBackend::connect(Isolation::Full).await {
         Ok(backend) => backend,
@@ -495,14 +495,21 @@ async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Re
             return Ok(());
         }
     };
-    for orphan in leftovers(backend.docker()).await.map_err(failure)? {
-        if !orphan.is_orphan {
-            continue;
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        let all = leftovers(backend.docker()).await.map_err(failure)?;
+        for orphan in
+            all.iter().filter(|leftover| args.dry_run && leftover.is_orphan || leftover.is_removable(pause))
+        {
+            if !args.dry_run {
+                remove(backend.docker(), orphan).await.map_err(failure)?;
+            }
+            removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), orphan)?;
         }
-        if !args.dry_run {
-            remove(backend.docker(), &orphan).await.map_err(failure)?;
+        // More may come where something was.
+        if args.dry_run || !all.iter().any(|leftover| leftover.is_orphan) {
+            break;
         }
-        removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), &orphan)?;
     }
     for stale in backend.stale().await.map_err(failure)? {
         if args.dry_run || backend.remove_stale(&stale).await.map_err(failure)? {

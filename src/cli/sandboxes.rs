@@ -1,10 +1,15 @@
 //! The flags that every command with prepared repositories and sandboxes shares.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::sandbox::{self, BackendArgs};
 use crate::sandbox::SandboxError;
+use crate::sandbox::select::Selection;
+use crate::sandbox::spec::SandboxSpec;
+use crate::task::LoadedTask;
 
 /// Where grades are made.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,6 +36,52 @@ impl HostArgs {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.parallel.unwrap_or_else(cores)
     }
+
+    /// The sandboxes that `tasks` name, with what runs them.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn benches(&self, tasks: impl IntoIterator<Item = &LoadedTask>) -> Result<Benches, Failure> {
+        let mut benches = BTreeMap::new();
+        for loaded in tasks {
+            let name = name_of(loaded);
+            if !benches.contains_key(name) {
+                let spec = Arc::new(self.backend.spec(name)?);
+                let selection = self.backend.select(&spec).await?;
+                benches.insert(name.to_owned(), Bench { spec, selection });
+            }
+        }
+        Ok(Benches(benches))
+    }
+}
+
+/// A kind of sandbox, and what runs it.
+pub struct Bench {
+    /// The sandbox.
+    pub spec: Arc<SandboxSpec>,
+    /// What runs it.
+    pub selection: Selection,
+}
+
+/// Every kind of sandbox that a command uses: chosen once, so that an engine which is away for a moment does
+/// not change what runs them.
+#[derive(Default)]
+pub struct Benches(BTreeMap<String, Bench>);
+
+impl Benches {
+    /// The one that a task names.
+    pub fn of(&self, loaded: &LoadedTask) -> &Bench {
+        &self.0[name_of(loaded)]
+    }
+
+    /// What was chosen and why, for the user.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|bench| bench.selection.line.as_str())
+    }
+}
+
+fn name_of(loaded: &LoadedTask) -> &str {
+    loaded.task.sandbox.as_deref().expect("invariant: a code task names its sandbox")
 }
 
 /// The directory that the user names, else `apprentice` in the user's cache directory.

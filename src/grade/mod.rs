@@ -1,8 +1,8 @@
 //! Grading: does a patch resolve its task?
 //!
 //! Each grade has a fresh sandbox whose files we made ourselves from the starting point, the student's
-//! patch and the task's tests, so nothing that grades was ever writable by the student. A sandbox that
-//! fails is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
+//! patch and the task's tests, so nothing that grades was ever writable by the student. A grade whose sandbox
+//! is lost is made again; one that stays lost is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
 //! under test that imitates its runner perfectly (see `testlog`).
 
 mod plan;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::patch::{Edit, File, Level, Mode, Patch, Reject};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, Session, Start};
+use crate::sandbox::{Backend, Exec, FileRead, FileWrite, PAUSES, Sandbox, SandboxError, Session, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
@@ -80,6 +80,9 @@ pub struct Verdict {
     /// What the test command printed.
     #[serde(skip)]
     pub log: String,
+    /// Why the tries before this one were lost.
+    #[serde(skip)]
+    pub lost_before: Vec<String>,
 }
 
 /// The kinds of verdict.
@@ -132,6 +135,7 @@ impl Verdict {
             pass_to_pass: BTreeMap::new(),
             exit: None,
             log: String::new(),
+            lost_before: Vec::new(),
         }
     }
 
@@ -149,11 +153,28 @@ pub async fn grade(
     prediction: Prediction<'_>,
     options: &Options,
 ) -> Verdict {
-    let id = &loaded.task.id;
-    match judge(backend, spec, loaded, prediction, options).await {
-        Ok(verdict) => verdict,
-        Err(error) => Verdict::new(id, Outcome::Infrastructure, format!("{error:#}")),
+    let mut lost_before = Vec::new();
+    loop {
+        match judge(backend, spec, loaded, prediction, options).await {
+            Ok(verdict) => return Verdict { lost_before, ..verdict },
+            Err(error) => match PAUSES.get(lost_before.len()) {
+                Some(pause) if is_lost(&error) => {
+                    lost_before.push(format!("{error:#}"));
+                    tokio::time::sleep(*pause).await;
+                }
+                _ => {
+                    let verdict =
+                        Verdict::new(&loaded.task.id, Outcome::Infrastructure, format!("{error:#}"));
+                    return Verdict { lost_before, ..verdict };
+                }
+            },
+        }
     }
+}
+
+/// Whether the same grade may succeed in another sandbox.
+fn is_lost(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<SandboxError>().is_some_and(SandboxError::is_lost)
 }
 
 /// A sandbox with everything in place, the plan of its grade, and the files that it may read as long as it lives.
@@ -367,12 +388,14 @@ fn reason_of(wrong: &[(&String, &Option<Status>)]) -> String {
 }
 
 /// One prediction that waits for its grade.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Job {
     /// Its task.
     pub task: Arc<LoadedTask>,
     /// The sandbox that its task names.
     pub spec: Arc<SandboxSpec>,
+    /// What starts that sandbox.
+    pub backend: Arc<dyn Backend>,
     /// What is graded.
     pub prediction: JobPrediction,
 }
@@ -401,7 +424,6 @@ impl JobPrediction {
 /// Grades `jobs`, at most `parallel` at a time; verdicts come back in the order of the jobs, and
 /// `done` hears of each as it is made.
 pub async fn grade_all(
-    backend: &Arc<dyn Backend>,
     jobs: Vec<Job>,
     parallel: usize,
     options: &Options,
@@ -411,10 +433,11 @@ pub async fn grade_all(
     let mut running = JoinSet::new();
     let ids: Vec<String> = jobs.iter().map(|job| job.task.task.id.clone()).collect();
     for (job_idx, job) in jobs.into_iter().enumerate() {
-        let (slots, backend, options) = (Arc::clone(&slots), Arc::clone(backend), options.clone());
+        let (slots, options) = (Arc::clone(&slots), options.clone());
         running.spawn(async move {
             let _slot = slots.acquire().await.expect("invariant: the semaphore is never closed");
-            let verdict = grade(&*backend, &job.spec, &job.task, job.prediction.borrowed(), &options).await;
+            let prediction = job.prediction.borrowed();
+            let verdict = grade(&*job.backend, &job.spec, &job.task, prediction, &options).await;
             (job_idx, verdict)
         });
     }
@@ -428,3 +451,6 @@ pub async fn grade_all(
     let lost = |id: &str| Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down");
     std::iter::zip(verdicts, &ids).map(|(verdict, id)| verdict.unwrap_or_else(|| lost(id))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,10 +157,22 @@ impl Workshop<'_> {
         let mut graded = Vec::with_capacity(tasks.len());
         for (jobs, tasks) in jobs.chunks(PARALLEL).zip(tasks.chunks(PARALLEL)) {
             let finished = rollout::run(self.backend, policy, jobs, &self.options).await?;
+            for (job, lost) in jobs
+                .iter()
+                .zip(&finished)
+                .flat_map(|(job, done)| done.lost_before.iter().map(move |lost| (job, lost)))
+            {
+                let text = format!("the episode of {} was started again: {lost}", job.task.id);
+                events.emit(&Event::Note { text })?;
+            }
             graded.extend(self.grade(tasks, finished).await);
             events.emit(&Event::PhaseAdvanced { phase: name.to_owned(), done: graded.len() as u64 })?;
         }
         for done in &graded {
+            for lost in &done.verdict.lost_before {
+                let text = format!("the grade of {} was made again: {lost}", done.verdict.id);
+                events.emit(&Event::Note { text })?;
+            }
             events.emit(&Event::TaskGraded {
                 phase: name.to_owned(),
                 task: done.verdict.id.clone(),

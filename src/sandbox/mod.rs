@@ -11,6 +11,7 @@ pub mod inside;
 pub mod landlock;
 pub mod namespaces;
 pub mod output;
+mod patient;
 pub mod rootfs;
 pub mod scripted;
 pub mod select;
@@ -25,7 +26,11 @@ use async_trait::async_trait;
 
 use crate::isolation::Protection;
 use crate::trajectory::Observation;
+pub use patient::Patient;
 use spec::SandboxSpec;
+
+/// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
+pub const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Makes sandboxes of one kind.
 #[async_trait]
@@ -185,6 +190,14 @@ pub enum SandboxError {
         #[source]
         source: anyhow::Error,
     },
+    /// A command that prepares the sandbox for its task did not succeed.
+    #[error("the set-up command `{command}` did not succeed: {reason}")]
+    SetUp {
+        /// The command.
+        command: String,
+        /// How it ended, and what it printed.
+        reason: String,
+    },
     /// A file of the host could not be read or written.
     #[error("could not {doing} `{path}`")]
     Host {
@@ -205,7 +218,12 @@ impl SandboxError {
             Self::Unavailable { hint, .. } | Self::WeakIsolation { hint, .. } | Self::Image { hint, .. } => {
                 Some(hint)
             }
-            Self::Lost { .. } | Self::Host { .. } => None,
+            Self::Lost { .. } | Self::SetUp { .. } | Self::Host { .. } => None,
         }
+    }
+
+    /// Whether the same work may succeed in another sandbox.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
     }
 }

@@ -42,17 +42,30 @@ impl From<Observation> for Reply {
 pub struct ScriptedBackend {
     replies: Arc<BTreeMap<String, Reply>>,
     n_started: Arc<AtomicU64>,
+    n_lost: u64,
 }
 
 impl ScriptedBackend {
     /// A backend whose sandboxes know these scripts, compared without surrounding blanks.
     pub fn new<S: Into<String>>(replies: impl IntoIterator<Item = (S, Reply)>) -> Self {
         let replies = replies.into_iter().map(|(script, reply)| (script.into().trim().to_owned(), reply));
-        Self { replies: Arc::new(replies.collect()), n_started: Arc::default() }
+        Self { replies: Arc::new(replies.collect()), n_started: Arc::default(), n_lost: 0 }
     }
 
-    fn next_id(&self) -> String {
-        format!("scripted-{}", self.n_started.fetch_add(1, Ordering::Relaxed))
+    /// The same, but the first `n_lost` sandboxes are lost at their first command.
+    #[must_use]
+    pub fn losing(self, n_lost: u64) -> Self {
+        Self { n_lost, ..self }
+    }
+
+    /// How many sandboxes were started.
+    pub fn n_started(&self) -> u64 {
+        self.n_started.load(Ordering::Relaxed)
+    }
+
+    fn next(&self) -> (String, bool) {
+        let number = self.n_started.fetch_add(1, Ordering::Relaxed);
+        (format!("scripted-{number}"), number < self.n_lost)
     }
 }
 
@@ -69,8 +82,10 @@ impl Backend for ScriptedBackend {
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
         let before = start.tree.map(tree::read).transpose()?.unwrap_or_default();
+        let (id, is_lost) = self.next();
         Ok(Box::new(Scripted {
-            id: self.next_id(),
+            id,
+            is_lost,
             backend: self.clone(),
             workdir: start.spec.workdir.clone(),
             files: before.clone(),
@@ -83,6 +98,7 @@ impl Backend for ScriptedBackend {
 #[derive(Debug, Clone)]
 struct Scripted {
     id: String,
+    is_lost: bool,
     backend: ScriptedBackend,
     workdir: String,
     before: Arc<Tree>,
@@ -148,7 +164,8 @@ impl Sandbox for Scripted {
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
         let script = exec.script.trim();
         let replies = Arc::clone(&self.backend.replies);
-        match replies.get(script) {
+        let reply = if self.is_lost { Some(&Reply::Lose) } else { replies.get(script) };
+        match reply {
             Some(Reply::Observe { observation, writes }) => {
                 for (path, bytes) in writes {
                     if let FileWrite::Refused(reason) = self.put(path, bytes) {
@@ -194,7 +211,8 @@ impl Sandbox for Scripted {
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {
-        Ok(Box::new(Self { id: self.backend.next_id(), ..self.clone() }))
+        let (id, is_lost) = self.backend.next();
+        Ok(Box::new(Self { id, is_lost, ..self.clone() }))
     }
 
     async fn stop(self: Box<Self>) -> Result<(), SandboxError> {

@@ -12,7 +12,7 @@ use super::landlock::Landlock;
 use super::namespaces::{Namespaces, rootless};
 use super::rootfs::Shelf;
 use super::spec::SandboxSpec;
-use super::{Backend, SandboxError};
+use super::{Backend, Patient, SandboxError};
 use crate::isolation::{Isolation, Protection};
 
 /// The backends that a user can name.
@@ -141,7 +141,7 @@ impl Choice {
         let image = super::docker::images::find(backend.docker(), spec).await?;
         let protection = backend.probe().await?;
         self.require(&protection, "docker")?;
-        Ok(selection(backend, &protection, &format!("image {image}")))
+        Ok(selection(Patient::new(backend), &protection, &format!("image {image}")))
     }
 
     async fn namespaces(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {

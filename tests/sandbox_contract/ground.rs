@@ -72,7 +72,7 @@ pub(crate) async fn output(sandbox: &mut Box<dyn Sandbox>, script: &str) -> Stri
 }
 
 /// Says why a test is skipped, or fails when it must not be.
-fn skip(what: &str, reason: &str) {
+pub(crate) fn skip(what: &str, reason: &str) {
     let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name == what), "{what} is required: {reason}");
     println!("skipped: {reason}");

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, ResourcesUlimits};
 
+use super::breakdown;
 use super::files::STATE_DIRECTORY;
 use super::owner;
 use super::recipe::{Recipe, Storage};
@@ -36,6 +37,8 @@ pub(super) async fn create(recipe: &Recipe, image: &str) -> Result<String, Sandb
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         open_stdin: Some(true),
+        // There is nothing to save when the engine is stopped.
+        stop_signal: Some("SIGKILL".to_owned()),
         // The end of the manager is the end of the line, and so of the container.
         stdin_once: Some(true),
         host_config: Some(HostConfig {
@@ -92,10 +95,10 @@ fn bounds(spec: &SandboxSpec) -> HostConfig {
 }
 
 pub(super) fn not_started(spec: &SandboxSpec, error: &bollard::errors::Error) -> SandboxError {
-    SandboxError::Image {
+    breakdown(error, &spec.name, "starting").unwrap_or_else(|| SandboxError::Image {
         image: spec.name.clone(),
         reason: format!("no container could be started from it: {error}"),
         hint: "make sure that the image holds bash and coreutils, and that `docker run` works on this host"
             .to_owned(),
-    }
+    })
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::SystemInfo;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -40,7 +41,7 @@ use program::Program;
 use recipe::{Recipe, Storage};
 use warm::Warm;
 
-pub use owner::{Leftover, leftovers, remove};
+pub use owner::{LOOKS, Leftover, leftovers, remove};
 pub use prepare::Stale;
 
 /// The backend's name.
@@ -321,6 +322,17 @@ impl Backend for DockerBackend {
         let recipe = self.begin(start).await?;
         let running = recipe.warm.take(&recipe).await?;
         Ok(Box::new(Container::new(running, recipe)))
+    }
+}
+
+/// The failure of an engine that is away or broke down, which says nothing about what it was asked for.
+fn breakdown(error: &Error, id: &str, doing: &str) -> Option<SandboxError> {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } if *status_code < 500 => None,
+        Error::DockerResponseServerError { .. } => {
+            Some(files::lost(id, doing)(anyhow::anyhow!(error.to_string())))
+        }
+        error => Some(unavailable(error)),
     }
 }
 

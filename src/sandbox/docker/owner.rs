@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ContainerSummaryStateEnum;
 use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
 };
@@ -112,6 +113,16 @@ pub struct Leftover {
     pub pid: u32,
     /// Whether that process is known to be dead.
     pub is_orphan: bool,
+    /// Whether the engine is still making an image of it.
+    #[serde(skip)]
+    pub is_being_copied: bool,
+}
+
+impl Leftover {
+    /// Whether it can be removed at the look after this pause of [`LOOKS`].
+    pub fn is_removable(&self, pause: Duration) -> bool {
+        self.is_orphan && (!self.is_being_copied || Some(&pause) == LOOKS.last())
+    }
 }
 
 /// Lists what processes of Apprentice made: containers first, then images of forks.
@@ -128,11 +139,15 @@ pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
     let leftover = |kind, id: String, labels: &HashMap<String, String>| {
         let owner = Owner::parse(labels.get(OWNER)?)?;
         let sandbox = labels.get(SANDBOX).cloned().unwrap_or_default();
-        Some(Leftover { kind, id, sandbox, pid: owner.pid, is_orphan: owner.is_dead(&here) })
+        let is_orphan = owner.is_dead(&here);
+        Some(Leftover { kind, id, sandbox, pid: owner.pid, is_orphan, is_being_copied: false })
     };
-    let containers = containers
-        .into_iter()
-        .filter_map(|container| leftover("container", container.id?, &container.labels.unwrap_or_default()));
+    let containers = containers.into_iter().filter_map(|container| {
+        let found = leftover("container", container.id?, &container.labels.unwrap_or_default())?;
+        // The engine pauses a container while it makes an image of it.
+        let is_being_copied = container.state == Some(ContainerSummaryStateEnum::PAUSED);
+        Some(Leftover { is_being_copied, ..found })
+    });
     // Newest first, so that no image is removed before one that was made from it.
     let images = images.into_iter().filter_map(|image| leftover("image", image.id, &image.labels));
     Ok(containers.chain(images).collect())
@@ -153,23 +168,27 @@ pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxE
 /// How often, and how long apart, the end of a removal is looked for.
 const REMOVAL: (u32, Duration) = (500, Duration::from_millis(10));
 
-/// How often, and how long apart, what dead processes left is looked for: the engine may still be making what a
-/// killed process asked for.
-const SWEEPS: (u32, Duration) = (5, Duration::from_millis(500));
+/// The pauses before each look for what dead processes left: the engine may still be making what a killed
+/// process asked for. What it is making an image of stays until the last look, so that the image is found too.
+pub const LOOKS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    SECOND,
+    SECOND.saturating_mul(2),
+    SECOND.saturating_mul(4),
+    SECOND.saturating_mul(8),
+];
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Removes what dead processes left; what cannot be removed now is left to the next process.
 pub(super) async fn sweep(docker: Docker) {
-    let (times, pause) = SWEEPS;
-    for _ in 0..times {
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
         let all = match leftovers(&docker).await {
             Ok(all) => all,
             Err(error) => return tracing::warn!(%error, "could not look for what killed processes left"),
         };
-        let orphans: Vec<_> = all.iter().filter(|leftover| leftover.is_orphan).collect();
-        if orphans.is_empty() {
-            return;
-        }
-        for orphan in orphans {
+        for orphan in all.iter().filter(|leftover| leftover.is_removable(pause)) {
             match remove(&docker, orphan).await {
                 Ok(()) => {
                     tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left");
@@ -179,7 +198,6 @@ pub(super) async fn sweep(docker: Docker) {
                 }
             }
         }
-        tokio::time::sleep(pause).await;
     }
 }
 
@@ -210,6 +228,12 @@ fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
         // A removal that is under way already.
         Err(Error::DockerResponseServerError { status_code: 409, message })
             if message.contains("already in progress") =>
+        {
+            Ok(())
+        }
+        // Another process removed the same image at the same moment.
+        Err(Error::DockerResponseServerError { status_code: 500, message })
+            if message.contains("unrecognized image ID") =>
         {
             Ok(())
         }

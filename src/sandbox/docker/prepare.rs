@@ -18,6 +18,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
+use super::breakdown;
 use super::files::{self, append, header, owned};
 use super::owner;
 use super::program::{Program, hex};
@@ -89,10 +90,15 @@ impl Preparation<'_> {
 
     fn failed<E: Into<anyhow::Error>>(&self, doing: &str) -> impl FnOnce(E) -> SandboxError + use<E> {
         let (image, doing) = (self.image.to_owned(), doing.to_owned());
-        move |error| SandboxError::Image {
-            image,
-            reason: format!("{doing} failed: {:#}", error.into()),
-            hint: "make sure that `docker run` works on this host, and that its disk is not full".to_owned(),
+        move |error| {
+            let error = error.into();
+            let breakdown = error.downcast_ref().and_then(|error| breakdown(error, &image, &doing));
+            breakdown.unwrap_or_else(|| SandboxError::Image {
+                image,
+                reason: format!("{doing} failed: {error:#}"),
+                hint: "make sure that `docker run` works on this host, and that its disk is not full"
+                    .to_owned(),
+            })
         }
     }
 

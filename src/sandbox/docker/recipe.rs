@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
 
 use super::files::{self, lost};
@@ -126,7 +127,13 @@ impl Recipe {
             Ok(Err(error)) => {
                 // The first failure is the one to report; what is left here is found by its labels.
                 drop(owner::remove_container(&self.docker, &id).await);
-                return Err(body::not_started(&self.spec, &error));
+                return Err(match error {
+                    // It was there a moment ago.
+                    Error::DockerResponseServerError { status_code: 404 | 409, .. } => {
+                        lost(&id, "starting")(error)
+                    }
+                    error => body::not_started(&self.spec, &error),
+                });
             }
             Err(_) => {
                 drop(owner::remove_container(&self.docker, &id).await);

@@ -44,7 +44,7 @@ impl Ground {
 /// A directory that holds `files`.
 pub(crate) fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for (name, bytes) in files {
         let path = dir.path().join(name.trim_end_matches('!'));
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();

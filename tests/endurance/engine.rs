@@ -266,8 +266,9 @@ fn daemon(room: &Path, driver: &str) -> std::io::Result<Child> {
     fs_err::write(&configuration, "{}")?;
     let log = fs_err::OpenOptions::new().create(true).append(true).open(room.join("log"))?;
     let path = |name: &str| room.join(name);
-    Command::new("dockerd")
-        .arg("--config-file")
+    // In a network of its own: a daemon without a bridge removes the one that another daemon made.
+    Command::new("unshare")
+        .args(["--net", "dockerd", "--config-file"])
         .arg(configuration)
         .arg("--data-root")
         .arg(path("data"))

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+#[cfg(feature = "docker")]
+use super::Patient;
 use super::landlock::Landlock;
 use super::namespaces::{Namespaces, rootless};
 use super::rootfs::Shelf;
 use super::spec::SandboxSpec;
-use super::{Backend, Patient, SandboxError};
+use super::{Backend, SandboxError};
 use crate::isolation::{Isolation, Protection};
 
 /// The backends that a user can name.

@@ -3,7 +3,7 @@
 //! Guarantees that an archive is read and made piece by piece, so memory holds what changed, not the
 //! repository.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(super) fn pack_start(workdir: &str, tree: Option<&Path>) -> (mpsc::Receiver<
     let (sender, receiver) = mpsc::channel(8);
     let (workdir, tree) = (workdir.to_owned(), tree.map(Path::to_owned));
     let packing = tokio::task::spawn_blocking(move || {
-        let mut builder = Builder::new(Sender { sender, piece: Vec::with_capacity(PIECE_BYTES) });
+        let mut builder = Builder::new(BufWriter::with_capacity(PIECE_BYTES, Sender(sender)));
         let session = SessionDir::new(SESSION_DIRECTORY);
         append(&mut builder, session.path(), &header(EntryType::Directory, 0o700), &[])?;
         let prelude = session.prelude();
@@ -52,25 +52,17 @@ pub(super) fn pack_start(workdir: &str, tree: Option<&Path>) -> (mpsc::Receiver<
 /// The end of packing.
 pub(super) type Packing = tokio::task::JoinHandle<io::Result<()>>;
 
-/// Hands bytes over in pieces.
-struct Sender {
-    sender: mpsc::Sender<Vec<u8>>,
-    piece: Vec<u8>,
-}
+/// Hands each write over as a piece.
+struct Sender(mpsc::Sender<Vec<u8>>);
 
 impl Write for Sender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(PIECE_BYTES - self.piece.len())];
-        self.piece.extend_from_slice(taken);
-        if self.piece.len() == PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(taken.len())
+        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        self.sender.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Guarantees no network, no capabilities, an unprivileged user, a read-only system with sized file systems
 //! in memory for what commands write, bounds on memory, processes and processor, and labels by which a later
 //! process finds what a killed one left. A command costs no request to the engine: a process of ours serves
-//! in each container ([`super::namespaces`] has the same one), over the container's standard streams. Where
+//! in each container ([`super::inside`]), over the container's standard streams. Where
 //! the image holds the repository, or root works in it, its layer is written to instead, which is bounded by
 //! looking every two seconds, because Docker has no quota on most storage drivers.
 

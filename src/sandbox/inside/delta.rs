@@ -16,7 +16,12 @@ use tar::{Builder, EntryType, Header};
 
 /// How everything below some directories looks at a moment.
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct Picture(BTreeMap<PathBuf, Trace>);
+pub(in crate::sandbox) struct Picture {
+    traces: BTreeMap<PathBuf, Trace>,
+    /// Directories that root without privileges may not look into, because the agent closed them: what they
+    /// hold counts as unchanged.
+    closed: Vec<PathBuf>,
+}
 
 /// What changes when a file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +49,17 @@ impl Trace {
 impl Picture {
     /// Looks at everything below `roots`.
     pub(in crate::sandbox) fn take(roots: &[PathBuf]) -> io::Result<Self> {
-        let mut traces = BTreeMap::new();
+        let (mut traces, mut closed) = (BTreeMap::new(), Vec::new());
         let mut pending: Vec<PathBuf> = roots.to_vec();
         while let Some(directory) = pending.pop() {
             let entries = match fs::read_dir(&directory) {
                 Ok(entries) => entries,
                 // Removed meanwhile, or deeper than a path can say.
                 Err(error) if is_elsewhere(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    closed.push(directory);
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             for entry in entries {
@@ -58,6 +67,10 @@ impl Picture {
                 let metadata = match std::fs::symlink_metadata(&path) {
                     Ok(metadata) => metadata,
                     Err(error) if is_elsewhere(&error) => continue,
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        closed.push(path);
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
                 let trace = Trace {
@@ -71,20 +84,23 @@ impl Picture {
                 }
             }
         }
-        Ok(Self(traces))
+        Ok(Self { traces, closed })
     }
 
     /// What differs from `self` to `later`, of the paths that `counts` accepts.
     pub(in crate::sandbox) fn to(&self, later: &Self, counts: impl Fn(&Path) -> bool) -> Delta {
         let mut delta = Delta::default();
-        for (path, trace) in self.0.iter().rev().filter(|(path, _)| counts(path)) {
-            let is_kept = later.0.get(path).is_some_and(|now| now.kind() == trace.kind());
+        let is_closed = |path: &Path| {
+            later.closed.iter().any(|closed| path.starts_with(closed) && !later.traces.contains_key(path))
+        };
+        for (path, trace) in self.traces.iter().rev().filter(|(path, _)| counts(path) && !is_closed(path)) {
+            let is_kept = later.traces.get(path).is_some_and(|now| now.kind() == trace.kind());
             if !is_kept {
                 delta.gone.push(path.clone());
             }
         }
-        for (path, trace) in later.0.iter().filter(|(path, _)| counts(path)) {
-            if self.0.get(path).is_none_or(|earlier| trace.differs_from(*earlier)) {
+        for (path, trace) in later.traces.iter().filter(|(path, _)| counts(path)) {
+            if self.traces.get(path).is_none_or(|earlier| trace.differs_from(*earlier)) {
                 delta.new.push((path.clone(), *trace));
             }
         }
@@ -132,7 +148,7 @@ impl Delta {
         let mut builder = Builder::new(to);
         for (path, trace) in &self.new {
             match append(&mut builder, path, *trace) {
-                Err(error) if is_elsewhere(&error) => {}
+                Err(error) if is_elsewhere(&error) || error.kind() == io::ErrorKind::PermissionDenied => {}
                 done => done?,
             }
         }
@@ -278,7 +294,7 @@ mod tests {
         let listing = |base: &Path| -> Vec<(PathBuf, u32, u64)> {
             let picture = Picture::take(&[base.to_owned()]).unwrap();
             picture
-                .0
+                .traces
                 .iter()
                 .map(|(path, trace)| (path.strip_prefix(base).unwrap().to_owned(), trace.mode, trace.size))
                 .filter(|(path, ..)| !path.ends_with("dir"))

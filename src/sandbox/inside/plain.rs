@@ -5,7 +5,6 @@
 //! else, and whatever cannot be started so, goes to bash. (GNU make does the same.)
 
 use std::ffi::CString;
-use std::io;
 use std::path::Path;
 
 use crate::sandbox::session::SessionDir;
@@ -94,7 +93,8 @@ const OF_BASH: &[&str] = &[
 ];
 
 /// Where bash looks for programs when nobody says so.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(in crate::sandbox) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The words of a script that are nothing but a program and its arguments.
 fn words(script: &str) -> Option<Vec<&str>> {
@@ -194,7 +194,7 @@ fn description(signal: i32) -> String {
     unsafe {
         let text = libc::strsignal(signal);
         if text.is_null() {
-            return io::Error::other(format!("Signal {signal}")).to_string();
+            return format!("Signal {signal}");
         }
         std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned()
     }

@@ -5,7 +5,7 @@
 //! an agent.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, BufWriter, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -140,39 +140,42 @@ impl Channel {
 }
 
 /// Sends what is written to it in pieces; an empty one ends them.
-pub(in crate::sandbox) struct Pieces<'a> {
-    channel: &'a mut Channel,
-    piece: Vec<u8>,
-}
+pub(in crate::sandbox) struct Pieces<'a>(BufWriter<Piece<'a>>);
 
 impl<'a> Pieces<'a> {
     pub(in crate::sandbox) fn to(channel: &'a mut Channel) -> Self {
-        Self { channel, piece: Vec::new() }
+        Self(BufWriter::with_capacity(PIECE_BYTES, Piece(channel)))
     }
 
     /// Sends what is left, and the end.
-    pub(in crate::sandbox) fn finish(mut self) -> io::Result<()> {
-        self.flush()?;
-        self.channel.send(&(), &[])
+    pub(in crate::sandbox) fn finish(self) -> io::Result<()> {
+        let Piece(channel) = self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
+        channel.send(&(), &[])
     }
 }
 
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(PIECE_BYTES - self.piece.len())];
-        self.piece.extend_from_slice(taken);
-        if self.piece.len() == PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(taken.len())
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
+        self.0.flush()
+    }
+}
+
+/// Sends each write as a piece.
+struct Piece<'a>(&'a mut Channel);
+
+impl Write for Piece<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !bytes.is_empty() {
+            self.0.send(&(), bytes)?;
         }
-        self.channel.send(&(), &self.piece)?;
-        self.piece.clear();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

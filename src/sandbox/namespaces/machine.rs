@@ -23,6 +23,7 @@ use crate::isolation::{Isolation, Limits, Network};
 use crate::sandbox::SandboxError;
 use crate::sandbox::inside::kernel;
 use crate::sandbox::inside::mounts::UPPER;
+use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
 };
@@ -34,7 +35,6 @@ use crate::sandbox::tree::Change;
 /// systemd give out (0x70000000 and up is reserved for nobody).
 pub(in crate::sandbox) const HOST_ID: u32 = 0x7061_7072;
 const SESSION: &str = "/run/session";
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What sandboxes of one kind are made of.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ fn user(name: &str) -> (String, u32) {
 pub(in crate::sandbox) fn env(spec: &SandboxSpec, user: &str, home: &Path) -> Vec<(String, String)> {
     let home = home.to_string_lossy().into_owned();
     let basic = [
-        ("PATH", PATH),
+        ("PATH", DEFAULT_PATH),
         ("HOME", &home),
         ("USER", user),
         ("LOGNAME", user),

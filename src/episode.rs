@@ -58,7 +58,7 @@ impl<'a> Episode<'a> {
         let action = chat::parse_action(reply.action);
         self.turn = Turn::Run(action.clone());
         let thought = reply.thought.to_owned();
-        self.steps.push(Step { thought, action, observation: None, executed: true });
+        self.steps.push(Step::new(thought, action));
     }
 
     /// The sandbox answered.
@@ -93,6 +93,7 @@ impl<'a> Episode<'a> {
                 model: Some(policy.to_owned()),
                 ..Source::default()
             },
+            problem: None,
             steps: self.steps,
             end,
             patch,

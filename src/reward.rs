@@ -93,12 +93,7 @@ mod tests {
     use crate::trajectory::{Action, Step};
 
     fn step(command: &str) -> Step {
-        Step {
-            thought: "Look first.".into(),
-            action: Action::bash(command),
-            observation: None,
-            executed: true,
-        }
+        Step::new("Look first.", Action::bash(command))
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Trajectory {
     /// Where the record came from.
     #[serde(default)]
     pub source: Source,
+    /// The problem as the record states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// What was done, in order.
     pub steps: Vec<Step>,
     /// Why it stopped.
@@ -52,6 +55,12 @@ pub struct Source {
     /// The model that acted, where the record says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How it called its tools, such as `tool calls` or `xml`, where a format has several ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
+    /// Whether each command had a fresh shell; else directory and variables carried over.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fresh_shells: bool,
     /// Which release of its editor was at work, where that shows in what it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub editor: Option<EditorSetup>,
@@ -107,6 +116,22 @@ pub struct Step {
     /// False for a recorded step that its scaffold refused to run (format error, block list).
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub executed: bool,
+    /// Whether it was taken in the same reply as the step before it (several tool calls in one turn).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub continues: bool,
+}
+
+impl Step {
+    /// A step that was taken in a reply of its own, with nothing seen yet.
+    pub fn new(thought: impl Into<String>, action: Action) -> Self {
+        Self { thought: thought.into(), action, observation: None, executed: true, continues: false }
+    }
+
+    /// The same step, and what was seen after it.
+    #[must_use]
+    pub fn seeing(self, observation: Observation) -> Self {
+        Self { observation: Some(observation), ..self }
+    }
 }
 
 fn yes() -> bool {
@@ -116,6 +141,11 @@ fn yes() -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_true(value: &bool) -> bool {
     *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One canonical action.

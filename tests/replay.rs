@@ -24,12 +24,7 @@ async fn actor<const N: usize>(replies: [(&str, &str); N]) -> Actor {
 }
 
 fn step(action: Action, recorded: &str) -> Step {
-    Step {
-        thought: String::new(),
-        action,
-        observation: Some(Observation::recorded(recorded)),
-        executed: true,
-    }
+    Step::new("", action).seeing(Observation::recorded(recorded))
 }
 
 fn call(text: &str) -> Action {
@@ -43,6 +38,7 @@ fn trajectory(steps: Vec<Step>, patch: Option<&str>) -> Trajectory {
         id: "a".to_owned(),
         task: "t".to_owned(),
         source: Source { workdir: Some(WORKDIR.to_owned()), ..Source::default() },
+        problem: None,
         steps,
         end: End::Submitted,
         patch: patch.map(str::to_owned),

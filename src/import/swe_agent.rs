@@ -62,8 +62,11 @@ impl TrajectoryFormat for SweAgent {
                 record: origin.line,
                 workdir,
                 model: replay["agent"]["model"]["name"].as_str().map(str::to_owned),
+                tools: None,
+                fresh_shells: false,
                 editor: turns.iter().any(|turn| editor::is_call(dialect, &turn.action)).then_some(setup),
             },
+            problem: None,
             end: end(info["exit_status"].as_str(), &turns),
             patch: patch(info, &turns),
             resolved: None,
@@ -106,6 +109,7 @@ impl Turn {
             action,
             observation: self.observation.map(Observation::recorded),
             executed: self.executed,
+            continues: false,
         }
     }
 }

@@ -23,8 +23,7 @@ pub(super) fn attempts(expert: &Trajectory, count: usize, seed: u64) -> Vec<Traj
 }
 
 fn attempt(expert: &Trajectory, index: usize, end: usize) -> Trajectory {
-    let thought = "This looks right.".to_owned();
-    let submit = Step { thought, action: Action::Submit, observation: None, executed: true };
+    let submit = Step::new("This looks right.", Action::Submit);
     Trajectory {
         id: format!("{}-hasty-{index}", expert.id),
         source: Source { format: "hasty".to_owned(), ..Source::default() },
@@ -42,19 +41,17 @@ mod tests {
     use crate::trajectory::{FORMAT, Observation};
 
     fn expert() -> Trajectory {
-        let step = |command: &str| Step {
-            thought: "Go on.".to_owned(),
-            action: Action::bash(command),
-            observation: Some(Observation::new(format!("{command} said\n"), 0)),
-            executed: true,
+        let step = |command: &str| {
+            let said = Observation::new(format!("{command} said\n"), 0);
+            Step::new("Go on.", Action::bash(command)).seeing(said)
         };
-        let submit =
-            Step { thought: "Done.".to_owned(), action: Action::Submit, observation: None, executed: true };
+        let submit = Step::new("Done.", Action::Submit);
         Trajectory {
             format: FORMAT.to_owned(),
             id: "expert".to_owned(),
             task: "task".to_owned(),
             source: Source::default(),
+            problem: None,
             steps: ["list", "test", "read", "repair", "check"]
                 .map(step)
                 .into_iter()

@@ -29,6 +29,7 @@ pub(super) fn trajectory(
         id: format!("synth-{}", candidate.id),
         task: candidate.id.clone(),
         source: Source { format: "synth".to_owned(), ..Source::default() },
+        problem: None,
         steps: script.steps(&mut place),
         end: End::Submitted,
         patch: Some(gold),
@@ -62,8 +63,7 @@ impl Script<'_> {
         steps.push(self.repair(repair));
         let command = &self.repository.expert_command;
         steps.push(step("Check the repair.", command, self.evidence.passing.clone()));
-        let thought = "All tests pass.".to_owned();
-        steps.push(Step { thought, action: Action::Submit, observation: None, executed: true });
+        steps.push(Step::new("All tests pass.", Action::Submit));
         steps
     }
 
@@ -146,12 +146,7 @@ fn pick<T: Copy>(choices: &[T], default: T, rng: &mut ChaCha8Rng) -> T {
 }
 
 fn step(thought: &str, command: &str, observation: Observation) -> Step {
-    Step {
-        thought: thought.to_owned(),
-        action: Action::bash(command),
-        observation: Some(observation),
-        executed: true,
-    }
+    Step::new(thought, Action::bash(command)).seeing(observation)
 }
 
 fn command(reading: Reading, path: &str) -> String {

@@ -39,6 +39,7 @@ pub mod workspace;
 // Layer 4: workflows, one verb each.
 pub mod act;
 pub mod grade;
+pub mod ready;
 pub mod replay;
 pub mod report;
 pub mod rollout;

@@ -2,11 +2,12 @@
 //!
 //! All live episodes advance in lock-step: one batched `sample` for all of them, then all commands
 //! at once, then the next turn. It waits for the slowest command (bounded by its deadline) and buys
-//! full batches and results that depend on no arrival order. An episode whose sandbox is lost starts again from
+//! full batches and results that depend on no arrival order. While a wave works, the sandboxes of the next
+//! start, as far as the machine bears both. An episode whose sandbox is lost starts again from
 //! its beginning with the same seed; when its tries are used up it ends as [`End::SandboxLost`] with the error
 //! kept, which is never a result. Does not grade: `grade` does.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
@@ -14,21 +15,25 @@ use crate::act::Actor;
 use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
 use crate::policy::{Policy, SampleRequest};
+use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, PAUSES, SandboxError, Session, Start};
+use crate::sandbox::{Backend, PAUSES, SandboxError};
 use crate::seed;
 use crate::task::Task;
-use crate::trajectory::{End, Exit, Trajectory};
+use crate::trajectory::{End, Trajectory};
+use crate::workspace::Workspace;
 
 /// One episode to run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
+    /// Makes its sandbox.
+    pub backend: &'a dyn Backend,
     /// The task.
     pub task: &'a Task,
     /// The sandbox it is worked on in.
     pub spec: &'a SandboxSpec,
-    /// The repository at its starting point, on the host.
-    pub tree: Option<&'a Path>,
+    /// The repository at its starting point.
+    pub workspace: &'a Workspace,
     /// Which try at the task this is, from 0.
     pub attempt: usize,
 }
@@ -44,6 +49,8 @@ pub struct Options {
     pub seed: u64,
     /// Episodes that are live at once; later ones wait.
     pub parallel: usize,
+    /// Makes their sandboxes ready.
+    pub ready: Arc<Ready>,
 }
 
 /// An episode that is over.
@@ -57,31 +64,90 @@ pub struct Finished {
     pub lost_before: Vec<SandboxError>,
 }
 
-/// Runs every job to its end, in the order of the jobs.
+/// Runs every job to its end, in the order of the jobs; `done` hears of each when its wave is over.
 ///
 /// # Errors
-/// When the policy fails. Sandboxes that fail are reported per episode.
+/// When the policy or `done` fails. Sandboxes that fail are reported per episode.
 pub async fn run(
-    backend: &dyn Backend,
     policy: &mut dyn Policy,
     jobs: &[Job<'_>],
     options: &Options,
+    mut done: impl FnMut(&Finished) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Finished>> {
     let mut finished = Vec::with_capacity(jobs.len());
-    for wave in jobs.chunks(options.parallel.max(1)) {
-        finished.extend(run_wave(backend, policy, wave, options).await?);
+    let waves = waves(jobs, options.parallel).await;
+    let mut ahead = Vec::new();
+    for (wave_idx, wave) in waves.iter().enumerate() {
+        let mut live = std::mem::take(&mut ahead);
+        live.extend(start_all(&wave.jobs[live.len()..], options).await);
+        let next = waves.get(wave_idx + 1).map_or(&[][..], |next| next.beside(wave));
+        // While a wave works, the sandboxes of the next are started.
+        let (ended, started) =
+            tokio::join!(run_wave(policy, wave.jobs, live, options), start_all(next, options));
+        ahead = started;
+        match ended.and_then(|ended| ended.iter().try_for_each(&mut done).map(|()| ended)) {
+            Ok(ended) => finished.extend(ended),
+            Err(error) => {
+                join_all(ahead.into_iter().map(|live| live.finish(""))).await;
+                return Err(error);
+            }
+        }
     }
     Ok(finished)
 }
 
+/// Episodes that are live together, because a turn of them waits for the slowest.
+struct Wave<'j, 'a> {
+    jobs: &'j [Job<'a>],
+    /// How many parts of the machine each of them takes, of [`WHOLE`].
+    parts: Vec<u64>,
+}
+
+/// All parts of a machine.
+const WHOLE: u64 = 1_000_000;
+
+impl<'j, 'a> Wave<'j, 'a> {
+    /// Those of its jobs that find room while `earlier` works; what waited for the end of an episode of `earlier`
+    /// could make that wait for it.
+    fn beside(&self, earlier: &Self) -> &'j [Job<'a>] {
+        let mut left = WHOLE.saturating_sub(earlier.parts.iter().sum());
+        let fits = |part: &&u64| {
+            let rest = left.checked_sub(**part);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        &self.jobs[..self.parts.iter().take_while(fits).count()]
+    }
+}
+
+/// Cuts jobs into waves of at most `parallel` that the machine can bear.
+async fn waves<'j, 'a>(jobs: &'j [Job<'a>], parallel: usize) -> Vec<Wave<'j, 'a>> {
+    let mut parts = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        // A backend that cannot say how much it can bear says why when it is to start something.
+        let at_once = job.backend.at_once(job.spec).await.unwrap_or(usize::MAX);
+        parts.push(WHOLE / (at_once.max(1) as u64));
+    }
+    let (mut waves, mut begin) = (Vec::new(), 0);
+    while begin < jobs.len() {
+        let mut end = begin + 1;
+        while end < jobs.len() && end - begin < parallel && parts[begin..=end].iter().sum::<u64>() <= WHOLE {
+            end += 1;
+        }
+        waves.push(Wave { jobs: &jobs[begin..end], parts: parts[begin..end].to_vec() });
+        begin = end;
+    }
+    waves
+}
+
 /// Runs jobs side by side; those whose sandbox is lost start again.
-async fn run_wave(
-    backend: &dyn Backend,
+async fn run_wave<'a>(
     policy: &mut dyn Policy,
-    wave: &[Job<'_>],
-    options: &Options,
+    wave: &[Job<'a>],
+    live: Vec<Live<'a>>,
+    options: &'a Options,
 ) -> anyhow::Result<Vec<Finished>> {
-    let mut finished = try_once(backend, policy, wave, options).await?;
+    let mut finished = run_live(policy, live, options).await?;
     for pause in PAUSES {
         let is_lost = |idx: &usize| finished[*idx].lost.as_ref().is_some_and(SandboxError::is_lost);
         let again: Vec<usize> = (0..wave.len()).filter(is_lost).collect();
@@ -90,7 +156,7 @@ async fn run_wave(
         }
         tokio::time::sleep(pause).await;
         let jobs: Vec<Job<'_>> = again.iter().map(|idx| wave[*idx]).collect();
-        let next = try_once(backend, policy, &jobs, options).await?;
+        let next = run_live(policy, start_all(&jobs, options).await, options).await?;
         for (idx, next) in again.into_iter().zip(next) {
             let before = std::mem::replace(&mut finished[idx], next);
             finished[idx].lost_before = before.lost_before.into_iter().chain(before.lost).collect();
@@ -99,17 +165,26 @@ async fn run_wave(
     Ok(finished)
 }
 
-/// Runs jobs side by side from their beginning.
-async fn try_once(
-    backend: &dyn Backend,
+/// Starts the sandboxes of jobs side by side.
+async fn start_all<'a>(jobs: &[Job<'a>], options: &'a Options) -> Vec<Live<'a>> {
+    join_all(jobs.iter().map(|job| Live::start(*job, options))).await
+}
+
+/// Runs episodes to their end, side by side.
+async fn run_live(
     policy: &mut dyn Policy,
-    jobs: &[Job<'_>],
+    mut live: Vec<Live<'_>>,
     options: &Options,
 ) -> anyhow::Result<Vec<Finished>> {
-    let mut live = join_all(jobs.iter().map(|job| Live::start(backend, *job, options))).await;
-    while advance(policy, &mut live, options).await? {}
+    let advanced = async {
+        while advance(policy, &mut live, options).await? {}
+        anyhow::Ok(())
+    }
+    .await;
     let name = policy.name();
-    Ok(join_all(live.into_iter().map(|live| live.finish(&name))).await)
+    // A policy that fails leaves no sandbox behind either.
+    let finished = join_all(live.into_iter().map(|live| live.finish(&name))).await;
+    advanced.map(|()| finished)
 }
 
 /// One turn of every live episode; false when all are over.
@@ -134,21 +209,12 @@ async fn advance(policy: &mut dyn Policy, live: &mut [Live<'_>], options: &Optio
     Ok(true)
 }
 
-/// Starts a sandbox and prepares it as the task asks.
-async fn start(backend: &dyn Backend, job: &Job<'_>) -> Result<Actor, SandboxError> {
-    let mut sandbox = backend.start(&Start { spec: job.spec, tree: job.tree }).await?;
-    for script in &job.task.setup {
-        let limits = &job.spec.limits;
-        let (timeout, output_bytes) = (limits.command_timeout(), limits.output_bytes);
-        let done = sandbox.exec(&Exec { script, timeout, output_bytes, session: Session::Carried }).await?;
-        if !done.exit.is_some_and(Exit::is_success) {
-            let reason = format!("it ended with {:?}: {}", done.exit, done.output.trim_end());
-            drop(sandbox.stop().await);
-            return Err(SandboxError::SetUp { command: script.clone(), reason });
-        }
-    }
-    let mut limits = job.spec.limits.clone();
-    if let Some(seconds) = job.task.limits.and_then(|limits| limits.command_seconds) {
+/// Starts an agent where the task's set-up is done.
+async fn start(job: &Job<'_>, options: &Options) -> Result<Actor, SandboxError> {
+    let Job { backend, task, spec, workspace, .. } = *job;
+    let sandbox = options.ready.start(&Order { backend, spec, task, workspace }).await?;
+    let mut limits = spec.limits.clone();
+    if let Some(seconds) = task.limits.and_then(|limits| limits.command_seconds) {
         limits.command_seconds = seconds;
     }
     Ok(Actor::new(sandbox, limits))
@@ -163,9 +229,9 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    async fn start(backend: &dyn Backend, job: Job<'a>, options: &'a Options) -> Self {
+    async fn start(job: Job<'a>, options: &'a Options) -> Self {
         let mut episode = Episode::new(job.task, &options.scaffold, options.max_steps);
-        let (actor, lost) = match start(backend, &job).await {
+        let (actor, lost) = match start(&job, options).await {
             Ok(actor) => (Some(actor), None),
             Err(error) => {
                 episode.end(End::SandboxLost);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use apprentice::grade::{self, Job, JobPrediction, Options, Outcome, Prediction, Verdict};
 use apprentice::isolation::Isolation;
+use apprentice::ready::Ready;
 use apprentice::sandbox::Backend;
 use apprentice::sandbox::select::{BackendKind, Choice};
 use apprentice::sandbox::spec::SandboxSpec;
@@ -44,7 +45,7 @@ impl Bench {
     }
 
     fn options(&self) -> Options {
-        Options { cache: self.cache() }
+        Options { cache: self.cache(), ready: Arc::new(Ready::below(&self.cache())) }
     }
 
     fn cache(&self) -> PathBuf {
@@ -83,7 +84,7 @@ async fn gold_resolves_and_doing_nothing_does_not() {
         let stale = bench.grade(Prediction::Patch(&GOLD.replace("- $2", "* $2"))).await;
         assert_eq!(stale.outcome, Outcome::PatchDoesNotApply);
         assert_eq!(stale.reason, "hunk 1 of `add.sh` does not match");
-        // Branches are gone; the prepared tree stays.
+        // Nothing but the prepared tree is there.
         assert_eq!(fs_err::read_dir(bench.cache().join("trees")).unwrap().count(), 1);
     }
 }
@@ -110,7 +111,12 @@ async fn endless_tests_time_out_and_a_broken_set_up_is_said() {
         assert_eq!(bench.grade(Prediction::Patch(&endless)).await.outcome, Outcome::TimedOut);
         bench.task.task.setup = vec!["false".to_owned()];
         let verdict = bench.grade(Prediction::Gold).await;
-        assert_eq!(verdict.reason, "the set-up command `false` did not succeed");
+        assert_eq!(verdict.outcome, Outcome::Infrastructure);
+        assert!(
+            verdict.reason.starts_with("the set-up command `false` did not succeed"),
+            "{}",
+            verdict.reason
+        );
     }
 }
 

@@ -109,7 +109,8 @@ pub(super) async fn grade(
         }
         output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
     };
-    grade::grade_all(jobs, host.parallel(), &Options { cache: host.cache() }, done).await
+    let options = Options { cache: host.cache(), ready: host.ready(output) };
+    grade::grade_all(jobs, host.parallel(), &options, done).await
 }
 
 fn predictions(

@@ -154,29 +154,22 @@ async fn episodes(
         max_steps: args.steps,
         seed: args.seed,
         parallel: args.host.parallel(),
+        ready: args.host.ready(output),
     };
-    let (mut finished, mut evidence) = (Vec::new(), Evidence::new(run_dir)?);
-    for (id, loaded) in tasks {
-        let workspace = workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host)?;
+    let prepare = |loaded| workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host);
+    let workspaces = tasks.values().map(prepare).collect::<Result<Vec<_>, _>>()?;
+    let mut jobs = Vec::new();
+    for (loaded, workspace) in tasks.values().zip(&workspaces) {
         let Bench { spec, selection } = benches.of(loaded);
-        let job = |attempt| Job { task: &loaded.task, spec, tree: workspace.tree.as_deref(), attempt };
-        let jobs: Vec<Job<'_>> = (0..args.samples).map(job).collect();
-        let done = rollout::run(&*selection.backend, policy, &jobs, &options).await.map_err(Failure::host)?;
-        for episode in &done {
-            evidence.push(episode)?;
-            for lost in &episode.lost_before {
-                let cause =
-                    std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
-                output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
-            }
-            output.say(&format!(
-                "   Ran {id}  {} steps, {:?}",
-                episode.trajectory.steps.len(),
-                episode.trajectory.end
-            ));
-        }
-        finished.extend(done);
+        let (backend, task) = (&*selection.backend, &loaded.task);
+        jobs.extend((0..args.samples).map(|attempt| Job { backend, task, spec, workspace, attempt }));
     }
+    let mut evidence = Evidence::new(run_dir)?;
+    let done = |episode: &Finished| {
+        tell(episode, output);
+        evidence.push(episode)
+    };
+    let finished = rollout::run(policy, &jobs, &options, done).await.map_err(Failure::host)?;
     if let Some(error) = finished.iter().find_map(|episode| episode.lost.as_ref())
         && finished.iter().all(|episode| episode.lost.is_some())
     {
@@ -186,13 +179,23 @@ async fn episodes(
     Ok((finished.into_iter().filter_map(prediction).collect(), lost))
 }
 
+fn tell(episode: &Finished, output: Output) {
+    let Finished { trajectory, lost_before, .. } = episode;
+    let id = &trajectory.task;
+    for lost in lost_before {
+        let cause = std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
+        output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
+    }
+    output.say(&format!("   Ran {id}  {} steps, {:?}", trajectory.steps.len(), trajectory.end));
+}
+
 /// A lost sandbox says nothing about the policy, so it gives no prediction.
 fn prediction(episode: Finished) -> Option<(String, JobPrediction)> {
     let patch = episode.trajectory.patch?;
     Some((episode.trajectory.task, JobPrediction::Patch(patch)))
 }
 
-/// What a rollout leaves in its run directory, written as each task ends.
+/// What a rollout leaves in its run directory, written as each wave of episodes ends.
 struct Evidence {
     trajectories: JsonLines,
     predictions: JsonLines,
@@ -203,15 +206,15 @@ impl Evidence {
         Ok(Self { trajectories: run_dir.trajectories()?, predictions: run_dir.predictions()? })
     }
 
-    fn push(&mut self, episode: &Finished) -> Result<(), Failure> {
+    fn push(&mut self, episode: &Finished) -> anyhow::Result<()> {
         let trajectory = &episode.trajectory;
-        self.trajectories.push(trajectory).map_err(Failure::host)?;
+        self.trajectories.push(trajectory)?;
         let Some(patch) = &trajectory.patch else { return Ok(()) };
         let row = json!({
             "instance_id": trajectory.task,
             "model_name_or_path": trajectory.source.model,
             "model_patch": patch,
         });
-        self.predictions.push(&row).map_err(Failure::host)
+        self.predictions.push(&row)
     }
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::output::Output;
 use super::sandbox::{self, BackendArgs};
-use crate::sandbox::SandboxError;
+use crate::ready::Ready;
+use crate::sandbox::admission::{Admission, Host};
 use crate::sandbox::select::Selection;
 use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::{Backend, SandboxError};
 use crate::task::LoadedTask;
 
 /// Where grades are made.
@@ -20,7 +23,10 @@ pub struct HostArgs {
     /// Where prepared repositories are kept (default: the user's cache directory)
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// How many sandboxes run at once (default: one a core)
+    /// Run each task's set-up in every one of its sandboxes, instead of once and keeping what it leaves
+    #[arg(long)]
+    pub set_up_each: bool,
+    /// How many sandboxes work at once, as far as memory and cores suffice (default: one a core)
     #[arg(long, value_name = "N")]
     pub parallel: Option<usize>,
 }
@@ -29,6 +35,12 @@ impl HostArgs {
     /// Where prepared repositories are kept.
     pub fn cache(&self) -> PathBuf {
         cache_dir(self.cache.as_ref())
+    }
+
+    /// Makes sandboxes ready, and says what it keeps and finds.
+    pub fn ready(&self, output: Output) -> Arc<Ready> {
+        let ready = if self.set_up_each { Ready::anew() } else { Ready::below(&self.cache()) };
+        Arc::new(ready.telling(move |line| output.say(line)))
     }
 
     /// How many sandboxes run at once.
@@ -43,11 +55,14 @@ impl HostArgs {
     /// See [`Failure`].
     pub async fn benches(&self, tasks: impl IntoIterator<Item = &LoadedTask>) -> Result<Benches, Failure> {
         let mut benches = BTreeMap::new();
+        let host = Arc::<Host>::default();
         for loaded in tasks {
             let name = name_of(loaded);
             if !benches.contains_key(name) {
                 let spec = Arc::new(self.backend.spec(name)?);
-                let selection = self.backend.select(&spec).await?;
+                let Selection { backend, line } = self.backend.select(&spec).await?;
+                let backend: Arc<dyn Backend> = Arc::new(Admission::new(backend, host.clone()));
+                let selection = Selection { backend, line };
                 benches.insert(name.to_owned(), Bench { spec, selection });
             }
         }

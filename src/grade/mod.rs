@@ -1,10 +1,11 @@
 //! Grading: does a patch resolve its task?
 //!
-//! Each grade has a fresh sandbox whose files we made ourselves from the starting point, the student's
-//! patch and the task's tests, so nothing that grades was ever writable by the student. A grade whose sandbox
+//! Each grade has a fresh sandbox whose files we made ourselves from the starting point with its set-up done,
+//! the student's patch and the task's tests, so nothing that grades was ever writable by the student. A grade whose sandbox
 //! is lost is made again; one that stays lost is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
 //! under test that imitates its runner perfectly (see `testlog`).
 
+mod edits;
 mod plan;
 mod report;
 
@@ -18,13 +19,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::patch::{Edit, File, Level, Mode, Patch, Reject};
+use crate::patch::{File, Level, Mode, Patch, Reject};
+use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileRead, FileWrite, PAUSES, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Session, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
-use crate::workspace::{self, Branch, Workspace};
+use crate::workspace::{self, Workspace};
 pub use report::{Instance, Report};
 
 use plan::{Plan, plan};
@@ -50,6 +52,8 @@ pub enum Prediction<'a> {
 pub struct Options {
     /// Prepared repositories.
     pub cache: PathBuf,
+    /// Makes sandboxes ready.
+    pub ready: Arc<Ready>,
 }
 
 /// The verdict on one prediction.
@@ -153,9 +157,34 @@ pub async fn grade(
     prediction: Prediction<'_>,
     options: &Options,
 ) -> Verdict {
+    grade_in_turn((backend, spec), loaded, prediction, options, &Turns::of(1)).await
+}
+
+/// Who may go on of those that grade side by side. Those that have no turn yet start their sandboxes
+/// already; whoever begins again gives back its turn first, so that nobody waits for one that waits for it.
+struct Turns {
+    ahead: Semaphore,
+    slots: Semaphore,
+}
+
+impl Turns {
+    /// Turns for `parallel` graders.
+    fn of(parallel: usize) -> Self {
+        let slots = parallel.clamp(1, Semaphore::MAX_PERMITS / 2);
+        Self { ahead: Semaphore::new(2 * slots), slots: Semaphore::new(slots) }
+    }
+}
+
+async fn grade_in_turn(
+    (backend, spec): (&dyn Backend, &SandboxSpec),
+    loaded: &LoadedTask,
+    prediction: Prediction<'_>,
+    options: &Options,
+    turns: &Turns,
+) -> Verdict {
     let mut lost_before = Vec::new();
     loop {
-        match judge(backend, spec, loaded, prediction, options).await {
+        match judge((backend, spec), loaded, prediction, options, turns).await {
             Ok(verdict) => return Verdict { lost_before, ..verdict },
             Err(error) => match PAUSES.get(lost_before.len()) {
                 Some(pause) if is_lost(&error) => {
@@ -177,49 +206,61 @@ fn is_lost(error: &anyhow::Error) -> bool {
     error.downcast_ref::<SandboxError>().is_some_and(SandboxError::is_lost)
 }
 
-/// A sandbox with everything in place, the plan of its grade, and the files that it may read as long as it lives.
-type Started = (Box<dyn Sandbox>, Plan, Option<Branch>);
+/// A sandbox with everything in place, and the plan of its grade.
+type Started = (Box<dyn Sandbox>, Plan);
 
-/// Starts a sandbox that holds the patched repository with its tests put back.
+/// Starts a sandbox that holds the patched repository with its tests put back, set up as the task asks before
+/// anything was changed, as the student found it.
 async fn start(
-    backend: &dyn Backend,
-    spec: &SandboxSpec,
-    workspace: &Workspace,
-    (task, tests, patch): (&Task, &Tests, &Patch),
+    order: &Order<'_>,
+    ready: &Ready,
+    (tests, patch): (&Tests, &Patch),
 ) -> anyhow::Result<Result<Started, Reject>> {
     let paths = plan::paths(tests, patch)?;
-    let plan = |files: &BTreeMap<String, File>| plan(task, tests, patch, files);
-    if let Some(tree) = &workspace.tree {
-        let files = workspace::files_of(tree, paths.iter().map(String::as_str))?;
-        return Ok(match plan(&files)? {
-            Ok(plan) => {
-                let branch = branch_with(tree, &plan).await?;
-                let sandbox = backend.start(&Start { spec, tree: Some(&branch.tree()) }).await?;
-                Ok((sandbox, plan, Some(branch)))
-            }
-            Err(reject) => Err(reject),
-        });
-    }
-    let mut sandbox = backend.start(&Start { spec, tree: None }).await?;
-    let files = read_all(&mut *sandbox, &paths).await?;
-    Ok(match plan(&files)? {
-        Ok(plan) => {
-            write_all(&mut *sandbox, &plan.edits).await?;
-            Ok((sandbox, plan, None))
+    let (files, unused) = match &order.workspace.tree {
+        Some(tree) => (workspace::files_of(tree, paths.iter().map(String::as_str))?, None),
+        None => {
+            // What a patch is made against is the repository without its set-up.
+            let mut sandbox = order.backend.start(&Start { spec: order.spec, tree: None }).await?;
+            (read_all(&mut *sandbox, &paths).await?, Some(sandbox))
         }
-        Err(reject) => {
+    };
+    let unused = match unused {
+        Some(sandbox) if !order.task.setup.is_empty() => {
             sandbox.stop().await?;
-            Err(reject)
+            None
         }
-    })
+        unused => unused,
+    };
+    let plan = match plan(order.task, tests, patch, &files)? {
+        Ok(plan) => plan,
+        Err(reject) => {
+            if let Some(sandbox) = unused {
+                sandbox.stop().await?;
+            }
+            return Ok(Err(reject));
+        }
+    };
+    let mut sandbox = match unused {
+        Some(sandbox) => sandbox,
+        None => ready.start(order).await?,
+    };
+    match edits::write(&mut *sandbox, &plan.edits).await {
+        Ok(()) => Ok(Ok((sandbox, plan))),
+        Err(error) => {
+            // The first failure is the one to report.
+            drop(sandbox.stop().await);
+            Err(error)
+        }
+    }
 }
 
 async fn judge(
-    backend: &dyn Backend,
-    spec: &SandboxSpec,
+    (backend, spec): (&dyn Backend, &SandboxSpec),
     loaded: &LoadedTask,
     prediction: Prediction<'_>,
     options: &Options,
+    turns: &Turns,
 ) -> anyhow::Result<Verdict> {
     let task = &loaded.task;
     let (Kind::Code, Some(tests)) = (task.kind, &task.tests) else {
@@ -238,18 +279,19 @@ async fn judge(
         Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
     };
     let workspace = prepare(loaded, &options.cache).await?;
-    let started = start(backend, spec, &workspace, (task, tests, &patch)).await?;
-    let (mut sandbox, plan, branch) = match started {
+    let order = Order { backend, spec, task, workspace: &workspace };
+    let _ahead = turns.ahead.acquire().await?;
+    let (mut sandbox, plan) = match start(&order, &options.ready, (tests, &patch)).await? {
         Ok(started) => started,
         Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
     };
-    let run = run_tests(&mut *sandbox, task, tests).await;
+    let _slot = turns.slots.acquire().await?;
+    let observation = run_tests(&mut *sandbox, task, tests).await;
     if let Err(error) = sandbox.stop().await {
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
-    drop(branch);
-    let mut verdict = verdict(&task.id, tests, run?);
+    let mut verdict = verdict(&task.id, tests, observation?);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
 }
@@ -257,17 +299,6 @@ async fn judge(
 async fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {
     let (loaded, cache) = (loaded.clone(), cache.to_owned());
     tokio::task::spawn_blocking(move || workspace::prepare(&loaded, &cache)).await?
-}
-
-/// Makes a copy of `tree` with the plan's edits.
-async fn branch_with(tree: &Path, plan: &Plan) -> anyhow::Result<Branch> {
-    let (tree, edits) = (tree.to_owned(), plan.edits.clone());
-    tokio::task::spawn_blocking(move || {
-        let branch = Branch::new(&tree)?;
-        workspace::write_edits(&branch.tree(), &edits)?;
-        Ok(branch)
-    })
-    .await?
 }
 
 /// Reads those of `paths` that a sandbox's own repository holds.
@@ -281,72 +312,20 @@ async fn read_all(sandbox: &mut dyn Sandbox, paths: &[String]) -> anyhow::Result
     Ok(files)
 }
 
-/// Makes a sandbox's own repository hold what `edits` say.
-async fn write_all(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::Result<()> {
-    for edit in edits {
-        let path = quoted(&edit.path);
-        let script = match &edit.after {
-            None => format!("rm -f -- {path}"),
-            Some(file) if file.mode == Mode::Link => {
-                let target = quoted(std::str::from_utf8(&file.bytes)?);
-                format!("mkdir -p -- \"$(dirname -- {path})\" && ln -sfn -- {target} {path}")
-            }
-            Some(file) => {
-                if let FileWrite::Refused(reason) = sandbox.write(&edit.path, &file.bytes).await? {
-                    return Err(anyhow!("could not write `{}` into the sandbox: {reason}", edit.path));
-                }
-                if file.mode == Mode::File {
-                    continue;
-                }
-                format!("chmod +x -- {path}")
-            }
-        };
-        let exec = Exec {
-            script: &script,
-            timeout: Duration::from_secs(60),
-            output_bytes: 4096,
-            session: Session::Fresh,
-        };
-        let observation = sandbox.exec(&exec).await?;
-        anyhow::ensure!(
-            observation.exit.is_some_and(Exit::is_success),
-            "could not change `{}` in the sandbox: {}",
-            edit.path,
-            observation.output
-        );
-    }
-    Ok(())
-}
-
-/// A word that bash reads as it is.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// What running the tests gave.
-struct Run {
-    observation: Observation,
-    /// The set-up command that did not succeed, where one did not.
-    broken_setup: Option<String>,
-}
-
-async fn run_tests(sandbox: &mut dyn Sandbox, task: &Task, tests: &Tests) -> anyhow::Result<Run> {
+async fn run_tests(
+    sandbox: &mut dyn Sandbox,
+    task: &Task,
+    tests: &Tests,
+) -> Result<Observation, SandboxError> {
     let seconds = task.limits.and_then(|limits| limits.test_seconds).unwrap_or(TEST_SECONDS);
     let timeout = Duration::from_secs_f64(seconds);
-    let exec = |script| Exec { script, timeout, output_bytes: LOG_BYTES, session: Session::Carried };
-    for command in &task.setup {
-        let observation = sandbox.exec(&exec(command)).await?;
-        if !observation.exit.is_some_and(Exit::is_success) {
-            return Ok(Run { observation, broken_setup: Some(command.clone()) });
-        }
-    }
-    Ok(Run { observation: sandbox.exec(&exec(&tests.command)).await?, broken_setup: None })
+    let (script, session) = (&tests.command, Session::Carried);
+    sandbox.exec(&Exec { script, timeout, output_bytes: LOG_BYTES, session }).await
 }
 
-fn verdict(id: &str, tests: &Tests, run: Run) -> Verdict {
-    let Run { observation, broken_setup } = run;
+fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let log = observation.output;
-    let statuses = testlog::read(tests.parser, if broken_setup.is_some() { "" } else { &log });
+    let statuses = testlog::read(tests.parser, &log);
     let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
         ids.iter().map(|id| (id.clone(), testlog::status_of(&statuses, id))).collect()
     };
@@ -361,11 +340,10 @@ fn verdict(id: &str, tests: &Tests, run: Run) -> Verdict {
         (_, true) => Outcome::Resolved,
         _ => Outcome::Unresolved,
     };
-    let reason = match (outcome, &broken_setup, observation.exit) {
-        (Outcome::Resolved, ..) => String::new(),
-        (_, Some(command), _) => format!("the set-up command `{command}` did not succeed"),
-        (Outcome::TimedOut, ..) => "the tests overran their deadline".to_owned(),
-        (.., Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
+    let reason = match (outcome, observation.exit) {
+        (Outcome::Resolved, _) => String::new(),
+        (Outcome::TimedOut, _) => "the tests overran their deadline".to_owned(),
+        (_, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
         _ if statuses.is_empty() => "the output of the tests names no test".to_owned(),
         _ => reason_of(&wrong),
     };
@@ -429,15 +407,15 @@ pub async fn grade_all(
     options: &Options,
     mut done: impl FnMut(&Verdict),
 ) -> Vec<Verdict> {
-    let slots = Arc::new(Semaphore::new(parallel.max(1)));
+    let turns = Arc::new(Turns::of(parallel));
     let mut running = JoinSet::new();
     let ids: Vec<String> = jobs.iter().map(|job| job.task.task.id.clone()).collect();
     for (job_idx, job) in jobs.into_iter().enumerate() {
-        let (slots, options) = (Arc::clone(&slots), options.clone());
+        let (turns, options) = (Arc::clone(&turns), options.clone());
         running.spawn(async move {
-            let _slot = slots.acquire().await.expect("invariant: the semaphore is never closed");
             let prediction = job.prediction.borrowed();
-            let verdict = grade(&*job.backend, &job.spec, &job.task, prediction, &options).await;
+            let bench = (&*job.backend, &*job.spec);
+            let verdict = grade_in_turn(bench, &job.task, prediction, &options, &turns).await;
             (job_idx, verdict)
         });
     }

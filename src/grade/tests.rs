@@ -16,7 +16,8 @@ async fn verdict(backend: &ScriptedBackend) -> Verdict {
     fs_err::write(dir.path().join("t/repo/file"), "text\n").unwrap();
     let loaded = LoadedTask { task: Task::parse(YAML, "t").unwrap(), dir: dir.path().join("t") };
     let spec = SandboxSpec::load("shell", Path::new("no directory")).unwrap();
-    let options = Options { cache: dir.path().join("cache") };
+    let cache = dir.path().join("cache");
+    let options = Options { ready: Arc::new(Ready::below(&cache)), cache };
     grade(backend, &spec, &loaded, Prediction::Noop, &options).await
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
@@ -22,8 +22,9 @@ use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
 use crate::synth::{self, Bench};
 use crate::task::{LoadedTask, Task};
+use crate::task_dir;
 use crate::trajectory::Trajectory;
-use crate::{task_dir, workspace};
+use crate::workspace::{self, Workspace};
 
 /// Episodes and grades that run at once.
 const PARALLEL: usize = 24;
@@ -52,6 +53,11 @@ impl Side {
     }
 }
 
+/// Where what is prepared of tasks is kept.
+pub(super) fn cache(dir: &Path) -> PathBuf {
+    dir.join("cache")
+}
+
 /// Where tasks are worked on.
 pub(super) struct Workshop<'a> {
     pub(super) backend: &'a dyn Backend,
@@ -63,7 +69,7 @@ pub(super) struct Workshop<'a> {
 
 impl Workshop<'_> {
     fn cache(&self) -> PathBuf {
-        self.dir.join("cache")
+        cache(self.dir)
     }
 
     /// Makes the data, or reads what an earlier start made.
@@ -148,15 +154,17 @@ impl Workshop<'_> {
     ) -> anyhow::Result<Vec<Graded>> {
         phase(events, name, Some(tasks.len() as u64))?;
         let started = std::time::Instant::now();
-        let trees: Vec<PathBuf> = tasks.iter().map(|task| self.tree(task)).collect::<Result<_, _>>()?;
+        let workspaces: Vec<Workspace> =
+            tasks.iter().map(|task| workspace::prepare(task, &self.cache())).collect::<Result<_, _>>()?;
+        let (backend, spec) = (self.backend, self.spec);
         let jobs: Vec<Job<'_>> = tasks
             .iter()
-            .zip(&trees)
-            .map(|(loaded, tree)| Job { task: &loaded.task, spec: self.spec, tree: Some(tree), attempt: 0 })
+            .zip(&workspaces)
+            .map(|(loaded, workspace)| Job { backend, task: &loaded.task, spec, workspace, attempt: 0 })
             .collect();
         let mut graded = Vec::with_capacity(tasks.len());
         for (jobs, tasks) in jobs.chunks(PARALLEL).zip(tasks.chunks(PARALLEL)) {
-            let finished = rollout::run(self.backend, policy, jobs, &self.options).await?;
+            let finished = rollout::run(policy, jobs, &self.options, |_| Ok(())).await?;
             for (job, lost) in jobs
                 .iter()
                 .zip(&finished)
@@ -186,13 +194,8 @@ impl Workshop<'_> {
         Ok(graded)
     }
 
-    fn tree(&self, task: &LoadedTask) -> anyhow::Result<PathBuf> {
-        let workspace = workspace::prepare(task, &self.cache())?;
-        workspace.tree.with_context(|| format!("task `{}` has no repository on this host", task.task.id))
-    }
-
     async fn grade(&self, tasks: &[LoadedTask], finished: Vec<Finished>) -> Vec<Graded> {
-        let options = grade::Options { cache: self.cache() };
+        let options = grade::Options { cache: self.cache(), ready: self.options.ready.clone() };
         let options = &options;
         let grade = |(task, finished): (&'_ LoadedTask, Finished)| {
             let task = task.clone();

@@ -10,10 +10,12 @@ mod methods;
 pub mod plan;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::event::{EventSink, MethodRow};
 use crate::model::Student;
+use crate::ready::Ready;
 use crate::rollout;
 use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
@@ -82,6 +84,7 @@ impl Quickstart<'_> {
             max_steps: self.plan.measure.steps,
             seed: self.seed,
             parallel: usize::MAX,
+            ready: Arc::new(Ready::below(&data::cache(self.dir))),
         };
         Workshop { backend: self.backend, spec: self.spec, dir: self.dir, options }
     }

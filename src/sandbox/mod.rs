@@ -4,10 +4,13 @@
 //! tree, that output is bounded, and that nothing of a stopped sandbox remains. A sandbox knows
 //! nothing of agents: not of steps, not of what "submitted" means.
 
+pub mod admission;
 mod bootstrap;
+pub mod capacity;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod inside;
+pub mod kept;
 pub mod landlock;
 pub mod namespaces;
 pub mod output;
@@ -19,13 +22,14 @@ pub mod session;
 pub mod spec;
 pub mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::isolation::Protection;
 use crate::trajectory::Observation;
+use capacity::Capacity;
 pub use patient::Patient;
 use spec::SandboxSpec;
 
@@ -51,6 +55,24 @@ pub trait Backend: Send + Sync {
         Ok(())
     }
 
+    /// A text that changes whenever a sandbox of this start would begin with other programs or files, those of
+    /// `start.tree` left out.
+    async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
+        let _ = start;
+        Ok(self.name().to_owned())
+    }
+
+    /// What the machine that runs the sandboxes has to give.
+    async fn capacity(&self) -> Result<Capacity, SandboxError> {
+        Ok(Capacity::of_process())
+    }
+
+    /// How many sandboxes of `spec` may be there at once, so that one more would wait for the end of another.
+    async fn at_once(&self, spec: &SandboxSpec) -> Result<usize, SandboxError> {
+        let _ = spec;
+        Ok(usize::MAX)
+    }
+
     /// Starts a sandbox whose work directory holds a copy of `start.tree`.
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError>;
 }
@@ -62,7 +84,7 @@ pub struct Start<'a> {
     pub spec: &'a SandboxSpec,
     /// The repository at its starting point: a directory on the host that is never written to.
     /// Absent when the sandbox's own image holds it (or it starts empty).
-    pub tree: Option<&'a std::path::Path>,
+    pub tree: Option<&'a Path>,
 }
 
 /// One running machine.
@@ -93,12 +115,42 @@ pub trait Sandbox: Send {
         tree::patch(&self.changes().await?)
     }
 
+    /// Remembers how everything that commands can write looks now, for [`Sandbox::keep`].
+    async fn remember(&mut self) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
+    /// Writes what differs from what was remembered, directory and variables of the session among it, to the
+    /// new file `file`, which another sandbox of the same start [takes over](Sandbox::take_over).
+    async fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {
+        let _ = file;
+        Ok(Kept::Not("this kind of sandbox cannot give its files to another".to_owned()))
+    }
+
+    /// Takes over what another sandbox of the same start has kept. [`Sandbox::changes`] tells of it too.
+    async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
+        Err(SandboxError::Host {
+            doing: "take over",
+            path: file.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
+
     /// Makes a second sandbox that starts from this one's files, directory, variables and functions.
     /// Running processes stay behind.
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError>;
 
     /// Ends it and frees all it held.
     async fn stop(self: Box<Self>) -> Result<(), SandboxError>;
+}
+
+/// Whether a sandbox's files were kept for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// All of them.
+    Whole,
+    /// They were not, for the reason given.
+    Not(String),
 }
 
 /// One command.
@@ -198,6 +250,16 @@ pub enum SandboxError {
         /// How it ended, and what it printed.
         reason: String,
     },
+    /// The machine cannot bear the sandbox.
+    #[error("a sandbox `{sandbox}` finds no room: {reason}")]
+    NoRoom {
+        /// The kind of sandbox.
+        sandbox: String,
+        /// What it needs, and what there is.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A file of the host could not be read or written.
     #[error("could not {doing} `{path}`")]
     Host {
@@ -215,9 +277,10 @@ impl SandboxError {
     /// What to do about it, starting with a verb.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Unavailable { hint, .. } | Self::WeakIsolation { hint, .. } | Self::Image { hint, .. } => {
-                Some(hint)
-            }
+            Self::Unavailable { hint, .. }
+            | Self::WeakIsolation { hint, .. }
+            | Self::Image { hint, .. }
+            | Self::NoRoom { hint, .. } => Some(hint),
             Self::Lost { .. } | Self::SetUp { .. } | Self::Host { .. } => None,
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::capacity::Capacity;
 use super::{Backend, Sandbox, SandboxError, Start};
 use crate::isolation::Protection;
 
@@ -43,6 +44,14 @@ impl<B: Backend> Backend for Patient<B> {
 
     async fn warm(&self, start: &Start<'_>, count: usize) -> Result<(), SandboxError> {
         self.backend.warm(start, count).await
+    }
+
+    async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
+        self.backend.made_of(start).await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, SandboxError> {
+        self.backend.capacity().await
     }
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {

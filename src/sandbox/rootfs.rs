@@ -236,7 +236,7 @@ fn digests(sandboxes: &Path) -> Vec<String> {
 }
 
 /// The names in a directory, sorted; none where it is missing.
-fn names(directory: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
@@ -250,7 +250,7 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The lock of a directory that nobody else holds.
-fn alone(directory: &Path) -> io::Result<Option<fs::File>> {
+pub(super) fn alone(directory: &Path) -> io::Result<Option<fs::File>> {
     let directory = fs::File::open(directory)?;
     match directory.file().try_lock() {
         Ok(()) => Ok(Some(directory)),
@@ -259,7 +259,7 @@ fn alone(directory: &Path) -> io::Result<Option<fs::File>> {
     }
 }
 
-fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxError + use<> {
+pub(super) fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxError + use<> {
     let path = path.to_owned();
     move |source| SandboxError::Host { doing, path, source }
 }

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use super::capacity::Capacity;
 use super::output::BoundedOutput;
 use super::tree::{self, Entry, Mode, Tree};
-use super::{Backend, Exec, FileRead, FileWrite, Sandbox, SandboxError, Start};
+use super::{Backend, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start, kept};
 use crate::isolation::Protection;
 use crate::trajectory::Observation;
 
@@ -43,19 +44,34 @@ pub struct ScriptedBackend {
     replies: Arc<BTreeMap<String, Reply>>,
     n_started: Arc<AtomicU64>,
     n_lost: u64,
+    capacity: Arc<Mutex<Option<Capacity>>>,
+    /// What sandboxes kept; the files that they wrote say which.
+    kept: Arc<Mutex<Vec<(Tree, Tree)>>>,
 }
 
 impl ScriptedBackend {
     /// A backend whose sandboxes know these scripts, compared without surrounding blanks.
     pub fn new<S: Into<String>>(replies: impl IntoIterator<Item = (S, Reply)>) -> Self {
         let replies = replies.into_iter().map(|(script, reply)| (script.into().trim().to_owned(), reply));
-        Self { replies: Arc::new(replies.collect()), n_started: Arc::default(), n_lost: 0 }
+        Self { replies: Arc::new(replies.collect()), ..Self::default() }
     }
 
     /// The same, but the first `n_lost` sandboxes are lost at their first command.
     #[must_use]
     pub fn losing(self, n_lost: u64) -> Self {
         Self { n_lost, ..self }
+    }
+
+    /// The same on a machine that has no more than this.
+    #[must_use]
+    pub fn with_capacity(self, capacity: Capacity) -> Self {
+        self.set_capacity(capacity);
+        self
+    }
+
+    /// Changes what the machine has.
+    pub fn set_capacity(&self, capacity: Capacity) {
+        *self.capacity.lock().expect("invariant: nothing panics while it holds this lock") = Some(capacity);
     }
 
     /// How many sandboxes were started.
@@ -78,6 +94,11 @@ impl Backend for ScriptedBackend {
     async fn probe(&self) -> Result<Protection, SandboxError> {
         let enforced = vec!["everything: no script is run".to_owned()];
         Ok(Protection { backend: self.name().to_owned(), enforced, missing: Vec::new() })
+    }
+
+    async fn capacity(&self) -> Result<Capacity, SandboxError> {
+        let known = self.capacity.lock().expect("invariant: nothing panics while it holds this lock").clone();
+        Ok(known.unwrap_or_else(Capacity::boundless))
     }
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
@@ -208,6 +229,21 @@ impl Sandbox for Scripted {
 
     async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError> {
         Ok(tree::changes(&self.before, &self.files))
+    }
+
+    async fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {
+        let mut kept = self.backend.kept.lock().expect("invariant: nothing panics while it holds this lock");
+        fs_err::write(file, kept.len().to_string()).map_err(kept::host("write", file))?;
+        kept.push((self.files.clone(), self.outside.clone()));
+        Ok(Kept::Whole)
+    }
+
+    async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
+        let number = fs_err::read_to_string(file).map_err(kept::host("read", file))?;
+        let kept = self.backend.kept.lock().expect("invariant: nothing panics while it holds this lock");
+        let found = number.parse().ok().and_then(|number: usize| kept.get(number));
+        (self.files, self.outside) = found.cloned().unwrap_or_default();
+        Ok(())
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

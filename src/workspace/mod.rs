@@ -27,6 +27,8 @@ const RECIPE: &str = "apprentice.tree/1";
 pub struct Workspace {
     /// Its directory, with a `.git` of one commit; absent where the repository lies in an image.
     pub tree: Option<PathBuf>,
+    /// A text that changes whenever its files do.
+    pub identity: String,
 }
 
 /// Builds a task's repository below `cache`, or finds it there.
@@ -36,13 +38,13 @@ pub struct Workspace {
 pub fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {
     let id = &loaded.task.id;
     let repo = loaded.task.repo.as_ref().ok_or_else(|| anyhow!("task `{id}` has no repository"))?;
-    if repo.image.is_some() {
-        return Ok(Workspace { tree: None });
+    if let Some(image) = &repo.image {
+        return Ok(Workspace { tree: None, identity: format!("image {image}") });
     }
     let key =
         key(repo, loaded, cache).with_context(|| format!("could not find the repository of task `{id}`"))?;
     let trees = cache.join("trees");
-    let tree = trees.join(key);
+    let tree = trees.join(&key);
     if !tree.is_dir() {
         fs_err::create_dir_all(&trees)?;
         let building = tempfile::Builder::new().prefix("building-").tempdir_in(&trees)?;
@@ -51,7 +53,7 @@ pub fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {
             .with_context(|| format!("could not prepare the repository of task `{id}`"))?;
         place(&fresh, &tree)?;
     }
-    Ok(Workspace { tree: Some(tree) })
+    Ok(Workspace { tree: Some(tree), identity: format!("tree {key}") })
 }
 
 /// Renames a finished tree to its place, unless another process was first.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -11,11 +12,12 @@ use super::super::sandbox::{BackendArgs, block_on, failure};
 use super::super::sandboxes::cache_dir;
 use crate::act::Actor;
 use crate::grade::{self, Prediction};
+use crate::ready::{Order, Ready};
 use crate::replay::{self, Outcome, Replay};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, SandboxError, Start};
+use crate::sandbox::{Backend, SandboxError};
 use crate::task::LoadedTask;
-use crate::trajectory::{Action, Trajectory};
+use crate::trajectory::Trajectory;
 use crate::{fsio, task_dir, workspace};
 
 /// Run recorded trajectories again and say where they differ
@@ -54,7 +56,9 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     }
     let tasks = task_dir::load_all(&args.tasks)
         .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
-    let desk = Desk { args, tasks: &tasks, cache: cache_dir(args.cache.as_ref()) };
+    let cache = cache_dir(args.cache.as_ref());
+    let ready = Arc::new(Ready::below(&cache).telling(move |line| output.say(line)));
+    let desk = Desk { args, tasks: &tasks, cache, ready };
     let mut answer = Answer::Yes;
     let mut replays = Vec::new();
     for trajectory in &trajectories {
@@ -76,6 +80,7 @@ struct Desk<'a> {
     args: &'a Args,
     tasks: &'a BTreeMap<String, LoadedTask>,
     cache: PathBuf,
+    ready: Arc<Ready>,
 }
 
 impl Desk<'_> {
@@ -94,13 +99,13 @@ impl Desk<'_> {
         let selection = self.args.backend.select(&there).await?;
         output.say(&selection.line);
         let backend = selection.backend.as_ref();
-        let start = Start { spec: &there, tree: workspace.tree.as_deref() };
-        let sandbox = backend.start(&start).await.map_err(failure)?;
+        let order = Order { backend, spec: &there, task: &loaded.task, workspace: &workspace };
+        let sandbox = self.ready.start(&order).await.map_err(failure)?;
         let mut actor = Actor::new(sandbox, there.limits.clone());
         if let Some(setup) = trajectory.source.editor {
             actor = actor.with_editor(setup);
         }
-        let replayed = run_in(&mut actor, loaded, trajectory, &there.workdir).await;
+        let replayed = run_in(&mut actor, trajectory, &there.workdir).await;
         let stopped = actor.stop().await;
         let mut replayed = replayed.map_err(failure)?;
         stopped.map_err(failure)?;
@@ -123,7 +128,7 @@ impl Desk<'_> {
         loaded: &LoadedTask,
         spec: &SandboxSpec,
     ) {
-        let options = grade::Options { cache: self.cache.clone() };
+        let options = grade::Options { cache: self.cache.clone(), ready: self.ready.clone() };
         let prediction = Prediction::Patch(&replayed.patch);
         let verdict = grade::grade(backend, spec, loaded, prediction, &options).await;
         if verdict.outcome.is_valid() {
@@ -134,15 +139,7 @@ impl Desk<'_> {
     }
 }
 
-async fn run_in(
-    actor: &mut Actor,
-    loaded: &LoadedTask,
-    trajectory: &Trajectory,
-    workdir: &str,
-) -> Result<Replay, SandboxError> {
-    for command in &loaded.task.setup {
-        actor.perform(&Action::bash(command)).await?;
-    }
+async fn run_in(actor: &mut Actor, trajectory: &Trajectory, workdir: &str) -> Result<Replay, SandboxError> {
     replay::replay(trajectory, actor, workdir).await
 }
 

@@ -5,7 +5,8 @@
 //! and the engine removes the container.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use bollard::models::ContainerConfig;
 use bollard::query_parameters::{CommitContainerOptions, InspectContainerOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use super::files::SESSION_DIRECTORY;
+use super::files::{self, SESSION_DIRECTORY};
 use super::line::Line;
 use super::owner;
 use super::recipe::{Recipe, START, Storage};
@@ -24,7 +25,7 @@ use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};
+use crate::sandbox::{Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
 
 /// How long our own small requests may take, and how much longer than its deadline a command.
@@ -274,6 +275,75 @@ impl Sandbox for Container {
         });
         let compared = compared.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         compared.map_err(self.running.lost("comparing its files"))
+    }
+
+    async fn remember(&mut self) -> Result<(), SandboxError> {
+        const DOING: &str = "remembering its files";
+        let mut roots = self.recipe.roots();
+        if self.recipe.storage == Storage::Disk {
+            // Its user may write to whatever the image gives it.
+            roots.push("/".to_owned());
+        }
+        let roots = roots.into_iter().map(PathBuf::from).collect();
+        let done = self.running.with(DOING, START, |line| {
+            Box::pin(async move {
+                line.send(&Request::Remember(roots), &[]).await?;
+                Ok(line.receive::<Wrote>().await?.0)
+            })
+        });
+        done.await?.map_err(|reason| self.running.lost(DOING)(anyhow!(reason)))
+    }
+
+    async fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {
+        let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(8);
+        let told = self.running.with("keeping its files", START, |line| {
+            Box::pin(async move {
+                line.send(&Request::Delta(Scope::Everything), &[]).await?;
+                let (differences, gone) = line.receive::<Differences>().await?;
+                // Whoever does not listen any more says why.
+                drop(sender.send(kept::head(&gone)).await);
+                loop {
+                    let ((), piece) = line.receive().await?;
+                    if piece.is_empty() {
+                        return Ok(differences);
+                    }
+                    drop(sender.send(piece).await);
+                }
+            })
+        });
+        let path = file.to_owned();
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut file = fs_err::File::create_new(path)?;
+            while let Some(piece) = receiver.blocking_recv() {
+                file.write_all(&piece)?;
+            }
+            file.sync_all()
+        });
+        let (told, wrote) = tokio::join!(told, writing);
+        let wrote = wrote.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let left_out = told?.left_out;
+        wrote.map_err(kept::host("write", file))?;
+        Ok(kept::whole_unless(&left_out))
+    }
+
+    async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
+        const DOING: &str = "taking over what was kept";
+        let path = file.to_owned();
+        let opened = tokio::task::spawn_blocking(move || kept::open(&path)).await;
+        let opened = opened.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let (gone, mut archive) = opened.map_err(kept::host("read", file))?;
+        let (pieces, packing) = files::in_pieces(move |to| io::copy(&mut archive, to).map(drop));
+        let wrote = self.running.with(DOING, START, |line| {
+            Box::pin(async move {
+                line.send(&Request::Fill(Fill::Fork), &gone).await?;
+                line.send_pieces(pieces).await?;
+                Ok(line.receive::<Wrote>().await?.0)
+            })
+        });
+        let wrote = wrote.await?;
+        let packed = packing.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        packed.map_err(kept::host("read", file))?;
+        wrote.map_err(|reason| self.running.lost(DOING)(anyhow!(reason)))
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

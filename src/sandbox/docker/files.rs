@@ -28,10 +28,9 @@ const PIECE_BYTES: usize = 1 << 18;
 
 /// Packs what a new container starts from, the session's prelude and the repository, piece by piece.
 pub(super) fn pack_start(workdir: &str, tree: Option<&Path>) -> (mpsc::Receiver<Vec<u8>>, Packing) {
-    let (sender, receiver) = mpsc::channel(8);
     let (workdir, tree) = (workdir.to_owned(), tree.map(Path::to_owned));
-    let packing = tokio::task::spawn_blocking(move || {
-        let mut builder = Builder::new(BufWriter::with_capacity(PIECE_BYTES, Sender(sender)));
+    in_pieces(move |to| {
+        let mut builder = Builder::new(to);
         let session = SessionDir::new(SESSION_DIRECTORY);
         append(&mut builder, session.path(), &header(EntryType::Directory, 0o700), &[])?;
         let prelude = session.prelude();
@@ -44,7 +43,19 @@ pub(super) fn pack_start(workdir: &str, tree: Option<&Path>) -> (mpsc::Receiver<
         if let Some(tree) = tree {
             append_below(&mut builder, Path::new(workdir.trim_start_matches('/')), &tree)?;
         }
-        builder.into_inner()?.flush()
+        builder.finish()
+    })
+}
+
+/// Hands over what `write` writes, piece by piece.
+pub(super) fn in_pieces(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> (mpsc::Receiver<Vec<u8>>, Packing) {
+    let (sender, receiver) = mpsc::channel(8);
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut to = BufWriter::with_capacity(PIECE_BYTES, Sender(sender));
+        write(&mut to)?;
+        to.flush()
     });
     (receiver, packing)
 }

@@ -32,6 +32,7 @@ use bollard::errors::Error;
 use bollard::models::SystemInfo;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::capacity::Capacity;
 use super::spec::SandboxSpec;
 use super::{Backend, Sandbox, SandboxError, Start};
 use crate::isolation::{Isolation, Lack, Protection};
@@ -316,6 +317,19 @@ impl Backend for DockerBackend {
         }
         drop(warmed);
         recipe.warm.fill(&recipe, count).await
+    }
+
+    async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
+        let recipe = self.begin(start).await?;
+        Ok(format!("{NAME} {} {:?}", recipe.prepared.image, recipe.storage))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, SandboxError> {
+        let info = self.info().await?;
+        let memory_mib = u64::try_from(info.mem_total.unwrap_or_default()).unwrap_or_default() >> 20;
+        let cores = info.ncpu.and_then(|cores| usize::try_from(cores).ok()).unwrap_or(1);
+        let disk = info.docker_root_dir.as_ref().map(PathBuf::from);
+        Ok(Capacity::of_engine(memory_mib, cores, disk))
     }
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {

@@ -47,11 +47,12 @@ impl Trace {
 }
 
 impl Picture {
-    /// Looks at everything below `roots`.
+    /// Looks at everything below `roots`, but for what is mounted there and no root itself.
     pub(in crate::sandbox) fn take(roots: &[PathBuf]) -> io::Result<Self> {
         let (mut traces, mut closed) = (BTreeMap::new(), Vec::new());
-        let mut pending: Vec<PathBuf> = roots.to_vec();
-        while let Some(directory) = pending.pop() {
+        let mut pending: Vec<(PathBuf, Option<u64>)> =
+            roots.iter().map(|root| (root.clone(), None)).collect();
+        while let Some((directory, device)) = pending.pop() {
             let entries = match fs::read_dir(&directory) {
                 Ok(entries) => entries,
                 // Removed meanwhile, or deeper than a path can say.
@@ -61,6 +62,11 @@ impl Picture {
                     continue;
                 }
                 Err(error) => return Err(error),
+            };
+            let device = match device {
+                Some(device) => device,
+                // A root that was removed meanwhile has no entries either.
+                None => std::fs::metadata(&directory).map_or(0, |metadata| metadata.dev()),
             };
             for entry in entries {
                 let path = entry?.path();
@@ -79,8 +85,10 @@ impl Picture {
                     mode: metadata.mode(),
                     size: metadata.len(),
                 };
-                if traces.insert(path.clone(), trace).is_none() && metadata.is_dir() {
-                    pending.push(path);
+                // Of an overlay only directories tell the device by which it is known.
+                let is_mount = metadata.is_dir() && metadata.dev() != device;
+                if traces.insert(path.clone(), trace).is_none() && metadata.is_dir() && !is_mount {
+                    pending.push((path, Some(device)));
                 }
             }
         }

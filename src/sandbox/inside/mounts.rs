@@ -76,6 +76,11 @@ const PRIVATE: &[(&str, &str, u32)] = &[
     ("shm", "/dev/shm", 0o1777),
     ("run", "/run", 0o755),
 ];
+/// The directories beside the work directory and the home that commands can write.
+pub(in crate::sandbox) fn shared() -> impl Iterator<Item = &'static str> {
+    PRIVATE.iter().map(|(_, target, _)| *target)
+}
+
 /// The store's directory that holds the work directory's differences.
 pub(in crate::sandbox) const UPPER: &str = "upper";
 /// The store's directory that is the private home.

@@ -354,6 +354,8 @@ pub(in crate::sandbox) enum Request {
     Write(String),
     /// Remove the paths in the payload, each ended by a NUL, then unpack the tar archive that follows in pieces.
     Fill(Fill),
+    /// Look below these directories now: what differs later differs from this.
+    Remember(Vec<PathBuf>),
     /// Say what differs from the start: the paths that are gone as the payload, each ended by a NUL; then, in
     /// pieces, a tar archive of what is new or changed.
     Delta(Scope),

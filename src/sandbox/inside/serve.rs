@@ -150,6 +150,7 @@ impl Server {
                 Request::Read(path) => self.touch(|server| files::read(server, &path))?,
                 Request::Write(path) => self.touch(|server| files::write(server, &path, &payload))?,
                 Request::Fill(fill) => self.fill(fill, &payload)?,
+                Request::Remember(roots) => self.remember(roots)?,
                 Request::Delta(scope) => self.delta(scope)?,
                 // The command that it meant has ended by itself.
                 Request::Abort => {}
@@ -192,6 +193,14 @@ impl Server {
             self.start = Picture::take(&self.roots)?;
         }
         Ok(())
+    }
+
+    /// Makes how everything below `roots` looks now the start.
+    fn remember(&mut self, roots: Vec<PathBuf>) -> io::Result<()> {
+        self.start = Picture::take(&roots)?;
+        self.roots = roots;
+        let done: Wrote = Ok(());
+        self.channel.send(&done, &[])
     }
 
     /// Says what differs from the start.

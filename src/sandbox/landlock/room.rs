@@ -121,6 +121,10 @@ impl Body for Room {
         compare().map_err(|source| lost(&self.line.id, "comparing its files", source))
     }
 
+    fn roots(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
     fn fork(&mut self) -> Result<Self, SandboxError> {
         let id = identity::new_id("landlock");
         let floor = furnish(&self.pattern, &id, None)?;

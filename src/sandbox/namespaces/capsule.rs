@@ -3,6 +3,7 @@
 //! Guarantees that nothing blocks the asynchronous threads, that a call whose caller gave up does not
 //! disturb the next, and that a dropped sandbox is killed.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::blocking;
 use super::launch::HangUp;
 use super::line::{Line, lost};
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
+use crate::sandbox::{Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Session};
 use crate::trajectory::Observation;
 
 /// What differs between the kinds of sandboxes that serve over a socket. Blocks.
@@ -21,6 +22,9 @@ pub(in crate::sandbox) trait Body: Send + Sized + 'static {
     fn line(&mut self) -> &mut Line;
     /// What differs from the tree it started from.
     fn changes(&self) -> Result<Vec<Change>, SandboxError>;
+    /// The directories that hold all that commands can write, as seen from inside; none where another sandbox
+    /// would have them elsewhere.
+    fn roots(&self) -> Option<Vec<PathBuf>>;
     /// Another one that starts from its files.
     fn fork(&mut self) -> Result<Self, SandboxError>;
     /// Ends it.
@@ -105,6 +109,28 @@ impl<B: Body> Sandbox for Capsule<B> {
 
     async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
         self.with(|body| body.changes()).await
+    }
+
+    async fn remember(&mut self) -> Result<(), SandboxError> {
+        self.with(|body| match body.roots() {
+            Some(roots) => body.line().remember(roots),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    async fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {
+        let file = file.to_owned();
+        self.with(move |body| match body.roots() {
+            Some(_) => body.line().keep(&file),
+            None => Ok(Kept::Not("each sandbox of this kind has its files elsewhere".to_owned())),
+        })
+        .await
+    }
+
+    async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
+        let file = file.to_owned();
+        self.with(move |body| body.line().take_over(&file)).await
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

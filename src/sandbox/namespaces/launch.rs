@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
 
-use crate::sandbox::inside::protocol::{Assembled, Channel, INIT_ARGUMENT, Plan, Request, Started};
+use crate::sandbox::inside::protocol::{Assembled, Channel, INIT_ARGUMENT, Pieces, Plan, Request, Started};
 
 /// A start takes milliseconds, and on a crowded machine seconds.
 const START: Duration = Duration::from_secs(60);
@@ -91,6 +91,33 @@ impl Process {
         let mut bytes = Vec::new();
         Assembled::from(&mut self.channel).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Gives `take` each of the pieces that were announced.
+    pub(in crate::sandbox) fn each_piece(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        loop {
+            let ((), piece) = self.channel.receive()?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            take(&piece);
+        }
+    }
+
+    /// Asks with something that follows in pieces, and waits for the answer.
+    pub(in crate::sandbox) fn tell<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        payload: &[u8],
+        mut rest: impl Read,
+        patience: Duration,
+    ) -> io::Result<T> {
+        self.patience(patience)?;
+        self.channel.send(request, payload)?;
+        let mut pieces = Pieces::to(&mut self.channel);
+        io::copy(&mut rest, &mut pieces)?;
+        pieces.finish()?;
+        Ok(self.channel.receive()?.0)
     }
 
     /// Asks and waits for the answer.

@@ -2,18 +2,22 @@
 //!
 //! Guarantees that an answer belongs to its question: after a missed one the sandbox is lost. Blocks.
 
-use std::io;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::launch::Process;
-use crate::sandbox::inside::protocol::{Found, Ran, Request, Run, Wrote};
+use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
-use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError};
+use crate::sandbox::{Exec, FileRead, FileWrite, Kept, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
 
 /// How much longer than a command's deadline an answer may take.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long a talk about all files of a sandbox may take.
+const FILES: Duration = Duration::from_secs(300);
 
 /// A sandbox that answers.
 #[derive(Debug)]
@@ -67,6 +71,43 @@ impl Line {
         Ok(match wrote {
             Ok(()) => FileWrite::Written,
             Err(reason) => FileWrite::Refused(reason),
+        })
+    }
+
+    pub(in crate::sandbox) fn remember(&mut self, roots: Vec<PathBuf>) -> Result<(), SandboxError> {
+        const DOING: &str = "remembering its files";
+        let (done, _): (Wrote, _) = self.ask(DOING, &Request::Remember(roots), &[], FILES)?;
+        done.map_err(|reason| lost(&self.id, DOING, io::Error::other(reason)))
+    }
+
+    pub(in crate::sandbox) fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {
+        const DOING: &str = "keeping its files";
+        let request = Request::Delta(Scope::Everything);
+        let (differences, gone): (Differences, _) = self.ask(DOING, &request, &[], FILES)?;
+        let mut wrote = fs_err::File::create_new(file);
+        let mut write = |bytes: &[u8]| {
+            if let Ok(open) = &mut wrote
+                && let Err(error) = open.write_all(bytes)
+            {
+                wrote = Err(error);
+            }
+        };
+        write(&kept::head(&gone));
+        // All pieces are heard, also when the disk is full: the sandbox lives on.
+        let heard = self.process.each_piece(&mut write);
+        heard.map_err(|source| lost(&self.id, DOING, source))?;
+        wrote.and_then(|open| open.sync_all()).map_err(kept::host("write", file))?;
+        Ok(kept::whole_unless(&differences.left_out))
+    }
+
+    pub(in crate::sandbox) fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
+        const DOING: &str = "taking over what was kept";
+        let (gone, archive) = kept::open(file).map_err(kept::host("read", file))?;
+        let request = Request::Fill(Fill::Fork);
+        let wrote: io::Result<Wrote> = self.process.tell(&request, &gone, archive, FILES);
+        wrote.and_then(|wrote| wrote.map_err(io::Error::other)).map_err(|source| {
+            self.process.hang_up();
+            lost(&self.id, DOING, source)
         })
     }
 

@@ -22,7 +22,7 @@ use super::{changes, identity, probe};
 use crate::isolation::{Isolation, Limits, Network};
 use crate::sandbox::SandboxError;
 use crate::sandbox::inside::kernel;
-use crate::sandbox::inside::mounts::UPPER;
+use crate::sandbox::inside::mounts::{self, UPPER};
 use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
@@ -120,6 +120,12 @@ impl Body for Machine {
         compare().map_err(|source| lost(&self.line.id, "comparing its files", source))
     }
 
+    fn roots(&self) -> Option<Vec<PathBuf>> {
+        let spec = &self.blueprint.spec;
+        let own = [PathBuf::from(&spec.workdir), home(&user(&spec.user))];
+        Some(own.into_iter().chain(mounts::shared().map(PathBuf::from)).collect())
+    }
+
     fn fork(&mut self) -> Result<Self, SandboxError> {
         Self::start(&self.blueprint, Some(&self.store))
     }
@@ -152,7 +158,7 @@ pub(in crate::sandbox) fn host_id() -> Option<u32> {
 fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: bool) -> Plan {
     let spec = &blueprint.spec;
     let (user, uid) = user(&spec.user);
-    let home = if uid == 0 { PathBuf::from("/root") } else { Path::new("/home").join(&user) };
+    let home = home(&(user.clone(), uid));
     let env = env(spec, &user, &home);
     let inside = Inside {
         rootfs: blueprint.rootfs.clone(),
@@ -189,6 +195,10 @@ fn writable_lower(lower: Lower) -> Lower {
     let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let owner = lower.owner.filter(|owner| host_id().is_some() || *owner == own);
     Lower { owner, ..lower }
+}
+
+fn home((user, uid): &(String, u32)) -> PathBuf {
+    if *uid == 0 { PathBuf::from("/root") } else { Path::new("/home").join(user) }
 }
 
 /// The name and number that a specification's user has inside.

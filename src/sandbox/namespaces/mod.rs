@@ -123,11 +123,27 @@ impl Backend for Namespaces {
         measured.await.cloned()
     }
 
+    async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
+        let root = match self.roots.get(&start.spec.name) {
+            Some(root) => root.path.display().to_string(),
+            None => host_programs(),
+        };
+        Ok(format!("{NAME} {root} {:?}", machine::host_id()))
+    }
+
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
         let blueprint = Arc::new(self.blueprint(start)?);
         let machine = blocking(move || machine::Machine::start(&blueprint, None)).await?;
         Ok(Box::new(Capsule::new(machine)?))
     }
+}
+
+/// Changes with the programs of this host, as far as a program that is installed changes the directory it is
+/// installed to, or the list of packages.
+fn host_programs() -> String {
+    let places = ["/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/opt", "/var/lib/dpkg/status"];
+    let seen = places.map(|place| machine::Identity::of(Path::new(place)).ok());
+    format!("{seen:?}")
 }
 
 /// Says that a sandbox has nothing to run programs from.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use apprentice::grade::{self, Job, JobPrediction, Options, Outcome, Prediction, Verdict};
 use apprentice::isolation::Isolation;
-use apprentice::ready::Ready;
-use apprentice::sandbox::Backend;
+use apprentice::ready::{Order, Ready};
 use apprentice::sandbox::select::{BackendKind, Choice};
 use apprentice::sandbox::spec::SandboxSpec;
+use apprentice::sandbox::{Backend, Exec, Session};
 use apprentice::task::{LoadedTask, Task};
+use apprentice::workspace;
 
 const PROGRAM: &str = "add() { echo $(($1 - $2)); }\n";
 const TESTS: &str = "#!/bin/sh\n. ./add.sh\n[ \"$(add 2 2)\" = 4 ] && echo 'ok 1 - adds' || echo 'not ok 1 - adds'\n\
@@ -128,6 +129,47 @@ async fn variables_of_the_set_up_reach_the_tests() {
         tests.command = "echo \"ok 1 - $PREFIX\"".to_owned();
         (tests.fail_to_pass, tests.pass_to_pass) = (vec!["good".to_owned()], Vec::new());
         assert_eq!(bench.grade(Prediction::Noop).await.outcome, Outcome::Resolved);
+    }
+}
+
+/// A set-up that takes note of itself: whoever does it again is seen.
+const NOTING: &str =
+    "printf 'built from %s\\n' \"$(grep -c - add.sh)\" > built; rm -r old; date +%s%N > ~/when";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_is_done_once_at_the_base_commit_and_a_patch_may_tell_of_it() {
+    for mut bench in benches().await {
+        let repo = bench.task.dir.join("repo");
+        fs_err::create_dir_all(repo.join("old")).unwrap();
+        fs_err::write(repo.join("old/file"), "old\n").unwrap();
+        std::os::unix::fs::symlink("old", repo.join("way")).unwrap();
+        bench.task.task.setup = vec![NOTING.to_owned()];
+        let tests = bench.task.task.tests.as_mut().unwrap();
+        tests.command =
+            "cat ~/when; grep -q 'built from 1' built && test -x way/tool && sh tests/run.sh".to_owned();
+        let order = Order {
+            backend: &*bench.backend,
+            spec: &bench.spec,
+            task: &bench.task.task,
+            workspace: &workspace::prepare(&bench.task, &bench.cache()).unwrap(),
+        };
+        let mut sandbox = Ready::below(&bench.cache()).start(&order).await.unwrap();
+        let script = "sed -i 's/- \\$2/+ $2/' add.sh; rm way; mkdir way; echo : > way/tool; chmod +x way/tool; cat ~/when";
+        let exec = Exec {
+            script,
+            timeout: std::time::Duration::from_secs(20),
+            output_bytes: 1000,
+            session: Session::Carried,
+        };
+        let when = sandbox.exec(&exec).await.unwrap().output;
+        let patch = sandbox.diff().await.unwrap();
+        sandbox.stop().await.unwrap();
+        for told in ["b/built", "old/file", "new file mode 100755"] {
+            assert!(patch.contains(told), "{patch}");
+        }
+        let verdict = bench.grade(Prediction::Patch(&patch)).await;
+        assert_eq!((verdict.outcome, verdict.reason.as_str()), (Outcome::Resolved, ""), "{}", verdict.log);
+        assert!(verdict.log.starts_with(&when), "the grader begins with another set-up:\n{}", verdict.log);
     }
 }
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
+use super::sandboxes::cache_dir;
 use crate::isolation::Isolation;
+use crate::sandbox::kept::Starts;
 use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
@@ -34,7 +36,8 @@ enum Verb {
     Shell(Shell),
     /// List the kinds of sandboxes and what is running
     List(List),
-    /// Remove what killed processes left in Docker, and root file systems that nothing names any more
+    /// Remove what killed processes left in Docker, root file systems that nothing names any more, and what
+    /// set-ups left that no command used for two weeks
     Prune(Prune),
 }
 
@@ -435,6 +438,9 @@ struct Prune {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Where what set-ups left is kept (default: the user's cache directory)
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Directory of sandbox kinds, beside those that are shipped
     #[arg(long, value_name = "DIR", default_value = "sandboxes")]
     sandboxes: PathBuf,
@@ -459,6 +465,7 @@ impl Removed {
 async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
     let mut removed = Removed::default();
     prune_roots(&args, output, &mut removed)?;
+    prune_starts(&args, output, &mut removed)?;
     prune_docker(&args, output, &mut removed).await?;
     if removed.lines.is_empty() {
         removed.lines.push("Nothing to remove".to_owned());
@@ -478,6 +485,23 @@ fn prune_roots(args: &Prune, output: Output, removed: &mut Removed) -> Result<()
             removed.push(args, &format!("rootfs {} ({})", stale.id, stale.sandbox), &value)?;
         } else {
             output.say(&format!("rootfs {} ({}) is in use and stays", stale.id, stale.sandbox));
+        }
+    }
+    Ok(())
+}
+
+/// How long a task's kept set-up is not used until it is removed.
+const KEEP_STARTS: Duration = Duration::from_secs(14 * 24 * 3600);
+
+fn prune_starts(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
+    let starts = Starts::below(&cache_dir(args.cache.as_ref()));
+    for stale in starts.stale(KEEP_STARTS).map_err(failure)? {
+        let what = format!("set-up {} ({})", stale.id, stale.task);
+        if args.dry_run || starts.remove(&stale).map_err(failure)? {
+            let value = serde_json::json!({"kind": "set-up", "id": stale.id, "task": stale.task});
+            removed.push(args, &what, &value)?;
+        } else {
+            output.say(&format!("{what} is in use and stays"));
         }
     }
     Ok(())

@@ -119,6 +119,12 @@ impl Starts {
     fn wait_for_turn(&self, digest: &str) -> io::Result<Turn> {
         let lock = self.lock(digest)?;
         lock.file().lock()?;
+        // Nobody else makes it now, so what is there was left by one that was killed.
+        for left in
+            names(&self.directory)?.iter().filter(|name| name.starts_with(&format!("{MAKING}{digest}-")))
+        {
+            fs::remove_dir_all(self.directory.join(left))?;
+        }
         let making =
             tempfile::Builder::new().prefix(&format!("{MAKING}{digest}-")).tempdir_in(&self.directory)?;
         Ok(Turn { making, place: self.directory.join(digest), _lock: lock })

@@ -30,6 +30,29 @@ impl<B> Patient<B> {
     pub fn new(backend: B) -> Self {
         Self { backend, is_gone: AtomicBool::new(false) }
     }
+
+    /// Asks until the engine answers or has been away too long.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, SandboxError>
+    where
+        F: Future<Output = Result<T, SandboxError>>,
+    {
+        let begin = Instant::now();
+        loop {
+            match ask().await {
+                Err(SandboxError::Unavailable { backend, reason, .. })
+                    if begin.elapsed() < PATIENCE && !self.is_gone.load(Ordering::Relaxed) =>
+                {
+                    tracing::warn!(backend, reason, "waiting for the engine");
+                    tokio::time::sleep(PERIOD).await;
+                }
+                answer => {
+                    let is_away = matches!(answer, Err(SandboxError::Unavailable { .. }));
+                    self.is_gone.store(is_away, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -47,7 +70,7 @@ impl<B: Backend> Backend for Patient<B> {
     }
 
     async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
-        self.backend.made_of(start).await
+        self.patiently(|| self.backend.made_of(start)).await
     }
 
     async fn capacity(&self) -> Result<Capacity, SandboxError> {
@@ -55,22 +78,7 @@ impl<B: Backend> Backend for Patient<B> {
     }
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let begin = Instant::now();
-        loop {
-            match self.backend.start(start).await {
-                Err(SandboxError::Unavailable { backend, reason, .. })
-                    if begin.elapsed() < PATIENCE && !self.is_gone.load(Ordering::Relaxed) =>
-                {
-                    tracing::warn!(backend, reason, "waiting for the engine");
-                    tokio::time::sleep(PERIOD).await;
-                }
-                started => {
-                    let is_away = matches!(started, Err(SandboxError::Unavailable { .. }));
-                    self.is_gone.store(is_away, Ordering::Relaxed);
-                    return started;
-                }
-            }
-        }
+        self.patiently(|| self.backend.start(start)).await
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod behaviours;
 mod ground;
+mod sharing;
 
 macro_rules! contract {
     ($backend:ident: $($behaviour:ident)*) => {
@@ -56,6 +57,8 @@ macro_rules! whole_contract {
             processes_are_bounded
             memory_is_bounded
             sandboxes_run_side_by_side
+            what_one_keeps_another_takes_over
+            who_finds_no_room_waits_for_the_end_of_another
         }
     };
 }
@@ -98,6 +101,32 @@ async fn docker_leaves_nothing_behind() {
     let left = docker::leftovers(engine.docker()).await.unwrap();
     let left: Vec<_> = left.into_iter().filter(|leftover| leftover.sandbox == ground.spec.name).collect();
     assert_eq!(images(&left), 0, "{left:?}");
+}
+
+#[cfg(feature = "docker")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_keeps_what_root_writes_anywhere() {
+    let Some(mut ground) = ground::docker().await else { return };
+    "root".clone_into(&mut ground.spec.user);
+    sharing::what_one_keeps_another_takes_over(&ground).await;
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("files");
+    let start = ground::tree(&[]).keep();
+    let mut one = ground.start_at(&start).await;
+    one.remember().await.unwrap();
+    ground::output(
+        &mut one,
+        "mkdir /opt /opt/tool; echo t > /opt/tool/t; echo k >> /etc/passwd; rm /etc/shadow",
+    )
+    .await;
+    assert_eq!(one.keep(&file).await.unwrap(), apprentice::sandbox::Kept::Whole);
+    one.stop().await.unwrap();
+    let mut two = ground.start_at(&start).await;
+    two.take_over(&file).await.unwrap();
+    let seen =
+        ground::output(&mut two, "cat /opt/tool/t; tail -n 1 /etc/passwd; test ! -e /etc/shadow").await;
+    assert_eq!(seen, "t\nk\n");
+    two.stop().await.unwrap();
 }
 
 #[cfg(feature = "docker")]

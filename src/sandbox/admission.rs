@@ -28,7 +28,7 @@ use crate::trajectory::Observation;
 /// One part of so many of the machine's memory is left to everything else.
 const HEAD_ROOM: u64 = 10;
 /// How often each processor is given away: a sandbox waits most of the time, for its policy.
-const TIMES_SHARED: u64 = 4;
+const TIMES_SHARED: u64 = 16;
 /// Nothing starts with less free disk than this.
 const DISK_FLOOR_MIB: u64 = 512;
 /// How long a full disk is waited for, and how often it is looked at.

@@ -75,30 +75,63 @@ fn memory(text: &str) -> (u64, u64) {
     (of("MemTotal").unwrap_or(u64::MAX), of("MemAvailable").unwrap_or(u64::MAX))
 }
 
-/// MiB in all and left, of the narrowest control group (version 2) that holds this process.
+/// The memory files of a control group.
+struct GroupFiles {
+    /// Where the groups are mounted.
+    root: &'static str,
+    /// What the line of `/proc/self/cgroup` that names the group has before the name.
+    controllers: fn(&str) -> bool,
+    most: &'static str,
+    used: &'static str,
+    /// What `memory.stat` calls the bytes that are given back when memory is short.
+    cached: &'static str,
+}
+
+/// Version 2, and version 1 where the memory controller is there.
+const GROUPS: [GroupFiles; 2] = [
+    GroupFiles {
+        root: "/sys/fs/cgroup",
+        controllers: str::is_empty,
+        most: "memory.max",
+        used: "memory.current",
+        cached: "inactive_file ",
+    },
+    GroupFiles {
+        root: "/sys/fs/cgroup/memory",
+        controllers: |names| names.split(',').any(|name| name == "memory"),
+        most: "memory.limit_in_bytes",
+        used: "memory.usage_in_bytes",
+        cached: "total_inactive_file ",
+    },
+];
+
+/// MiB in all and left, of the narrowest control group that holds this process.
 fn group_memory() -> (u64, u64) {
     let own = read("/proc/self/cgroup");
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_start_matches('/');
-    let bytes = |path: PathBuf| read(&path.to_string_lossy()).trim().parse::<u64>().ok();
     let mut narrowest = (u64::MAX, u64::MAX);
-    for group in Path::new("/sys/fs/cgroup")
-        .join(path)
-        .ancestors()
-        .take_while(|group| group.starts_with("/sys/fs/cgroup"))
-    {
-        let Some(max) = bytes(group.join("memory.max")) else { continue };
-        let used = bytes(group.join("memory.current")).unwrap_or_default();
-        // What the kernel only caches for the group goes when it is needed.
-        let cached = file_cache(&read(&group.join("memory.stat").to_string_lossy()));
-        let left = max.saturating_sub(used.saturating_sub(cached));
-        narrowest = (narrowest.0.min(max >> 20), narrowest.1.min(left >> 20));
+    for files in &GROUPS {
+        let Some(path) = group(&own, files) else { continue };
+        let root = Path::new(files.root);
+        for group in root.join(path).ancestors().take_while(|group| group.starts_with(root)) {
+            let text = |name: &str| read(&group.join(name).to_string_lossy());
+            let bytes = |name| text(name).trim().parse::<u64>().ok();
+            let Some(most) = bytes(files.most) else { continue };
+            let stat = text("memory.stat");
+            let cached = stat.lines().find_map(|line| line.strip_prefix(files.cached)?.trim().parse().ok());
+            let used = bytes(files.used).unwrap_or_default().saturating_sub(cached.unwrap_or_default());
+            narrowest = (narrowest.0.min(most >> 20), narrowest.1.min(most.saturating_sub(used) >> 20));
+        }
     }
     narrowest
 }
 
-/// Bytes of `memory.stat` that are given back when memory is short.
-fn file_cache(text: &str) -> u64 {
-    text.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok()).unwrap_or_default()
+/// The group of this process, of the text of `/proc/self/cgroup`.
+fn group<'a>(own: &'a str, files: &GroupFiles) -> Option<&'a str> {
+    own.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        (files.controllers)(controllers).then(|| path.trim_start_matches('/'))
+    })
 }
 
 fn free_disk(directory: &Path) -> u64 {
@@ -117,6 +150,13 @@ mod tests {
         let text = "MemTotal:        2097152 kB\nMemFree:  1 kB\nMemAvailable:    1048576 kB\n";
         assert_eq!(memory(text), (2048, 1024));
         assert_eq!(memory("nothing"), (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn the_group_of_either_version_is_found() {
+        let own = "9:name=systemd:/\n4:cpu,memory:/a/b\n0::/c\n";
+        assert_eq!(GROUPS.each_ref().map(|files| group(own, files)), [Some("c"), Some("a/b")]);
+        assert_eq!(group("0::/", &GROUPS[1]), None);
     }
 
     #[test]

@@ -127,15 +127,15 @@ async fn what_can_never_fit_is_refused_and_the_key_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn processors_are_shared_four_times() {
-    let (admission, _) = admission(Capacity { cores: 2, ..Capacity::boundless() });
+async fn processors_are_shared_sixteen_times() {
+    let (admission, _) = admission(Capacity { cores: 1, ..Capacity::boundless() });
     let spec = spec(1);
-    assert_eq!((spec.limits.cpus, admission.at_once(&spec).await.unwrap()), (2.0, 4));
-    let all = join_all((0..4).map(|_| start(&admission, 1))).await;
-    let mut fifth = Box::pin(start(&admission, 1));
-    assert!(waits(&mut fifth).await);
+    assert_eq!((spec.limits.cpus, admission.at_once(&spec).await.unwrap()), (2.0, 8));
+    let all = join_all((0..8).map(|_| start(&admission, 1))).await;
+    let mut ninth = Box::pin(start(&admission, 1));
+    assert!(waits(&mut ninth).await);
     drop(all);
-    drop(fifth.await);
+    drop(ninth.await);
 }
 
 #[tokio::test(start_paused = true)]

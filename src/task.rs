@@ -28,7 +28,9 @@ pub struct Task {
     /// Where the repository comes from (code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,
-    /// Commands that prepare the sandbox before the episode, run in the work directory (code).
+    /// Commands that prepare the sandbox, run in the work directory of the repository as it starts: once, and what
+    /// they leave is the beginning of every episode and of every grade (code). What has to follow a change, such
+    /// as compiling, belongs in `tests.command`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<String>,
     /// How the result is graded (code).

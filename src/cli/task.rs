@@ -79,7 +79,7 @@ struct ImportArgs {
     /// The sandbox that the tasks name
     #[arg(long, value_name = "NAME", default_value = "python")]
     sandbox_name: String,
-    /// A command to run before the episode and before the tests (repeatable)
+    /// A command of the set-up, whose result every episode and every grade begins with (repeatable)
     #[arg(long, value_name = "CMD")]
     setup: Vec<String>,
     /// Where the tasks' directories are written

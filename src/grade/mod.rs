@@ -216,32 +216,17 @@ async fn start(
     ready: &Ready,
     (tests, patch): (&Tests, &Patch),
 ) -> anyhow::Result<Result<Started, Reject>> {
-    let paths = plan::paths(tests, patch)?;
-    let (files, unused) = match &order.workspace.tree {
-        Some(tree) => (workspace::files_of(tree, paths.iter().map(String::as_str))?, None),
-        None => {
-            // What a patch is made against is the repository without its set-up.
-            let mut sandbox = order.backend.start(&Start { spec: order.spec, tree: None }).await?;
-            (read_all(&mut *sandbox, &paths).await?, Some(sandbox))
-        }
-    };
-    let unused = match unused {
-        Some(sandbox) if !order.task.setup.is_empty() => {
-            sandbox.stop().await?;
-            None
-        }
-        unused => unused,
-    };
+    let (files, sandbox) = base(order, &plan::paths(tests, patch)?).await?;
     let plan = match plan(order.task, tests, patch, &files)? {
         Ok(plan) => plan,
         Err(reject) => {
-            if let Some(sandbox) = unused {
+            if let Some(sandbox) = sandbox {
                 sandbox.stop().await?;
             }
             return Ok(Err(reject));
         }
     };
-    let mut sandbox = match unused {
+    let mut sandbox = match sandbox {
         Some(sandbox) => sandbox,
         None => ready.start(order).await?,
     };
@@ -253,6 +238,24 @@ async fn start(
             Err(error)
         }
     }
+}
+
+/// Those of `paths` that the repository holds without its set-up, which is what a patch is made against. Where only
+/// a sandbox can tell, that comes along, unless it lacks the set-up.
+async fn base(
+    order: &Order<'_>,
+    paths: &[String],
+) -> anyhow::Result<(BTreeMap<String, File>, Option<Box<dyn Sandbox>>)> {
+    if let Some(tree) = &order.workspace.tree {
+        return Ok((workspace::files_of(tree, paths.iter().map(String::as_str))?, None));
+    }
+    let mut sandbox = order.backend.start(&Start { spec: order.spec, tree: None }).await?;
+    let files = read_all(&mut *sandbox, paths).await?;
+    if order.task.setup.is_empty() {
+        return Ok((files, Some(sandbox)));
+    }
+    sandbox.stop().await?;
+    Ok((files, None))
 }
 
 async fn judge(

@@ -22,29 +22,18 @@ pub enum PatchFailure {
     Reject(#[from] Reject),
 }
 
-/// A copy of a prepared tree that may be written to, gone when dropped.
+/// A tree that may be written to, gone when dropped.
 #[derive(Debug)]
-pub struct Branch {
+pub(super) struct Branch {
     dir: TempDir,
 }
 
 impl Branch {
-    /// Copies `tree`, beside it.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written.
-    pub fn new(tree: &Path) -> anyhow::Result<Self> {
-        let beside = tree.parent().unwrap_or(tree);
-        let dir = tempfile::Builder::new().prefix("branch-").tempdir_in(beside)?;
-        copy_tree(tree, &dir.path().join("tree"), Omit::Nothing)?;
-        Ok(Self { dir })
-    }
-
     /// An empty tree below `beside`.
     ///
     /// # Errors
     /// When the directory cannot be made.
-    pub fn empty(beside: &Path) -> anyhow::Result<Self> {
+    pub(super) fn empty(beside: &Path) -> anyhow::Result<Self> {
         fs_err::create_dir_all(beside)?;
         let dir = tempfile::Builder::new().prefix("branch-").tempdir_in(beside)?;
         fs_err::create_dir(dir.path().join("tree"))?;
@@ -52,27 +41,14 @@ impl Branch {
     }
 
     /// Where it lies.
-    pub fn tree(&self) -> std::path::PathBuf {
+    pub(super) fn tree(&self) -> std::path::PathBuf {
         self.dir.path().join("tree")
-    }
-
-    /// Applies a patch in full or not at all.
-    ///
-    /// # Errors
-    /// The outer error is the host's; the inner one is the patch's.
-    pub fn patch(&self, text: &str) -> anyhow::Result<Result<Level, PatchFailure>> {
-        match Patch::parse(text) {
-            Ok(patch) => patch_tree(&self.tree(), &patch),
-            Err(error) => Ok(Err(error.into())),
-        }
     }
 }
 
 /// What is left out of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Omit {
-    /// Nothing.
-    Nothing,
     /// Git's own files.
     Repository,
     /// Git's own files and Python's caches.
@@ -82,7 +58,6 @@ pub(super) enum Omit {
 impl Omit {
     pub(super) fn leaves_out(self, name: &OsStr) -> bool {
         match self {
-            Self::Nothing => false,
             Self::Repository => name == ".git",
             Self::Litter => name == ".git" || name == "__pycache__",
         }
@@ -166,10 +141,7 @@ fn read(path: &Path) -> anyhow::Result<Option<File>> {
 }
 
 /// Makes a tree hold what `edits` say; directories that become empty go.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn write_edits(root: &Path, edits: &[Edit]) -> anyhow::Result<()> {
+fn write_edits(root: &Path, edits: &[Edit]) -> anyhow::Result<()> {
     for edit in edits.iter().filter(|edit| edit.after.is_none()) {
         let path = root.join(&edit.path);
         if fs_err::symlink_metadata(&path).is_ok_and(|meta| !meta.is_dir()) {

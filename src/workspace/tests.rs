@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::files::Branch;
 use super::*;
 use crate::patch::Level;
 use crate::task::Task;
@@ -152,18 +153,22 @@ fn two_that_prepare_at_once_share_one_tree() {
     assert_eq!(fs_err::read_dir(place.cache().join("trees")).unwrap().count(), 1);
 }
 
+/// Applies a patch to a copy of `tree`; gives the copy too.
+fn patched(tree: &Path, text: &str) -> (Branch, Result<Level, PatchFailure>) {
+    let branch = Branch::empty(tree.parent().unwrap()).unwrap();
+    commit::copy(tree, &branch.tree()).unwrap();
+    let done = files::patch_tree(&branch.tree(), &Patch::parse(text).unwrap()).unwrap();
+    (branch, done)
+}
+
 #[test]
-fn branch_is_written_and_the_prepared_tree_is_not() {
+fn a_patch_writes_files_and_removes_directories_that_become_empty() {
     let place = Place::new();
     let tree = place.prepare("{path: repo}").unwrap();
-    let branch = Branch::new(&tree).unwrap();
-    assert_eq!(branch.patch(FIX).unwrap(), Ok(Level::Exact));
     let delete = "diff --git a/sub/g b/sub/g\ndeleted file mode 100644\n--- a/sub/g\n+++ /dev/null\n@@ -1 +0,0 @@\n-g\n";
-    assert_eq!(branch.patch(delete).unwrap(), Ok(Level::Exact));
-    assert_eq!(
-        (text(branch.tree().join("f")), text(tree.join("f"))),
-        ("two\n".to_owned(), "one\n".to_owned())
-    );
+    let (branch, done) = patched(&tree, &format!("{FIX}{delete}"));
+    assert_eq!(done, Ok(Level::Exact));
+    assert_eq!(text(branch.tree().join("f")), "two\n");
     assert!(!branch.tree().join("sub").exists() && tree.join("sub/g").exists());
 }
 
@@ -172,9 +177,8 @@ fn patch_does_not_write_through_a_link_of_the_tree() {
     let place = Place::new();
     std::os::unix::fs::symlink(place.path("elsewhere"), place.path("repo/link")).unwrap();
     fs_err::create_dir(place.path("elsewhere")).unwrap();
-    let branch = Branch::new(&place.prepare("{path: repo}").unwrap()).unwrap();
     let patch = "diff --git a/link/x b/link/x\nnew file mode 100644\n--- /dev/null\n+++ b/link/x\n@@ -0,0 +1 @@\n+x\n";
-    let failure = branch.patch(patch).unwrap().unwrap_err();
-    assert_eq!(failure.to_string(), "`link/x` lies behind a symbolic link");
+    let (_branch, done) = patched(&place.prepare("{path: repo}").unwrap(), patch);
+    assert_eq!(done.unwrap_err().to_string(), "`link/x` lies behind a symbolic link");
     assert_eq!(fs_err::read_dir(place.path("elsewhere")).unwrap().count(), 0);
 }

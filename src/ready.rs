@@ -79,19 +79,18 @@ impl Ready {
         let Some(starts) = &self.starts else { return self.set_up(order).await };
         let digest = digest(order, &order.backend.made_of(&start).await?);
         if let Some(found) = starts.find(&digest)? {
-            self.tell(&digest, || format!("{:>12} {} set up; made before", "Found", order.task.id));
-            return self.from(order, &found).await;
+            return self.from(order, &found, &digest).await;
         }
         let turn = starts.turn(&digest).await?;
         if let Some(found) = starts.find(&digest)? {
             drop(turn);
-            return self.from(order, &found).await;
+            return self.from(order, &found, &digest).await;
         }
         if let Some(sandbox) = self.make(order, turn, &digest).await? {
             return Ok(sandbox);
         }
         match starts.find(&digest)? {
-            Some(found) => self.from(order, &found).await,
+            Some(found) => self.from(order, &found, &digest).await,
             // It was removed this moment.
             None => self.set_up(order).await,
         }
@@ -130,8 +129,21 @@ impl Ready {
     }
 
     /// Starts a sandbox from what was found.
-    async fn from(&self, order: &Order<'_>, found: &Found) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let Ok(files) = found.files() else { return self.set_up(order).await };
+    async fn from(
+        &self,
+        order: &Order<'_>,
+        found: &Found,
+        digest: &str,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let id = &order.task.id;
+        let files = match found.files() {
+            Ok(files) => files,
+            Err(why) => {
+                self.tell(digest, || format!("{:>12} {id} in every sandbox: {why}", "Set up"));
+                return self.set_up(order).await;
+            }
+        };
+        self.tell(digest, || format!("{:>12} {id} set up, made before", "Found"));
         let mut sandbox = order.backend.start(&order.start()).await?;
         match sandbox.take_over(files).await {
             Ok(()) => Ok(sandbox),
@@ -181,13 +193,23 @@ async fn run(
         let exec = Exec { script, timeout, output_bytes: OUTPUT_BYTES, session: Session::Carried };
         let done = sandbox.exec(&exec).await?;
         if !done.exit.is_some_and(Exit::is_success) {
-            let reason = format!("it ended with {:?}: {}", done.exit, done.output.trim_end());
+            let reason = format!("{}: {}", end(done.exit), done.output.trim_end());
             drop(sandbox.stop().await);
             return Err(SandboxError::SetUp { command: script.clone(), reason });
         }
         background = done.background;
     }
     Ok((sandbox, background))
+}
+
+fn end(exit: Option<Exit>) -> String {
+    match exit {
+        Some(Exit::Code(code)) => format!("it ended with code {code}"),
+        Some(Exit::Signal(signal)) => format!("it was ended by signal {signal}"),
+        Some(Exit::TimedOut) => "it overran its deadline".to_owned(),
+        Some(Exit::OutOfMemory) => "it ran out of memory".to_owned(),
+        None => "it did not end".to_owned(),
+    }
 }
 
 /// Says all that a set-up's result depends on.

@@ -496,7 +496,8 @@ const KEEP_STARTS: Duration = Duration::from_secs(14 * 24 * 3600);
 fn prune_starts(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
     let starts = Starts::below(&cache_dir(args.cache.as_ref()));
     for stale in starts.stale(KEEP_STARTS).map_err(failure)? {
-        let what = format!("set-up {} ({})", stale.id, stale.task);
+        let task = if stale.task.is_empty() { "half made" } else { &stale.task };
+        let what = format!("set-up {} ({task})", stale.id);
         if args.dry_run || starts.remove(&stale).map_err(failure)? {
             let value = serde_json::json!({"kind": "set-up", "id": stale.id, "task": stale.task});
             removed.push(args, &what, &value)?;

@@ -16,6 +16,9 @@ use crate::trajectory::Exit;
 /// How long a script that removes and makes files may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Paths that one program is given.
+const AT_A_TIME: usize = 200;
+
 /// Makes the repository hold what `edits` say.
 pub(super) async fn write(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::Result<()> {
     if edits.is_empty() {
@@ -47,6 +50,15 @@ fn clearing(edits: &[Edit]) -> anyhow::Result<String> {
         }
     }
     let written = || edits.iter().filter(|edit| edit.after.is_some());
+    let paths: Vec<String> = written().map(|edit| quote(&edit.path)).collect();
+    for some in paths.chunks(AT_A_TIME) {
+        // Python takes a compiled file for that of any source of the same size and second; the set-up may have
+        // compiled the one that is replaced.
+        script.push_str(&format!(
+            "if stat -c %Y -- {} 2>/dev/null | grep -qx \"$(date +%s)\"; then sleep 1; fi\n",
+            some.join(" ")
+        ));
+    }
     let ways: BTreeSet<&str> = written().flat_map(|edit| ancestors(&edit.path)).collect();
     // A directory comes before what it holds.
     for way in &ways {

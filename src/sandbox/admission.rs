@@ -1,7 +1,7 @@
 //! A backend that starts no more sandboxes than the machine can bear.
 //!
 //! Guarantees that the memory limits of all sandboxes together stay within what was free when the first was
-//! asked for, less a head-room, and their processors within [`TIMES_SHARED`] times the machine's; that who
+//! asked for, less a head-room, and their processors within 16 times the machine's; that who
 //! does not fit waits in the order of asking, and gets its place when another sandbox ends, however it ends;
 //! that one is always admitted when nothing runs; and that none starts on a disk that is nearly full. A fork
 //! counts, and never waits: whoever forks holds what others wait for, so a fork that waited for them would

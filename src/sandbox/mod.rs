@@ -12,6 +12,7 @@ pub mod landlock;
 pub mod namespaces;
 pub mod output;
 mod patient;
+mod proxy;
 pub mod rootfs;
 pub mod scripted;
 pub mod select;

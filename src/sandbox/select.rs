@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "docker")]
 use super::Patient;
-use super::landlock::Landlock;
+use super::landlock::{self, Landlock};
 use super::namespaces::{Namespaces, rootless};
 use super::rootfs::Shelf;
 use super::spec::SandboxSpec;
@@ -163,6 +163,7 @@ impl Choice {
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
         require_host(spec)?;
+        landlock::refuse_allow_list(spec)?;
         let backend = Landlock::new(self.exe.clone(), self.isolation, std::env::temp_dir());
         let protection = backend.probe().await?;
         self.require(&protection, "landlock")?;

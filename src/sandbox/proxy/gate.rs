@@ -1,0 +1,164 @@
+//! Who may be connected to, and connecting.
+//!
+//! Guarantees that nothing is resolved that is not listed, that the address that was judged is the one that
+//! is connected to, and that this host, its networks and its cloud's metadata are reached only by an address
+//! that is listed itself.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::head::Refusal;
+use crate::isolation::{AllowList, Host, Target, is_public};
+
+/// How long a name may take to be resolved, and an address to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The list of one sandbox.
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct Gate {
+    sandbox: String,
+    list: AllowList,
+}
+
+impl Gate {
+    /// The gate of the kind of sandbox called `sandbox`.
+    pub(in crate::sandbox) fn new(sandbox: &str, list: &AllowList) -> Self {
+        Self { sandbox: sandbox.to_owned(), list: list.clone() }
+    }
+
+    pub(super) fn sandbox(&self) -> &str {
+        &self.sandbox
+    }
+
+    /// Connects to `target`, if that is allowed.
+    pub(super) async fn open(&self, target: &Target) -> Result<TcpStream, Refusal> {
+        if !self.list.allows(target) {
+            return Err(self.forbidden(&format!("`{target}` is not on it")));
+        }
+        let addresses = self.addresses(target).await?;
+        let mut failure = Refusal::new("502 Bad Gateway", format!("`{target}` has no address"));
+        for address in addresses {
+            let address = SocketAddr::new(address, target.port);
+            match timeout(PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Small messages of a handshake must not wait for each other.
+                    stream.set_nodelay(true).ok();
+                    tracing::info!(sandbox = self.sandbox, %target, %address, "a sandbox connected");
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => {
+                    let reason = format!("`{target}` could not be connected to: {error}");
+                    failure = Refusal::new("502 Bad Gateway", reason);
+                }
+                Err(_) => {
+                    failure = Refusal::new("504 Gateway Timeout", format!("`{target}` does not answer"));
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// The addresses of a listed target that may be connected to.
+    async fn addresses(&self, target: &Target) -> Result<Vec<IpAddr>, Refusal> {
+        let name = match &target.host {
+            Host::Address(address) => return Ok(vec![*address]),
+            Host::Name(name) => name,
+        };
+        let failed = |reason: &dyn std::fmt::Display| {
+            Refusal::new("502 Bad Gateway", format!("`{name}` could not be resolved: {reason}"))
+        };
+        let resolved = timeout(PATIENCE, tokio::net::lookup_host((name.as_str(), target.port)));
+        let resolved =
+            resolved.await.map_err(|_| failed(&"no answer came in time"))?.map_err(|error| failed(&error))?;
+        let all: Vec<IpAddr> = resolved.map(|address| address.ip().to_canonical()).collect();
+        let reachable: Vec<IpAddr> =
+            all.iter().copied().filter(|address| self.may_lead_to(*address, target.port)).collect();
+        match (all.first(), reachable.is_empty()) {
+            (Some(address), true) => Err(self.forbidden(&format!(
+                "`{name}` is, but resolves to {address}, which is of this host, its networks or its cloud and is \
+                 not listed itself"
+            ))),
+            _ => Ok(reachable),
+        }
+    }
+
+    /// Whether a listed name may lead to this address.
+    fn may_lead_to(&self, address: IpAddr, port: u16) -> bool {
+        is_public(address) && !is_own(address)
+            || self.list.allows(&Target { host: Host::Address(address), port })
+    }
+
+    fn forbidden(&self, why: &str) -> Refusal {
+        let list = format!("the list `network: {{allow: […]}}` of sandbox `{}`", self.sandbox);
+        Refusal::new("403 Forbidden", format!("refused by {list}: {why}"))
+    }
+}
+
+/// Whether this host has that address. Asks the kernel for a route and sends nothing.
+fn is_own(address: IpAddr) -> bool {
+    let unspecified = match address {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let routed = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((unspecified, 0))?;
+        socket.connect((address, 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    // What has no route is not reached either.
+    routed().is_ok_and(|from| from == address)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn gate(entries: &[String]) -> Gate {
+        Gate::new("python", &entries.to_vec().try_into().unwrap())
+    }
+
+    async fn refusal(gate: &Gate, target: &str) -> Refusal {
+        gate.open(&Target::parse(target, None).unwrap()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn what_is_not_listed_is_refused_by_name_of_the_list() {
+        let refused = refusal(&gate(&["a.org".to_owned()]), "evil.org:443").await;
+        assert_eq!(refused.status, "403 Forbidden");
+        assert!(refused.reason.contains("sandbox `python`") && refused.reason.contains("`evil.org:443`"));
+    }
+
+    #[tokio::test]
+    async fn a_listed_name_does_not_lead_to_this_host_unless_its_address_is_listed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let by_name = gate(&[format!("localhost:{port}")]);
+        let refused = refusal(&by_name, &format!("localhost:{port}")).await;
+        assert!(refused.status.starts_with("403") && refused.reason.contains("resolves to"), "{refused:?}");
+        let other_port = gate(&[format!("localhost:{port}"), "127.0.0.1:1".to_owned()]);
+        assert!(refusal(&other_port, &format!("localhost:{port}")).await.status.starts_with("403"));
+        let both = gate(&[format!("localhost:{port}"), format!("127.0.0.1:{port}")]);
+        let target = Target::parse(&format!("LOCALHOST.:{port}"), None).unwrap();
+        assert_eq!(both.open(&target).await.unwrap().peer_addr().unwrap(), listener.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_listens_on_is_no_refusal_of_the_list() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        assert_eq!(refusal(&gate(&[address.clone()]), &address).await.status, "502 Bad Gateway");
+    }
+
+    #[test]
+    fn this_host_knows_its_own_addresses() {
+        assert!(is_own(IpAddr::from([127, 0, 0, 1])));
+        assert!(!is_own(IpAddr::from([192, 0, 2, 1])));
+    }
+}

@@ -12,10 +12,10 @@ use crate::server::Server;
 /// Says `$1` to the proxy, and prints what comes back.
 const ASK: &str =
     r#"ask() { exec 3<>/dev/tcp/127.0.0.1/61080 && printf '%b' "$1" >&3 && cat <&3; exec 3>&- 3<&-; };"#;
-/// A perl that has a tunnel to `@` as `S`.
+/// A perl that has a tunnel to `HOST` as `S`.
 const TUNNEL: &str = r#"sub tunnel { my $s; socket($s, 2, 1, 0) or die "socket: $!";
     connect($s, pack("SnC4x8", 2, 61080, 127, 0, 0, 1)) or die "connect: $!";
-    syswrite $s, "CONNECT @ HTTP/1.1\r\n\r\n"; my $h = "";
+    syswrite $s, "CONNECT HOST HTTP/1.1\r\n\r\n"; my $h = "";
     until ($h =~ /\r\n\r\n/) { sysread $s, $h, 1, length $h or die "no answer: $h" }
     $h =~ m(^HTTP/1.1 200 ) or die $h; $s }"#;
 
@@ -40,7 +40,7 @@ fn get(address: &str) -> String {
 }
 
 fn perl(script: &str, server: &Server) -> String {
-    format!("perl -e '{TUNNEL} {script}'").replace('@', &server.address)
+    format!("perl -e '{TUNNEL} {script}'").replace("HOST", &server.address)
 }
 
 async fn is_answered(sandbox: &mut Box<dyn Sandbox>, server: &Server) {
@@ -111,8 +111,8 @@ pub(crate) async fn more_connections_than_there_is_room_for_are_all_served(groun
     let (server, _, mut sandbox) = begin(ground).await;
     // All of them are open before the first is read.
     let script = r#"my @all = map { my $s; socket($s, 2, 1, 0); connect($s, pack("SnC4x8", 2, 61080, 127, 0, 0, 1)) or die $!;
-            syswrite $s, "GET http://@/$_ HTTP/1.1\r\n\r\n"; $s } 1 .. 150;
-        my $n = 0; for my $s (@all) { local $/; my $a = <$s>; $n++; $a =~ m(GET /$n HTTP/1.1 of @) or die "$n: $a" }
+            syswrite $s, "GET http://HOST/$_ HTTP/1.1\r\n\r\n"; $s } 1 .. 150;
+        my $n = 0; for my $s (@all) { local $/; my $a = <$s>; $n++; $a =~ m(GET /$n HTTP/1.1 of HOST) or die "$n: $a" }
         print $n"#;
     assert_eq!(output(&mut sandbox, &perl(script, &server)).await, "150");
     sandbox.stop().await.unwrap();

@@ -45,3 +45,11 @@ macro_rules! all {
 }
 
 all!(docker docker_on_disk namespaces rootfs);
+
+/// Commands of root, who lacks every capability, beside a relay that is not root's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_of_root_that_is_killed_leaves_the_proxy() {
+    let Some(mut ground) = ground::docker().await else { return };
+    "root".clone_into(&mut ground.spec.user);
+    behaviours::a_command_that_is_killed_leaves_the_proxy(ground).await;
+}

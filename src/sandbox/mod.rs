@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use crate::isolation::Protection;
 use crate::trajectory::Observation;
 pub use patient::Patient;
+pub use proxy::{Contact, Outcome};
 use spec::SandboxSpec;
 
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
@@ -92,6 +93,11 @@ pub trait Sandbox: Send {
     /// The same differences as one patch in git's format.
     async fn diff(&mut self) -> Result<String, SandboxError> {
         tree::patch(&self.changes().await?)
+    }
+
+    /// The hosts that its commands have asked its proxy for; none where there is no proxy.
+    fn contacts(&self) -> Vec<Contact> {
+        Vec::new()
     }
 
     /// Makes a second sandbox that starts from this one's files, directory, variables and functions.

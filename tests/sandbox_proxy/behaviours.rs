@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apprentice::isolation::Network;
-use apprentice::sandbox::{Exec, Sandbox};
+use apprentice::sandbox::{Contact, Exec, Outcome, Sandbox};
 use apprentice::trajectory::Exit;
 
 use crate::ground::{Ground, command, output, run};
@@ -61,6 +61,9 @@ pub(crate) async fn a_listed_host_is_reached_by_request_and_by_tunnel(ground: Gr
     assert_eq!(output(&mut sandbox, &post).await, "HTTP/1.1 501 Not Implemented\r\n");
     let script = r#"my $s = tunnel(); syswrite $s, "echo\nhello"; shutdown $s, 1; print while <$s>"#;
     assert_eq!(output(&mut sandbox, &perl(script, &server)).await, "hello");
+    let contacts = sandbox.contacts();
+    let reached = Contact { host: server.address.clone(), outcome: Outcome::Reached, times: 2 };
+    assert!(contacts.contains(&reached), "{contacts:?}");
     sandbox.stop().await.unwrap();
     server.see_ended(2).await;
 }
@@ -83,6 +86,9 @@ pub(crate) async fn what_is_not_listed_is_refused_and_nothing_leaves(ground: Gro
         run(&mut sandbox, &format!("echo echo > /dev/tcp/127.0.0.1/{port}")).await.exit,
         Some(Exit::Code(0))
     );
+    let refused: Vec<Contact> = sandbox.contacts();
+    assert!(refused.iter().all(|contact| contact.outcome == Outcome::Refused && contact.times == 2));
+    assert_eq!(refused.len(), 3, "{refused:?}");
     sandbox.stop().await.unwrap();
     assert_eq!((server.n_accepted(), other.n_accepted()), (0, 0));
 }

@@ -24,7 +24,7 @@ use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Sandbox, SandboxError};
 use crate::trajectory::{Exit, Observation};
 
 /// How long our own small requests may take, and how much longer than its deadline a command.
@@ -274,6 +274,10 @@ impl Sandbox for Container {
         });
         let compared = compared.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         compared.map_err(self.running.lost("comparing its files"))
+    }
+
+    fn contacts(&self) -> Vec<Contact> {
+        self.running.contacts()
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

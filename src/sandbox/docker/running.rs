@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 use super::files::lost;
 use super::line::Line;
 use super::owner;
-use crate::sandbox::SandboxError;
 use crate::sandbox::proxy::Tunnel;
+use crate::sandbox::{Contact, SandboxError};
 
 /// The line, and whether the two sides lost step.
 struct Wire {
@@ -46,6 +46,11 @@ impl Running {
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What was asked of its proxy, where it has one.
+    pub(super) fn contacts(&self) -> Vec<Contact> {
+        self.tunnel.as_ref().map(|tunnel| tunnel.ledger().contacts()).unwrap_or_default()
     }
 
     pub(super) fn lost<E: Into<anyhow::Error>>(

@@ -11,14 +11,19 @@ use async_trait::async_trait;
 use super::blocking;
 use super::launch::HangUp;
 use super::line::{Line, lost};
+use crate::sandbox::proxy::Ledger;
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
 use crate::trajectory::Observation;
 
 /// What differs between the kinds of sandboxes that serve over a socket. Blocks.
 pub(in crate::sandbox) trait Body: Send + Sized + 'static {
     /// Its line.
     fn line(&mut self) -> &mut Line;
+    /// What was asked of its proxy, where it has one.
+    fn ledger(&self) -> Option<Ledger> {
+        None
+    }
     /// What differs from the tree it started from.
     fn changes(&self) -> Result<Vec<Change>, SandboxError>;
     /// Another one that starts from its files.
@@ -32,6 +37,7 @@ pub(in crate::sandbox) trait Body: Send + Sized + 'static {
 pub(in crate::sandbox) struct Capsule<B: Body> {
     id: String,
     hang_up: HangUp,
+    ledger: Option<Ledger>,
     body: Option<Arc<Mutex<B>>>,
 }
 
@@ -40,7 +46,8 @@ impl<B: Body> Capsule<B> {
         let line = body.line();
         let id = line.id.clone();
         let hang_up = line.process.hang_up_handle().map_err(|source| lost(&id, "starting", source))?;
-        Ok(Self { id, hang_up, body: Some(Arc::new(Mutex::new(body))) })
+        let ledger = body.ledger();
+        Ok(Self { id, hang_up, ledger, body: Some(Arc::new(Mutex::new(body))) })
     }
 
     async fn with<T: Send + 'static>(
@@ -105,6 +112,10 @@ impl<B: Body> Sandbox for Capsule<B> {
 
     async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
         self.with(|body| body.changes()).await
+    }
+
+    fn contacts(&self) -> Vec<Contact> {
+        self.ledger.as_ref().map(Ledger::contacts).unwrap_or_default()
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

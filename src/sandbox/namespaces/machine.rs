@@ -28,7 +28,7 @@ use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
 };
-use crate::sandbox::proxy::{self, Gate, Tunnel};
+use crate::sandbox::proxy::{self, Gate, Ledger, Tunnel};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::tree::Change;
@@ -119,6 +119,10 @@ impl Machine {
 impl Body for Machine {
     fn line(&mut self) -> &mut Line {
         &mut self.line
+    }
+
+    fn ledger(&self) -> Option<Ledger> {
+        self.tunnel.as_ref().map(|tunnel| tunnel.ledger().clone())
     }
 
     fn changes(&self) -> Result<Vec<Change>, SandboxError> {

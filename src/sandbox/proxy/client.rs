@@ -36,6 +36,9 @@ where
         Ok(Err(error)) => return Err(error),
         Err(_) => Err(Refusal::new("408 Request Timeout", "no whole request came within 10 s")),
     };
+    if let Err(refusal) = &asked {
+        gate.note(None, refusal);
+    }
     let opened = match asked {
         Ok(Asked::Tunnel(target)) => gate.open(&target).await.map(|server| (server, None)),
         Ok(Asked::Plain(target, request)) => gate.open(&target).await.map(|server| (server, Some(request))),
@@ -45,8 +48,6 @@ where
         Ok((server, None)) => tunnel(server, &mut reader, &mut writer).await,
         Ok((server, Some(request))) => exchange(server, &request, &mut reader, &mut writer).await,
         Err(refusal) => {
-            let Refusal { status, reason } = &refusal;
-            tracing::info!(sandbox = gate.sandbox(), status, reason, "a sandbox's request was refused");
             writer.write_all(refusal.answer().as_bytes()).await?;
             writer.shutdown().await?;
             let rest = &mut reader.take(FAREWELL_BYTES);

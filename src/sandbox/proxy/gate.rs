@@ -6,36 +6,72 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::head::Refusal;
+use super::ledger::{Ledger, Outcome};
 use crate::isolation::{AllowList, Host, Target, is_public};
 
 /// How long a name may take to be resolved, and an address to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Names that are resolved at a time: each takes a thread of the manager until it is done.
+const LOOKUPS: usize = 8;
 
 /// The list of one sandbox.
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct Gate {
     sandbox: String,
     list: AllowList,
+    ledger: Ledger,
+    lookups: Arc<Semaphore>,
 }
 
 impl Gate {
     /// The gate of the kind of sandbox called `sandbox`.
     pub(in crate::sandbox) fn new(sandbox: &str, list: &AllowList) -> Self {
-        Self { sandbox: sandbox.to_owned(), list: list.clone() }
+        Self {
+            sandbox: sandbox.to_owned(),
+            list: list.clone(),
+            ledger: Ledger::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+        }
     }
 
     pub(super) fn sandbox(&self) -> &str {
         &self.sandbox
     }
 
-    /// Connects to `target`, if that is allowed.
+    /// What was asked for.
+    pub(in crate::sandbox) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Connects to `target`, if that is allowed, and notes what came of it.
     pub(super) async fn open(&self, target: &Target) -> Result<TcpStream, Refusal> {
+        let opened = self.connect(target).await;
+        match &opened {
+            Ok((_, address)) => {
+                tracing::info!(sandbox = self.sandbox, %target, %address, "a sandbox connected");
+                self.ledger.note(Some(target), Outcome::Reached);
+            }
+            Err(refusal) => self.note(Some(target), refusal),
+        }
+        opened.map(|(stream, _)| stream)
+    }
+
+    /// Notes that a request is not done.
+    pub(super) fn note(&self, target: Option<&Target>, Refusal { status, reason }: &Refusal) {
+        tracing::info!(sandbox = self.sandbox, status, reason, "a sandbox's request was refused");
+        let outcome = if status.starts_with('5') { Outcome::Failed } else { Outcome::Refused };
+        self.ledger.note(target.map(|target| target as &dyn std::fmt::Display), outcome);
+    }
+
+    async fn connect(&self, target: &Target) -> Result<(TcpStream, SocketAddr), Refusal> {
         if !self.list.allows(target) {
             return Err(self.forbidden(&format!("`{target}` is not on it")));
         }
@@ -47,8 +83,7 @@ impl Gate {
                 Ok(Ok(stream)) => {
                     // Small messages of a handshake must not wait for each other.
                     stream.set_nodelay(true).ok();
-                    tracing::info!(sandbox = self.sandbox, %target, %address, "a sandbox connected");
-                    return Ok(stream);
+                    return Ok((stream, address));
                 }
                 Ok(Err(error)) => {
                     let reason = format!("`{target}` could not be connected to: {error}");
@@ -71,10 +106,8 @@ impl Gate {
         let failed = |reason: &dyn std::fmt::Display| {
             Refusal::new("502 Bad Gateway", format!("`{name}` could not be resolved: {reason}"))
         };
-        let resolved = timeout(PATIENCE, tokio::net::lookup_host((name.as_str(), target.port)));
-        let resolved =
-            resolved.await.map_err(|_| failed(&"no answer came in time"))?.map_err(|error| failed(&error))?;
-        let all: Vec<IpAddr> = resolved.map(|address| address.ip().to_canonical()).collect();
+        let resolved = timeout(PATIENCE, self.resolve(name, target.port)).await;
+        let all = resolved.map_err(|_| failed(&"no answer came in time"))?.map_err(|error| failed(&error))?;
         let reachable: Vec<IpAddr> =
             all.iter().copied().filter(|address| self.may_lead_to(*address, target.port)).collect();
         match (all.first(), reachable.is_empty()) {
@@ -84,6 +117,18 @@ impl Gate {
             ))),
             _ => Ok(reachable),
         }
+    }
+
+    /// Resolves a name in a task of its own, which holds its place until it is done: nobody can stop it.
+    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<IpAddr>> {
+        let place = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let name = name.to_owned();
+        let lookup = tokio::spawn(async move {
+            let _place = place;
+            let resolved = tokio::net::lookup_host((name, port)).await?;
+            Ok(resolved.map(|address| address.ip().to_canonical()).collect())
+        });
+        lookup.await.map_err(io::Error::other)?
     }
 
     /// Whether a listed name may lead to this address.

@@ -5,17 +5,20 @@
 //! name and connects ([`gate`]), and lets one request or one tunnel pass ([`client`], [`body`]). Guarantees
 //! that only what the list names is connected to; that a listed name which resolves to this host or its
 //! networks leads nowhere, unless that address is listed itself; that the address that was judged is the one
-//! connected to; that nothing follows a request on its connection; and that every connection is told to
-//! the log, allowed or refused. Knows no secrets, adds no headers but `Host` and `Connection`, and does not
+//! connected to; that nothing follows a request on its connection; and that every connection, allowed
+//! or refused, is told to the log and counted for the user ([`ledger`]). Knows no secrets, adds no headers but `Host` and `Connection`, and does not
 //! look into TLS: a listed host that forwards for others forwards for the sandbox too.
 
 mod body;
 mod client;
 mod gate;
 mod head;
+mod ledger;
 mod tunnel;
 
 pub(in crate::sandbox) use gate::Gate;
+pub(in crate::sandbox) use ledger::Ledger;
+pub use ledger::{Contact, Outcome};
 pub(in crate::sandbox) use tunnel::{Tunnel, hear};
 
 use crate::isolation::Network;

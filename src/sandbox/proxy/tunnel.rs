@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::client;
 use super::gate::Gate;
+use super::ledger::Ledger;
 use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
 use crate::sandbox::inside::relay::{CHUNK, Head, WINDOW, Word};
 
@@ -22,6 +23,7 @@ use crate::sandbox::inside::relay::{CHUNK, Head, WINDOW, Word};
 #[derive(Debug)]
 pub(in crate::sandbox) struct Tunnel {
     task: AbortHandle,
+    ledger: Ledger,
 }
 
 impl Drop for Tunnel {
@@ -44,6 +46,7 @@ impl Tunnel {
         writer: impl AsyncWrite + Send + Unpin + 'static,
         gate: Gate,
     ) -> Self {
+        let ledger = gate.ledger().clone();
         let task = tokio::spawn(async move {
             let sandbox = gate.sandbox().to_owned();
             match carry(reader, writer, gate).await {
@@ -53,7 +56,12 @@ impl Tunnel {
                 _ => tracing::debug!(sandbox, "the proxy of a sandbox ended with it"),
             }
         });
-        Self { task: task.abort_handle() }
+        Self { task: task.abort_handle(), ledger }
+    }
+
+    /// What was asked for through it.
+    pub(in crate::sandbox) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 }
 

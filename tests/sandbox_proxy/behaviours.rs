@@ -134,7 +134,7 @@ pub(crate) async fn a_client_that_never_reads_stops_nobody(ground: Ground) {
     assert_eq!(
         output(
             &mut sandbox,
-            &format!("({deaf}) 2>/dev/null > said & until grep -q deaf said; do sleep 0.05; done; cat said")
+            &format!("({deaf}) 2>/dev/null > said & until grep -qs deaf said; do sleep 0.05; done; cat said")
         )
         .await,
         "deaf\n"
@@ -162,7 +162,7 @@ pub(crate) async fn the_end_of_the_sandbox_is_the_end_of_its_connections(ground:
     let (server, ground, mut sandbox) = begin(ground).await;
     let idle =
         perl(r#"my $s = tunnel(); syswrite $s, "echo\n"; print "open\n"; close STDOUT; sleep 600"#, &server);
-    let script = format!("({idle}) 2>/dev/null > said & until grep -q open said; do sleep 0.05; done");
+    let script = format!("({idle}) 2>/dev/null > said & until grep -qs open said; do sleep 0.05; done");
     output(&mut sandbox, &script).await;
     sandbox.stop().await.unwrap();
     server.see_ended(1).await;

@@ -28,6 +28,10 @@ type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 /// Starts the relay of a container, where its sandbox may reach listed hosts.
 pub(super) async fn open(recipe: &Recipe, running: &Running) -> Result<Option<Tunnel>, SandboxError> {
     let Some(list) = recipe.spec.network.allowed() else { return Ok(None) };
+    if recipe.prepared.user.uid == u64::from(RELAY_ID) {
+        let reason = anyhow!("its user has the number {RELAY_ID}, which is the relay's");
+        return Err(running.lost("starting its relay")(reason));
+    }
     let gate = Gate::new(&recipe.spec.name, list);
     let started = async {
         let (output, input) = attach(recipe, running.id()).await?;

@@ -21,8 +21,9 @@ use super::{init, kernel, limits, process};
 
 /// The private first argument of a relay that an engine starts beside a container's first process.
 pub(in crate::sandbox) const RELAY_ARGUMENT: &str = "@sandbox-relay";
-/// Who a relay is in a container: neither root nor anybody that an image knows.
-pub(in crate::sandbox) const RELAY_ID: u32 = 0x7061_7078;
+/// Who a relay is in a container: neither root nor anybody that an image knows (Debian reserves the number),
+/// and within the 65,536 numbers that engines without root have.
+pub(in crate::sandbox) const RELAY_ID: u32 = 65_080;
 /// Where it listens: above the ports that programs are given when they name none.
 pub(in crate::sandbox) const PORT: u16 = 61_080;
 /// Connections at a time; those beyond wait until one ends.

@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::body;
-use super::gate::Gate;
+use super::gate::{Gate, Server};
 use super::head::{Asked, Forward, HEAD_BYTES, Refusal, parse};
 
 /// How long a client may take to say what it wants: it is in the same sandbox as the proxy.
@@ -91,13 +90,13 @@ async fn read_head(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Optio
 
 /// Carries bytes both ways until both sides have ended.
 async fn tunnel(
-    mut server: TcpStream,
+    mut server: Server,
     reader: &mut (impl AsyncBufRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     writer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     writer.flush().await?;
-    let (mut from_server, mut to_server) = server.split();
+    let (mut from_server, mut to_server) = server.stream.split();
     let there = async {
         let bytes = tokio::io::copy_buf(reader, &mut to_server).await?;
         to_server.shutdown().await?;
@@ -115,12 +114,12 @@ async fn tunnel(
 
 /// Forwards one request and its answer.
 async fn exchange(
-    mut server: TcpStream,
+    mut server: Server,
     request: &Forward,
     reader: &mut (impl AsyncBufRead + Unpin + Send),
     writer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    let (mut from_server, mut to_server) = server.split();
+    let (mut from_server, mut to_server) = server.stream.split();
     let ask = async {
         to_server.write_all(&request.head).await?;
         body::forward(request.body, reader, &mut to_server).await?;

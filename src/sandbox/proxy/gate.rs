@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::head::Refusal;
@@ -21,6 +21,17 @@ use crate::isolation::{AllowList, Host, Target, is_public};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Names that are resolved at a time: each takes a thread of the manager until it is done.
 const LOOKUPS: usize = 8;
+
+/// Connections of all sandboxes together: each takes an open file of the manager, whose number is bounded for
+/// the whole process, and which must always be able to start a sandbox.
+static PLACES: Semaphore = Semaphore::const_new(512);
+
+/// A connection to a host, and its place.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) stream: TcpStream,
+    _place: SemaphorePermit<'static>,
+}
 
 /// The list of one sandbox.
 #[derive(Debug, Clone)]
@@ -52,7 +63,7 @@ impl Gate {
     }
 
     /// Connects to `target`, if that is allowed, and notes what came of it.
-    pub(super) async fn open(&self, target: &Target) -> Result<TcpStream, Refusal> {
+    pub(super) async fn open(&self, target: &Target) -> Result<Server, Refusal> {
         let opened = self.connect(target).await;
         match &opened {
             Ok((_, address)) => {
@@ -61,7 +72,7 @@ impl Gate {
             }
             Err(refusal) => self.note(Some(target), refusal),
         }
-        opened.map(|(stream, _)| stream)
+        opened.map(|(server, _)| server)
     }
 
     /// Notes that a request is not done.
@@ -71,11 +82,15 @@ impl Gate {
         self.ledger.note(target.map(|target| target as &dyn std::fmt::Display), outcome);
     }
 
-    async fn connect(&self, target: &Target) -> Result<(TcpStream, SocketAddr), Refusal> {
+    async fn connect(&self, target: &Target) -> Result<(Server, SocketAddr), Refusal> {
         if !self.list.allows(target) {
             return Err(self.forbidden(&format!("`{target}` is not on it")));
         }
         let addresses = self.addresses(target).await?;
+        let place = timeout(PATIENCE, PLACES.acquire()).await;
+        let Ok(Ok(place)) = place else {
+            return Err(Refusal::new("503 Service Unavailable", "too many connections are open"));
+        };
         let mut failure = Refusal::new("502 Bad Gateway", format!("`{target}` has no address"));
         for address in addresses {
             let address = SocketAddr::new(address, target.port);
@@ -83,7 +98,7 @@ impl Gate {
                 Ok(Ok(stream)) => {
                     // Small messages of a handshake must not wait for each other.
                     stream.set_nodelay(true).ok();
-                    return Ok((stream, address));
+                    return Ok((Server { stream, _place: place }, address));
                 }
                 Ok(Err(error)) => {
                     let reason = format!("`{target}` could not be connected to: {error}");
@@ -190,7 +205,10 @@ mod tests {
         assert!(refusal(&other_port, &format!("localhost:{port}")).await.status.starts_with("403"));
         let both = gate(&[format!("localhost:{port}"), format!("127.0.0.1:{port}")]);
         let target = Target::parse(&format!("LOCALHOST.:{port}"), None).unwrap();
-        assert_eq!(both.open(&target).await.unwrap().peer_addr().unwrap(), listener.local_addr().unwrap());
+        assert_eq!(
+            both.open(&target).await.unwrap().stream.peer_addr().unwrap(),
+            listener.local_addr().unwrap()
+        );
     }
 
     #[tokio::test]

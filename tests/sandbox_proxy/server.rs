@@ -65,7 +65,7 @@ async fn serve(stream: TcpStream) -> std::io::Result<()> {
             writer.shutdown().await
         }
         "pour\n" => loop {
-            stream.write_all(&[0; 1 << 16]).await?;
+            stream.write_all(&[0; 1 << 14]).await?;
         },
         _ => answer(&first, stream).await,
     }

@@ -118,13 +118,13 @@ fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Don
             }
             kernel::leave(0)
         }
-        Some(first) => match relay {
-            Some(relay) => kernel::leave(i32::from(relay.serve_beside(first).is_err())),
-            None => {
-                close_all();
-                process::wait(first).map(drop).while_doing("wait for the first process")
+        Some(first) => {
+            if let Some(relay) = relay {
+                kernel::leave(i32::from(relay.serve_beside(first).is_err()));
             }
-        },
+            close_all();
+            process::wait(first).map(drop).while_doing("wait for the first process")
+        }
     }
 }
 

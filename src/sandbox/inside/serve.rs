@@ -108,13 +108,11 @@ impl Keeper {
     }
 
     fn kill_at_once(&self) -> io::Result<()> {
-        match self {
-            Self::Container(User { uid, relay: Beside::Relay, .. }) => relay::kill_all_but_relay(*uid),
-            _ => {
-                process::signal(-1, libc::SIGKILL);
-                Ok(())
-            }
+        if let Self::Container(User { uid, relay: Beside::Relay, .. }) = self {
+            return relay::kill_all_but_relay(*uid);
         }
+        process::signal(-1, libc::SIGKILL);
+        Ok(())
     }
 
     /// Kills every process but those in `spared`, and sees to it that they are gone.

@@ -195,7 +195,7 @@ fn forwarded(request: &str, target: &Target, headers: &[Header<'_>], body: Body)
         .map(|option| String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase())
         .collect();
     let mut head = format!("{request}\r\nHost: {}", target.host);
-    let port = (target.port != HTTP_PORT).then(|| format!(":{}", target.port)).unwrap_or_default();
+    let port = if target.port == HTTP_PORT { String::new() } else { format!(":{}", target.port) };
     write!(head, "{port}\r\n").expect("invariant: a String takes text");
     let mut head = head.into_bytes();
     for header in headers {

@@ -187,7 +187,7 @@ async fn inward(
         voice.say(id, Word::Taken(bytes.len()), &[]);
     }
     to_proxy.shutdown().await.ok();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Tells the client what the proxy says, as fast as it is taken.

@@ -224,3 +224,28 @@ pub(crate) async fn programs_are_told_of_the_proxy(ground: Ground) {
     }
     sandbox.stop().await.unwrap();
 }
+
+pub(crate) async fn sandboxes_that_come_and_go_leave_no_open_file(ground: Ground) {
+    let server = Server::start().await;
+    let ground = listing(ground, &[&server.address]);
+    let open_files = || fs_err::read_dir("/proc/self/fd").unwrap().count();
+    let mut before = 0;
+    for cycle in 0..20 {
+        let mut sandbox = ground.start(&[]).await;
+        is_answered(&mut sandbox, &server).await;
+        let mut fork = sandbox.fork().await.unwrap();
+        is_answered(&mut fork, &server).await;
+        sandbox.stop().await.unwrap();
+        fork.stop().await.unwrap();
+        if cycle == 4 {
+            before = open_files();
+        }
+    }
+    server.see_ended(40).await;
+    let begin = std::time::Instant::now();
+    while open_files() > before {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{} open files, {before} before", open_files());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("{before} open files after 5 cycles, {} after 20", open_files());
+}

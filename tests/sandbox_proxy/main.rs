@@ -53,3 +53,17 @@ async fn a_command_of_root_that_is_killed_leaves_the_proxy() {
     "root".clone_into(&mut ground.spec.user);
     behaviours::a_command_that_is_killed_leaves_the_proxy(ground).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "counts this process's open files, so it runs alone: `cargo test --test sandbox_proxy -- --ignored --test-threads 1`"]
+async fn sandboxes_in_namespaces_that_come_and_go_leave_no_open_file() {
+    let Some(ground) = ground::namespaces().await else { return };
+    behaviours::sandboxes_that_come_and_go_leave_no_open_file(ground).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "counts this process's open files, so it runs alone: `cargo test --test sandbox_proxy -- --ignored --test-threads 1`"]
+async fn sandboxes_in_docker_that_come_and_go_leave_no_open_file() {
+    let Some(ground) = ground::docker().await else { return };
+    behaviours::sandboxes_that_come_and_go_leave_no_open_file(ground).await;
+}

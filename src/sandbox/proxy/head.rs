@@ -216,7 +216,84 @@ fn forwarded(request: &str, target: &Target, headers: &[Header<'_>], body: Body)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Parts of heads, and what could make two readers of them disagree.
+    fn part() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "GET ",
+            "POST ",
+            "CONNECT ",
+            "http://",
+            "https://",
+            "a.org",
+            "a.org:443",
+            "127.0.0.1",
+            "[::1]",
+            ":80",
+            "@",
+            "/",
+            "/p",
+            "?",
+            "#",
+            "\\",
+            " HTTP/1.1",
+            " HTTP/1.0",
+            "\r\n",
+            "\r\n\r\n",
+            "\r",
+            "\n",
+            "\0",
+            " ",
+            "\t",
+            "Host: ",
+            "b.org",
+            "Content-Length: ",
+            "5",
+            "Transfer-Encoding: ",
+            "chunked",
+            ": ",
+            "Connection: ",
+            "host",
+            ",",
+            "content-length",
+            "X",
+            "é",
+            "%0d%0a",
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn whatever_is_forwarded_has_one_host_one_length_and_one_reading(
+            start in prop::bool::ANY,
+            parts in prop::collection::vec(part(), 0..16),
+        ) {
+            let start = if start { "POST http://a.org/ HTTP/1.1\r\n" } else { "" };
+            let head = format!("{start}{}\r\n\r\n", parts.concat());
+            if let Ok(Asked::Plain(target, Forward { head, .. })) = parse(head.as_bytes()) {
+                let text = String::from_utf8(head).unwrap().to_ascii_lowercase();
+                let lines: Vec<&str> = text.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
+                prop_assert!(lines.iter().all(|line| !line.is_empty() && !line.contains(['\r', '\n', '\0'])), "{text:?}");
+                let count = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+                prop_assert_eq!((count("host:"), count("connection:")), (1, 1), "{}", &text);
+                prop_assert!(count("content-length:") + count("transfer-encoding:") <= 1, "{text:?}");
+                let named = format!("host: {target}");
+                prop_assert!(named.starts_with(lines[1]), "{text:?}");
+                prop_assert!(lines[0].split(' ').count() == 3 && lines[0].contains(" /"), "{text:?}");
+            }
+        }
+
+        #[test]
+        fn no_head_is_beyond_reading(bytes in prop::collection::vec(prop::num::u8::ANY, 0..200)) {
+            // It gives a value, whatever it is.
+            drop(parse(&bytes));
+            drop(parse(&[&bytes[..], b"\r\n\r\n"].concat()));
+        }
+    }
 
     fn plain(head: &str) -> (String, String, Body) {
         match parse(head.as_bytes()) {

@@ -216,7 +216,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        assert_eq!(refusal(&gate(&[address.clone()]), &address).await.status, "502 Bad Gateway");
+        assert_eq!(refusal(&gate(std::slice::from_ref(&address)), &address).await.status, "502 Bad Gateway");
     }
 
     #[test]

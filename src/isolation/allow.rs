@@ -142,7 +142,7 @@ impl Entry {
     fn parse(text: &str) -> Result<Self, Malformed> {
         let malformed = |reason| Malformed { text: text.to_owned(), reason };
         if text.contains("://") || text.contains('/') {
-            return Err(malformed("is an URL: write a name and a port, such as `pypi.org:443`"));
+            return Err(malformed("is a URL: write a name and a port, such as `pypi.org:443`"));
         }
         let (host, port) = split(text).map_err(malformed)?;
         let pattern = match host.strip_prefix("*.") {
@@ -209,10 +209,7 @@ impl TryFrom<Vec<String>> for AllowList {
             return Err("`allow` lists nothing: write `network: none`".to_owned());
         }
         let entries = texts.iter().map(|text| Entry::parse(text));
-        entries
-            .collect::<Result<_, _>>()
-            .map(Self)
-            .map_err(|error| format!("`allow` has an entry that {error}"))
+        entries.collect::<Result<_, _>>().map(Self).map_err(|error| format!("in `allow`, {error}"))
     }
 }
 
@@ -343,7 +340,7 @@ mod tests {
     #[test]
     fn a_malformed_entry_is_named_with_what_to_write() {
         let refusal = |entry: &str| AllowList::try_from(vec![entry.to_owned()]).unwrap_err();
-        assert!(refusal("https://pypi.org").contains("`https://pypi.org` is an URL"));
+        assert!(refusal("https://pypi.org").contains("`https://pypi.org` is a URL"));
         for entry in ["*", "*:443", "a.*.org", "*a.org", "*.", "*.*.org", "a*", "10.0.0.*"] {
             assert!(refusal(entry).contains(&format!("`{entry}`")), "{entry}");
         }

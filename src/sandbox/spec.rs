@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(spec.network.allowed().unwrap().to_string(), "pypi.org, *.example.org:443");
         let again = serde_yaml_ng::to_string(&spec).unwrap();
         assert_eq!(parse(&again, "x", "x/sandbox.yaml").unwrap(), spec, "{again}");
-        for (network, says) in [("{allow: ['https://a.org']}", "`https://a.org` is an URL"), ("all", "`all`")]
+        for (network, says) in [("{allow: ['https://a.org']}", "`https://a.org` is a URL"), ("all", "`all`")]
         {
             let text = failure("x", &with(network)).to_string();
             assert!(

@@ -84,7 +84,13 @@ impl Gate {
 
     async fn connect(&self, target: &Target) -> Result<(Server, SocketAddr), Refusal> {
         if !self.list.allows(target) {
-            return Err(self.forbidden(&format!("`{target}` is not on it")));
+            let own = match target.host {
+                Host::Address(address) if address.is_loopback() => {
+                    "; a server in the sandbox itself is asked as `localhost`, without the proxy"
+                }
+                _ => "",
+            };
+            return Err(self.forbidden(&format!("`{target}` is not on it{own}")));
         }
         let addresses = self.addresses(target).await?;
         let place = timeout(PATIENCE, PLACES.acquire()).await;

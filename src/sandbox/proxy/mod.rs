@@ -19,7 +19,9 @@ mod tunnel;
 pub(in crate::sandbox) use gate::Gate;
 pub(in crate::sandbox) use ledger::Ledger;
 pub use ledger::{Contact, Outcome};
-pub(in crate::sandbox) use tunnel::{Tunnel, hear};
+pub(in crate::sandbox) use tunnel::Tunnel;
+#[cfg(feature = "docker")]
+pub(in crate::sandbox) use tunnel::hear;
 
 use crate::isolation::Network;
 use crate::sandbox::inside::relay::PORT;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::editor::{self, Files, Found};
 use crate::isolation::Limits;
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
 use crate::trajectory::{Action, EditorCall, EditorSetup, Observation};
 
 /// Bytes kept of what the editor's own commands print.
@@ -101,6 +101,11 @@ impl Actor {
     /// The sandbox, for what is not an agent's action.
     pub fn sandbox(&mut self) -> &mut dyn Sandbox {
         self.sandbox.as_mut()
+    }
+
+    /// The hosts that the agent's commands have asked the sandbox's proxy for.
+    pub fn contacts(&self) -> Vec<Contact> {
+        self.sandbox.contacts()
     }
 
     /// Ends the sandbox.

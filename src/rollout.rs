@@ -17,7 +17,7 @@ use crate::episode::{Episode, Turn};
 use crate::policy::{Policy, SampleRequest};
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, PAUSES, SandboxError};
+use crate::sandbox::{Backend, Contact, PAUSES, SandboxError};
 use crate::seed;
 use crate::task::Task;
 use crate::trajectory::{End, Trajectory};
@@ -62,6 +62,8 @@ pub struct Finished {
     pub lost: Option<SandboxError>,
     /// Why the tries before this one were lost.
     pub lost_before: Vec<SandboxError>,
+    /// Hosts that its commands asked the sandbox's proxy for.
+    pub contacts: Vec<Contact>,
 }
 
 /// Runs every job to its end, in the order of the jobs; `done` hears of each when its wave is over.
@@ -226,6 +228,7 @@ struct Live<'a> {
     episode: Episode<'a>,
     actor: Option<Actor>,
     lost: Option<SandboxError>,
+    contacts: Vec<Contact>,
 }
 
 impl<'a> Live<'a> {
@@ -238,7 +241,7 @@ impl<'a> Live<'a> {
                 (None, Some(error))
             }
         };
-        Self { job, episode, actor, lost }
+        Self { job, episode, actor, lost, contacts: Vec::new() }
     }
 
     fn request(&self, options: &Options) -> SampleRequest {
@@ -275,12 +278,13 @@ impl<'a> Live<'a> {
         };
         let id = format!("{}.{}", self.job.task.id, self.job.attempt);
         let trajectory = self.episode.finish(id, policy, patch);
-        Finished { trajectory, lost: self.lost, lost_before: Vec::new() }
+        Finished { trajectory, lost: self.lost, lost_before: Vec::new(), contacts: self.contacts }
     }
 
     /// Takes the patch and stops the sandbox; a failure of either loses the episode.
     async fn close(&mut self, mut actor: Actor) -> Option<String> {
         let patch = actor.diff().await;
+        self.contacts = actor.contacts();
         let stopped = actor.stop().await;
         match (patch, stopped) {
             (Ok(patch), Ok(())) if self.lost.is_none() => Some(patch),

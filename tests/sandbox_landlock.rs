@@ -140,6 +140,19 @@ async fn the_host_is_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_hosts_that_cannot_be_held_is_a_refusal_with_a_remedy() {
+    let Some((backend, _scratch)) = available(Isolation::AcceptWeaker).await else { return };
+    let list = vec!["pypi.org".to_owned()].try_into().unwrap();
+    let spec = SandboxSpec { network: Network::Allow(list), ..spec() };
+    match backend.start(&Start { spec: &spec, tree: None }).await.map(drop) {
+        Err(error @ SandboxError::Unavailable { .. }) => {
+            assert!(error.hint().unwrap().contains("network: none"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deadlines_fresh_commands_and_the_end_leave_no_process() {
     let Some((backend, _scratch)) = available(Isolation::AcceptWeaker).await else { return };
     let tree = tree();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandbox::block_on;
-use crate::isolation::{Isolation, Protection};
+use crate::isolation::{Isolation, Network, Protection};
 use crate::sandbox::landlock::Landlock;
 use crate::sandbox::namespaces::Namespaces;
 use crate::sandbox::spec::{self, SandboxSpec};
@@ -118,7 +118,18 @@ async fn sandboxes(args: &Args) -> Vec<Check> {
         Ok(_) => ok("landlock", "works where weaker isolation is accepted"),
         Err(error) => refused("landlock", &error),
     });
+    checks.extend(spec::names(&args.sandboxes).iter().filter_map(|name| network(name, args)));
     checks
+}
+
+/// What sandboxes of a kind may reach, where that is more than nothing.
+fn network(name: &str, args: &Args) -> Option<Check> {
+    let detail = match SandboxSpec::load(name, &args.sandboxes).ok()?.network {
+        Network::None => return None,
+        Network::Allow(list) => format!("no network but {list} (through a proxy on their own loopback)"),
+        Network::Host => "all that this host reaches".to_owned(),
+    };
+    Some(ok(&format!("network of {name}"), detail))
 }
 
 #[cfg(not(feature = "docker"))]

@@ -18,6 +18,7 @@ use crate::grade::{JobPrediction, Report};
 use crate::policy::Policy;
 use crate::rollout::{self, Finished, Job, Options};
 use crate::run::{Manifest, RunDir};
+use crate::sandbox::Contact;
 use crate::task::LoadedTask;
 use crate::trajectory::End;
 use crate::workspace;
@@ -180,11 +181,14 @@ async fn episodes(
 }
 
 fn tell(episode: &Finished, output: Output) {
-    let Finished { trajectory, lost_before, .. } = episode;
+    let Finished { trajectory, lost_before, contacts, .. } = episode;
     let id = &trajectory.task;
     for lost in lost_before {
         let cause = std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
         output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
+    }
+    if let Some(summary) = Contact::summary(contacts) {
+        output.say(&format!("an episode of {id} {summary}"));
     }
     output.say(&format!("   Ran {id}  {} steps, {:?}", trajectory.steps.len(), trajectory.end));
 }

@@ -16,7 +16,7 @@ use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
 use crate::sandbox::spec::{self, SandboxSpec, SpecError};
-use crate::sandbox::{Exec, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Contact, Exec, Sandbox, SandboxError, Session, Start};
 use crate::trajectory::{Exit, Observation};
 
 /// Build, run, list and prune sandboxes
@@ -258,6 +258,9 @@ struct RunResult<'a> {
     backend: &'a str,
     #[serde(flatten)]
     observation: &'a Observation,
+    /// Hosts that it asked the proxy for, where there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    contacts: Vec<Contact>,
 }
 
 async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
@@ -274,15 +277,20 @@ async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
     let exec =
         Exec { script: &script, timeout, output_bytes: spec.limits.output_bytes, session: Session::Fresh };
     let observed = sandbox.exec(&exec).await;
+    let contacts = sandbox.contacts();
     let stopped = sandbox.stop().await;
     let observation = observed.map_err(failure)?;
     stopped.map_err(failure)?;
+    if let Some(summary) = Contact::summary(&contacts) {
+        output.say(&format!("the command {summary}"));
+    }
     if output.is_json() {
         let value = RunResult {
             format: "apprentice.command/1",
             sandbox: &spec.name,
             backend,
             observation: &observation,
+            contacts,
         };
         output.result(&value, "").map_err(Failure::host)?;
     } else {

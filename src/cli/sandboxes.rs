@@ -60,9 +60,9 @@ impl HostArgs {
             let name = name_of(loaded);
             if !benches.contains_key(name) {
                 let spec = Arc::new(self.backend.spec(name)?);
-                let Selection { backend, line } = self.backend.select(&spec).await?;
-                let backend: Arc<dyn Backend> = Arc::new(Admission::new(backend, host.clone()));
-                let selection = Selection { backend, line };
+                let chosen = self.backend.select(&spec).await?;
+                let backend: Arc<dyn Backend> = Arc::new(Admission::new(chosen.backend.clone(), host.clone()));
+                let selection = Selection { backend, ..chosen };
                 benches.insert(name.to_owned(), Bench { spec, selection });
             }
         }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::capacity::Capacity;
 use super::spec::SandboxSpec;
 use super::tree::Change;
-use super::{Backend, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start};
+use super::{Backend, Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start};
 use crate::isolation::{Limits, Protection};
 use crate::trajectory::Observation;
 
@@ -337,6 +337,10 @@ impl Sandbox for Admitted {
 
     async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
         self.sandbox.take_over(file).await
+    }
+
+    fn contacts(&self) -> Vec<Contact> {
+        self.sandbox.contacts()
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

@@ -15,6 +15,7 @@ pub mod landlock;
 pub mod namespaces;
 pub mod output;
 mod patient;
+mod proxy;
 pub mod rootfs;
 pub mod scripted;
 pub mod select;
@@ -31,6 +32,7 @@ use crate::isolation::Protection;
 use crate::trajectory::Observation;
 use capacity::Capacity;
 pub use patient::Patient;
+pub use proxy::{Contact, Outcome};
 use spec::SandboxSpec;
 
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
@@ -134,6 +136,11 @@ pub trait Sandbox: Send {
             path: file.to_owned(),
             source: std::io::ErrorKind::Unsupported.into(),
         })
+    }
+
+    /// The hosts that its commands have asked its proxy for; none where there is no proxy.
+    fn contacts(&self) -> Vec<Contact> {
+        Vec::new()
     }
 
     /// Makes a second sandbox that starts from this one's files, directory, variables and functions.

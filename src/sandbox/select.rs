@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "docker")]
 use super::Patient;
-use super::landlock::Landlock;
+use super::landlock::{self, Landlock};
 use super::namespaces::{Namespaces, rootless};
 use super::rootfs::Shelf;
 use super::spec::SandboxSpec;
@@ -74,6 +74,8 @@ pub struct Selection {
     pub backend: Arc<dyn Backend>,
     /// What was chosen and why, for the user.
     pub line: String,
+    /// What stands between its sandboxes and this host.
+    pub protection: Protection,
 }
 
 impl Choice {
@@ -141,9 +143,9 @@ impl Choice {
     async fn docker(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
         let backend = super::docker::DockerBackend::connect(self.isolation).await?.with_exe(self.exe.clone());
         let image = super::docker::images::find(backend.docker(), spec).await?;
-        let protection = backend.probe().await?;
+        let protection = backend.probe().await?.with(&spec.network);
         self.require(&protection, "docker")?;
-        Ok(selection(Patient::new(backend), &protection, &format!("image {image}")))
+        Ok(selection(Patient::new(backend), protection, spec, &format!("image {image}")))
     }
 
     async fn namespaces(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
@@ -156,17 +158,18 @@ impl Choice {
             None if spec.host => "with this host's programs, read-only".to_owned(),
             None => return Err(rootless(spec)),
         };
-        let protection = backend.probe().await?;
+        let protection = backend.probe().await?.with(&spec.network);
         self.require(&protection, "namespaces")?;
-        Ok(selection(backend, &protection, &what))
+        Ok(selection(backend, protection, spec, &what))
     }
 
     async fn landlock(&self, spec: &SandboxSpec) -> Result<Selection, SandboxError> {
         require_host(spec)?;
+        landlock::refuse_allow_list(spec)?;
         let backend = Landlock::new(self.exe.clone(), self.isolation, std::env::temp_dir());
         let protection = backend.probe().await?;
         self.require(&protection, "landlock")?;
-        Ok(selection(backend, &protection, "with this host's programs, read-only"))
+        Ok(selection(backend, protection, spec, "with this host's programs, read-only"))
     }
 
     fn require(&self, protection: &Protection, backend: &'static str) -> Result<(), SandboxError> {
@@ -194,11 +197,19 @@ fn require_host(spec: &SandboxSpec) -> Result<(), SandboxError> {
     })
 }
 
-fn selection(backend: impl Backend + 'static, protection: &Protection, what: &str) -> Selection {
+fn selection(
+    backend: impl Backend + 'static,
+    protection: Protection,
+    spec: &SandboxSpec,
+    what: &str,
+) -> Selection {
     let mut line = format!("sandboxes: {}, {what}", protection.backend);
     if !protection.missing.is_empty() {
         let lacks: Vec<&str> = protection.missing.iter().map(|lack| lack.what.as_str()).collect();
         line = format!("{line}; not enforced: {}", lacks.join("; "));
     }
-    Selection { backend: Arc::new(backend), line }
+    if let Some(list) = spec.network.allowed() {
+        line = format!("{line}; its commands may reach {list}");
+    }
+    Selection { backend: Arc::new(backend), line, protection }
 }

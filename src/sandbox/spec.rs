@@ -50,7 +50,7 @@ pub struct SandboxSpec {
     /// Who runs the commands.
     #[serde(default = "default_user")]
     pub user: String,
-    /// What it may reach.
+    /// What it may reach: `none`, or `{allow: [pypi.org, "*.example.org:443"]}`; `host` for builds only.
     #[serde(default)]
     pub network: Network,
     /// Variables of every command.
@@ -288,6 +288,23 @@ mod tests {
     fn an_unknown_name_suggests_the_nearest() {
         let error = SandboxSpec::load("pyhton", Path::new("sandboxes")).unwrap_err();
         assert_eq!(error.hint(), "use `python`, or write `sandboxes/pyhton/sandbox.yaml`");
+    }
+
+    #[test]
+    fn an_allow_list_is_read_and_a_malformed_entry_names_file_and_line() {
+        let with = |network: &str| format!("format: apprentice.sandbox/1\nname: x\nnetwork: {network}\n");
+        let spec = parse(&with("{allow: [PyPI.org, '*.example.org:443']}"), "x", "x/sandbox.yaml").unwrap();
+        assert_eq!(spec.network.allowed().unwrap().to_string(), "pypi.org, *.example.org:443");
+        let again = serde_yaml_ng::to_string(&spec).unwrap();
+        assert_eq!(parse(&again, "x", "x/sandbox.yaml").unwrap(), spec, "{again}");
+        for (network, says) in [("{allow: ['https://a.org']}", "`https://a.org` is a URL"), ("all", "`all`")]
+        {
+            let text = failure("x", &with(network)).to_string();
+            assert!(
+                text.contains("x/sandbox.yaml") && text.contains(says) && text.contains("line 3"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

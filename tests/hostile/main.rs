@@ -15,6 +15,7 @@ mod kernel;
 mod network;
 mod outsiders;
 mod processes;
+mod proxy;
 mod resources;
 mod row;
 mod session;
@@ -50,6 +51,25 @@ macro_rules! all_chapters {
     };
 }
 
+/// The chapter whose sandboxes may reach listed hosts.
+macro_rules! proxied {
+    ($($backend:ident)*) => {
+        mod proxied {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $backend() {
+                    if let Some(mut ground) = crate::ground::$backend().await {
+                        ground.spec.network = crate::proxy::network();
+                        let sandboxes = crate::row::Sandboxes::OneForAll;
+                        crate::row::hold(ground, stringify!($backend), crate::proxy::ROWS, sandboxes).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+proxied!(docker namespaces rootfs);
 all_chapters!(docker);
 all_chapters!(namespaces);
 all_chapters!(rootfs);
@@ -64,6 +84,7 @@ fn rows_are_many_and_their_names_differ() {
         network::ROWS,
         files::ROWS,
         session::ROWS,
+        proxy::ROWS,
     ];
     let mut names: Vec<&str> = chapters.iter().flat_map(|rows| rows.iter().map(|row| row.name)).collect();
     let all = names.len();

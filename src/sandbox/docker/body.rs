@@ -77,15 +77,17 @@ fn bounds(spec: &SandboxSpec) -> HostConfig {
     };
     HostConfig {
         network_mode: Some(match spec.network {
-            Network::None => "none".to_owned(),
+            Network::None | Network::Allow(_) => "none".to_owned(),
             Network::Host => "host".to_owned(),
         }),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         memory: Some(bytes(memory_mib)),
         memory_swap: Some(bytes(memory_mib)),
-        // The first process, and one of its own that touches files, are not the agent's.
-        pids_limit: Some(i64::try_from(pids + 2).unwrap_or(i64::MAX)),
+        // The first process, one of its own that touches files, and a relay are not the agent's.
+        pids_limit: Some(
+            i64::try_from(pids + 2 + u64::from(spec.network.allowed().is_some())).unwrap_or(i64::MAX),
+        ),
         nano_cpus: Some((cpus * 1e9) as i64),
         ulimits: Some(vec![ulimit("fsize", bytes(disk_mib)), ulimit("core", 0)]),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),

@@ -25,7 +25,7 @@ use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
-use crate::sandbox::{Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, kept};
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
 
 /// How long our own small requests may take, and how much longer than its deadline a command.
@@ -344,6 +344,10 @@ impl Sandbox for Container {
         let packed = packing.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         packed.map_err(kept::host("read", file))?;
         wrote.map_err(|reason| self.running.lost(DOING)(anyhow!(reason)))
+    }
+
+    fn contacts(&self) -> Vec<Contact> {
+        self.running.contacts()
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

@@ -17,6 +17,7 @@ mod prepare;
 mod program;
 mod pulls;
 mod recipe;
+mod relay;
 mod running;
 mod users;
 mod warm;

@@ -16,10 +16,11 @@ use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
-use super::{body, owner};
+use super::{body, owner, relay};
 use crate::sandbox::inside::protocol::{
-    Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
+    Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
 };
+use crate::sandbox::proxy;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Exec, SandboxError, Session};
@@ -140,7 +141,7 @@ impl Recipe {
                 return Err(lost(&id, "starting")(anyhow!("the engine did not answer within 300 s")));
             }
         };
-        let running = Running::new(self.docker.clone(), id, line);
+        let mut running = Running::new(self.docker.clone(), id, line);
         let plan = self.plan();
         let greeted = running.with("starting", START, move |line| {
             Box::pin(async move {
@@ -153,8 +154,15 @@ impl Recipe {
                 }
             })
         });
-        match greeted.await {
-            Ok(()) => Ok(running),
+        let opened = match greeted.await {
+            Ok(()) => relay::open(self, &running).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(tunnel) => {
+                running.keep(tunnel);
+                Ok(running)
+            }
             Err(error) => Err(running.abandon(error).await),
         }
     }
@@ -164,9 +172,14 @@ impl Recipe {
         let limits = &self.spec.limits;
         let mut env = self.prepared.env.clone();
         env.push(("HOME".to_owned(), user.home.clone()));
+        env.extend(proxy::variables(&self.spec.network));
         env.extend(self.spec.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         Plan {
-            confinement: Confinement::Container(User { uid: user.uid as u32, gid: user.gid as u32 }),
+            confinement: Confinement::Container(User {
+                uid: user.uid as u32,
+                gid: user.gid as u32,
+                relay: if self.spec.network.allowed().is_some() { Beside::Relay } else { Beside::Nothing },
+            }),
             host_id: None,
             cgroups: Vec::new(),
             processors: Vec::new(),

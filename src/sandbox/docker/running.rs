@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 use super::files::lost;
 use super::line::Line;
 use super::owner;
-use crate::sandbox::SandboxError;
+use crate::sandbox::proxy::Tunnel;
+use crate::sandbox::{Contact, SandboxError};
 
 /// The line, and whether the two sides lost step.
 struct Wire {
@@ -27,17 +28,29 @@ pub(super) struct Running {
     docker: Docker,
     id: String,
     wire: Arc<Mutex<Wire>>,
+    /// Where listed hosts may be reached.
+    tunnel: Option<Tunnel>,
     is_removed: bool,
 }
 
 impl Running {
     pub(super) fn new(docker: Docker, id: String, line: Line) -> Self {
         let wire = Arc::new(Mutex::new(Wire { line, is_lost: false }));
-        Self { docker, id, wire, is_removed: false }
+        Self { docker, id, wire, tunnel: None, is_removed: false }
+    }
+
+    /// Keeps a tunnel, if there is one, open for as long as the container runs.
+    pub(super) fn keep(&mut self, tunnel: Option<Tunnel>) {
+        self.tunnel = tunnel;
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What was asked of its proxy, where it has one.
+    pub(super) fn contacts(&self) -> Vec<Contact> {
+        self.tunnel.as_ref().map(|tunnel| tunnel.ledger().contacts()).unwrap_or_default()
     }
 
     pub(super) fn lost<E: Into<anyhow::Error>>(
@@ -75,6 +88,7 @@ impl Running {
     /// Ends and removes it.
     pub(super) async fn remove(&mut self) -> Result<(), SandboxError> {
         self.is_removed = true;
+        drop(self.tunnel.take());
         owner::remove_container(&self.docker, &self.id).await.map_err(self.lost("being removed"))
     }
 

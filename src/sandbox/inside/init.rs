@@ -14,6 +14,7 @@ use super::delta::Picture;
 use super::limits::{self, Internet};
 use super::mounts::{self, Sources};
 use super::protocol::{Channel, Confinement, Layout, Machine, Plan, Rules, Started, User};
+use super::relay::Relay;
 use super::serve::{Keeper, Server};
 use super::{kernel, process};
 use crate::isolation::Network;
@@ -60,7 +61,7 @@ fn number(error: &io::Error) -> i32 {
 
 /// The manager's line comes as a socket in place of standard input, or, from an engine, as both standard
 /// streams; commands must not inherit it.
-fn take_channel() -> io::Result<Channel> {
+pub(in crate::sandbox) fn take_channel() -> io::Result<Channel> {
     let is_socket = {
         let mode = rustix::fs::fstat(io::stdin())?.st_mode;
         rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::Socket
@@ -101,11 +102,15 @@ fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Don
     } else {
         None
     };
+    let line = machine.network.allowed().map(|_| channel.receive_descriptor()).transpose();
+    let line = line.while_doing("receive the relay's line")?;
     let mut machine = machine.clone();
     let sources = open_and_separate(&plan, &mut machine)?;
     let machine = &machine;
+    let relay = line.map(listen).transpose()?;
     match kernel::fork().while_doing("start the first process")? {
         None => {
+            drop(relay);
             let served = first_process(channel, plan, machine, &sources, parent.as_ref());
             if let Err(Failure { doing, error }) = served {
                 let failed = Started::Failed { doing, errno: number(&error), reason: error.to_string() };
@@ -114,10 +119,21 @@ fn enter_namespaces(channel: &mut Channel, plan: Plan, machine: &Machine) -> Don
             kernel::leave(0)
         }
         Some(first) => {
+            if let Some(relay) = relay {
+                kernel::leave(i32::from(relay.serve_beside(first).is_err()));
+            }
             close_all();
             process::wait(first).map(drop).while_doing("wait for the first process")
         }
     }
+}
+
+/// Listens for the clients of the proxy. The process that waits for the first one serves them: it is in the
+/// sandbox's network and outside of its pid namespace, where commands do not see it.
+fn listen(line: OwnedFd) -> Done<Relay> {
+    loopback_up().while_doing("start the loopback")?;
+    let output = line.try_clone().while_doing("keep the relay's line")?;
+    Relay::listen(Channel::new(line, output)).while_doing("listen for the proxy")
 }
 
 /// Opens what the sandbox shows of the host, and leaves the host's namespaces.
@@ -174,7 +190,7 @@ fn separate(machine: &Machine) -> Done<()> {
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWCGROUP;
-    if machine.network == Network::None {
+    if machine.network != Network::Host {
         spaces |= libc::CLONE_NEWNET;
     }
     kernel::unshare(spaces).while_doing("make namespaces")?;

@@ -13,15 +13,20 @@ pub(in crate::sandbox) mod mounts;
 pub(in crate::sandbox) mod plain;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
+pub(in crate::sandbox) mod relay;
 pub(in crate::sandbox) mod serve;
 mod watch;
 
 use std::process::ExitCode;
 
 pub(in crate::sandbox) use protocol::INIT_ARGUMENT;
+use relay::RELAY_ARGUMENT;
 
-/// Becomes the process inside a sandbox when this program was executed for that.
+/// Becomes the process inside a sandbox, or its relay, when this program was executed for that.
 pub fn init_if_asked() -> Option<ExitCode> {
-    let asked = std::env::args_os().nth(1).is_some_and(|argument| argument == INIT_ARGUMENT);
-    asked.then(init::run)
+    match std::env::args_os().nth(1)? {
+        argument if argument == INIT_ARGUMENT => Some(init::run()),
+        argument if argument == RELAY_ARGUMENT => Some(relay::run_in_container()),
+        _ => None,
+    }
 }

@@ -117,7 +117,7 @@ impl Sources {
                 }
             }
             None => {
-                for path in host_paths(machine.network) {
+                for path in host_paths(&machine.network) {
                     shown.extend(show(&path, path.clone())?);
                 }
             }
@@ -136,9 +136,9 @@ impl Sources {
 }
 
 /// The host's system directories and configuration that a sandbox may read.
-pub(in crate::sandbox) fn host_paths(network: Network) -> Vec<PathBuf> {
+pub(in crate::sandbox) fn host_paths(network: &Network) -> Vec<PathBuf> {
     let mut configuration = CONFIGURATION.to_vec();
-    if network == Network::Host {
+    if *network == Network::Host {
         configuration.extend(NETWORK_CONFIGURATION);
     }
     let configuration = configuration.iter().map(|name| Path::new("/etc").join(name));

@@ -88,6 +88,11 @@ impl Channel {
         &self.input
     }
 
+    /// What messages are sent through.
+    pub(in crate::sandbox) fn output(&self) -> &File {
+        &self.output
+    }
+
     /// Sends one message.
     pub(in crate::sandbox) fn send<T: Serialize>(&mut self, head: &T, payload: &[u8]) -> io::Result<()> {
         let mut message = envelope(head, payload.len())?;
@@ -253,6 +258,17 @@ pub(in crate::sandbox) struct User {
     pub uid: u32,
     /// The group's number.
     pub gid: u32,
+    /// Whether a relay runs beside them, which is no command's process.
+    pub relay: Beside,
+}
+
+/// Whether something of ours runs beside the commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// A relay.
+    Relay,
 }
 
 /// The root file system of a sandbox in namespaces.

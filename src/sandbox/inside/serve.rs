@@ -14,11 +14,11 @@ use super::delta::{self, Picture};
 use super::plain::{self, Beginning, Plain};
 use super::process::{self, Memory, Program};
 use super::protocol::{
-    Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
-    Wrote,
+    Assembled, Beside, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope,
+    Survivors, User, Wrote,
 };
 use super::watch::{self, Ended, Watched};
-use super::{files, init, kernel, limits};
+use super::{files, init, kernel, limits, relay};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree;
@@ -85,6 +85,9 @@ impl Keeper {
             Self::PidNamespace | Self::Container(_) => {
                 let mut all = process::all()?;
                 all.remove(&1);
+                if self.is_beside_relay() {
+                    all.retain(|pid| !relay::is_relay(*pid));
+                }
                 Ok(all)
             }
             Self::Subreaper(_) => process::descendants(),
@@ -99,6 +102,19 @@ impl Keeper {
         }
     }
 
+    /// Whether a process of ours is not to be counted or killed.
+    fn is_beside_relay(&self) -> bool {
+        matches!(self, Self::Container(User { relay: Beside::Relay, .. }))
+    }
+
+    fn kill_at_once(&self) -> io::Result<()> {
+        if let Self::Container(User { uid, relay: Beside::Relay, .. }) = self {
+            return relay::kill_all_but_relay(*uid);
+        }
+        process::signal(-1, libc::SIGKILL);
+        Ok(())
+    }
+
     /// Kills every process but those in `spared`, and sees to it that they are gone.
     fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
         let start = Instant::now();
@@ -110,7 +126,7 @@ impl Keeper {
             }
             if spared.is_empty() && self.is_first() {
                 // All at once: no process can fork away from this signal.
-                process::signal(-1, libc::SIGKILL);
+                self.kill_at_once()?;
             } else if targets.is_subset(&stopped) {
                 process::signal_all(&targets, libc::SIGKILL);
             } else {

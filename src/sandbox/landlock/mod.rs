@@ -75,6 +75,7 @@ impl Backend for Landlock {
 
     async fn start(&self, start: &Start<'_>) -> Result<Box<dyn Sandbox>, SandboxError> {
         let interface = rules::interface()?;
+        refuse_allow_list(start.spec)?;
         if self.accept != Isolation::AcceptWeaker {
             let lacks: Vec<String> =
                 protection(interface, true).missing.into_iter().map(|lack| lack.what).collect();
@@ -94,6 +95,21 @@ impl Backend for Landlock {
         let pattern = self.pattern(start.spec, start.tree);
         let room = blocking(move || Room::start(&pattern)).await?;
         Ok(Box::new(Capsule::new(room)?))
+    }
+}
+
+/// Without a network namespace there is no loopback that is the sandbox's own, for a proxy to listen on.
+pub(in crate::sandbox) fn refuse_allow_list(spec: &SandboxSpec) -> Result<(), SandboxError> {
+    match spec.network.allowed() {
+        None => Ok(()),
+        Some(_) => Err(SandboxError::Unavailable {
+            backend: NAME,
+            reason: format!(
+                "`{}` may reach listed hosts, for which they lack a network of their own",
+                spec.name
+            ),
+            hint: format!("{REMEDY}, or say `network: none` in its sandbox.yaml"),
+        }),
     }
 }
 

@@ -87,7 +87,7 @@ impl Room {
         let cgroups = Cgroups::make(&id, &pattern.spec.limits);
         let session = SessionDir::new(floor.0.join(SESSION).to_string_lossy().into_owned());
         let plan = plan(pattern, &cgroups, &session, &floor.0);
-        let started = Process::start(&pattern.exe, &plan, None);
+        let started = Process::start(&pattern.exe, &plan, &[]);
         let (process, started) = started.map_err(|source| lost(&id, "starting", source))?;
         if let Started::Failed { doing, errno, reason } = started {
             return Err(probe::unavailable(super::NAME, &doing, errno, &reason));
@@ -183,7 +183,7 @@ fn plan(pattern: &Pattern, cgroups: &Cgroups, session: &SessionDir, floor: &Path
     let limits = &pattern.spec.limits;
     let mut env = env(&pattern.spec, &pattern.spec.user, &floor.join(HOME));
     env.push(("TMPDIR".to_owned(), floor.join(TEMPORARY).to_string_lossy().into_owned()));
-    let mut readable = mounts::host_paths(pattern.spec.network);
+    let mut readable = mounts::host_paths(&pattern.spec.network);
     readable.extend(READABLE.iter().map(PathBuf::from));
     let mut writable: Vec<PathBuf> = DEVICES.iter().map(PathBuf::from).collect();
     writable.extend([WORK, HOME, TEMPORARY, SESSION].map(|name| floor.join(name)));

@@ -12,14 +12,19 @@ use async_trait::async_trait;
 use super::blocking;
 use super::launch::HangUp;
 use super::line::{Line, lost};
+use crate::sandbox::proxy::Ledger;
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Session};
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Session};
 use crate::trajectory::Observation;
 
 /// What differs between the kinds of sandboxes that serve over a socket. Blocks.
 pub(in crate::sandbox) trait Body: Send + Sized + 'static {
     /// Its line.
     fn line(&mut self) -> &mut Line;
+    /// What was asked of its proxy, where it has one.
+    fn ledger(&self) -> Option<Ledger> {
+        None
+    }
     /// What differs from the tree it started from.
     fn changes(&self) -> Result<Vec<Change>, SandboxError>;
     /// The directories that hold all that commands can write, as seen from inside; none where another sandbox
@@ -36,6 +41,7 @@ pub(in crate::sandbox) trait Body: Send + Sized + 'static {
 pub(in crate::sandbox) struct Capsule<B: Body> {
     id: String,
     hang_up: HangUp,
+    ledger: Option<Ledger>,
     body: Option<Arc<Mutex<B>>>,
 }
 
@@ -44,7 +50,8 @@ impl<B: Body> Capsule<B> {
         let line = body.line();
         let id = line.id.clone();
         let hang_up = line.process.hang_up_handle().map_err(|source| lost(&id, "starting", source))?;
-        Ok(Self { id, hang_up, body: Some(Arc::new(Mutex::new(body))) })
+        let ledger = body.ledger();
+        Ok(Self { id, hang_up, ledger, body: Some(Arc::new(Mutex::new(body))) })
     }
 
     async fn with<T: Send + 'static>(
@@ -131,6 +138,10 @@ impl<B: Body> Sandbox for Capsule<B> {
     async fn take_over(&mut self, file: &Path) -> Result<(), SandboxError> {
         let file = file.to_owned();
         self.with(move |body| body.line().take_over(&file)).await
+    }
+
+    fn contacts(&self) -> Vec<Contact> {
+        self.ledger.as_ref().map(Ledger::contacts).unwrap_or_default()
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

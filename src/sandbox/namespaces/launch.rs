@@ -43,11 +43,12 @@ impl HangUp {
 }
 
 impl Process {
-    /// Starts `exe` as a child that follows `plan`; gives its first answer too.
+    /// Starts `exe` as a child that follows `plan` and is handed the open `files` that the plan announces;
+    /// gives its first answer too.
     pub(in crate::sandbox) fn start(
         exe: &Path,
         plan: &Plan,
-        parent: Option<BorrowedFd<'_>>,
+        files: &[BorrowedFd<'_>],
     ) -> io::Result<(Self, Started)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(exe);
@@ -66,8 +67,8 @@ impl Process {
         let mut process = Self { child, handle, stream: ours, channel };
         process.patience(START)?;
         process.channel.send(plan, &[])?;
-        if let Some(parent) = parent {
-            process.channel.send_descriptor(parent)?;
+        for file in files {
+            process.channel.send_descriptor(*file)?;
         }
         let (started, _) = process.channel.receive()?;
         Ok((process, started))

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
 };
+use crate::sandbox::proxy::{self, Gate, Ledger, Tunnel};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
 use crate::sandbox::tree::Change;
@@ -53,6 +55,8 @@ pub(in crate::sandbox) struct Machine {
     blueprint: Arc<Blueprint>,
     store: Arc<OwnedFd>,
     layout: Layout,
+    /// Where listed hosts may be reached.
+    tunnel: Option<Tunnel>,
 }
 
 impl Machine {
@@ -67,8 +71,11 @@ impl Machine {
         let session = SessionDir::new(SESSION);
         let plan = plan(blueprint, &cgroups, &session, parent.is_some());
         let lost = |source: io::Error| lost(&id, "starting", source);
-        let (process, started) =
-            Process::start(&blueprint.exe, &plan, parent.map(AsFd::as_fd)).map_err(lost)?;
+        let relay = blueprint.spec.network.allowed().map(|_| UnixStream::pair()).transpose().map_err(lost)?;
+        let files =
+            parent.map(AsFd::as_fd).into_iter().chain(relay.as_ref().map(|(_, theirs)| theirs.as_fd()));
+        let files: Vec<_> = files.collect();
+        let (process, started) = Process::start(&blueprint.exe, &plan, &files).map_err(lost)?;
         let layout = match started {
             Started::Ready(layout) => layout,
             Started::Failed { doing, errno, reason } => {
@@ -76,8 +83,14 @@ impl Machine {
             }
         };
         let store = Arc::new(process.descriptor().map_err(lost)?);
+        let tunnel = match (relay, blueprint.spec.network.allowed()) {
+            (Some((ours, _)), Some(list)) => {
+                Some(Tunnel::over(ours, Gate::new(&blueprint.spec.name, list)).map_err(lost)?)
+            }
+            _ => None,
+        };
         let line = Line { id, process, cgroups, session };
-        let machine = Self { line, blueprint: blueprint.clone(), store, layout };
+        let machine = Self { line, blueprint: blueprint.clone(), store, layout, tunnel };
         if layout == Layout::Copy && parent.is_none() {
             machine.copy_tree()?;
         }
@@ -108,6 +121,10 @@ impl Body for Machine {
         &mut self.line
     }
 
+    fn ledger(&self) -> Option<Ledger> {
+        self.tunnel.as_ref().map(|tunnel| tunnel.ledger().clone())
+    }
+
     fn changes(&self) -> Result<Vec<Change>, SandboxError> {
         let compare = || -> io::Result<Vec<Change>> {
             let upper = self.upper()?;
@@ -131,6 +148,7 @@ impl Body for Machine {
     }
 
     fn stop(&mut self) -> Result<(), SandboxError> {
+        drop(self.tunnel.take());
         self.line.stop()
     }
 }
@@ -166,7 +184,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
         user,
         uid,
         home,
-        network: spec.network,
+        network: spec.network.clone(),
         forked,
     };
     let limits = &spec.limits;
@@ -224,6 +242,7 @@ pub(in crate::sandbox) fn env(spec: &SandboxSpec, user: &str, home: &Path) -> Ve
     ];
     let mut env: Vec<(String, String)> =
         basic.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    env.extend(proxy::variables(&spec.network));
     env.extend(spec.env.iter().map(|(key, value)| (key.clone(), value.clone())));
     env
 }

@@ -1,0 +1,335 @@
+//! The manager's end of the line to a sandbox's relay: many connections over one stream of messages.
+//!
+//! Guarantees that the line is always read, whatever any connection waits for; that no more is held of a
+//! connection than its window; and that dropping the tunnel ends every connection.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::client;
+use super::gate::Gate;
+use super::ledger::Ledger;
+use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
+use crate::sandbox::inside::relay::{CHUNK, Head, WINDOW, Word};
+
+/// A running tunnel; it ends when it is dropped.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Tunnel {
+    task: AbortHandle,
+    ledger: Ledger,
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Tunnel {
+    /// Serves the relay at the other end of a socket. Needs the runtime of the sandbox.
+    pub(in crate::sandbox) fn over(socket: UnixStream, gate: Gate) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let (reader, writer) = tokio::net::UnixStream::from_std(socket)?.into_split();
+        Ok(Self::start(reader, writer, gate))
+    }
+
+    /// Serves the relay that is heard on `reader` and told on `writer`.
+    pub(in crate::sandbox) fn start(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        gate: Gate,
+    ) -> Self {
+        let ledger = gate.ledger().clone();
+        let task = tokio::spawn(async move {
+            let sandbox = gate.sandbox().to_owned();
+            match carry(reader, writer, gate).await {
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    tracing::warn!(sandbox, %error, "the proxy of a sandbox ended");
+                }
+                _ => tracing::debug!(sandbox, "the proxy of a sandbox ended with it"),
+            }
+        });
+        Self { task: task.abort_handle(), ledger }
+    }
+
+    /// What was asked for through it.
+    pub(in crate::sandbox) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+/// Receives one message.
+pub(in crate::sandbox) async fn hear(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
+    let mut prefix = [0; PREFIX_BYTES];
+    reader.read_exact(&mut prefix).await?;
+    let (head, payload) = lengths(prefix)?;
+    let mut bytes = vec![0; head + payload];
+    reader.read_exact(&mut bytes).await?;
+    let payload = bytes.split_off(head);
+    Ok((serde_json::from_slice(&bytes)?, payload))
+}
+
+/// Says messages to the relay, from any task. What waits to be said is bounded by the windows.
+#[derive(Debug, Clone)]
+struct Voice(UnboundedSender<Vec<u8>>);
+
+impl Voice {
+    fn say(&self, id: u32, word: Word, bytes: &[u8]) {
+        let message = envelope(&(id, word), bytes.len()).expect("invariant: a head is plain data");
+        // When nobody listens the tunnel ends, and this with it.
+        drop(self.0.send([&message, bytes].concat()));
+    }
+}
+
+/// Nothing ends this but the line's end, or an error on it.
+async fn carry(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    gate: Gate,
+) -> io::Result<()> {
+    let gate = Arc::new(gate);
+    let mut reader = BufReader::with_capacity(2 * CHUNK, reader);
+    let (voice, said) = unbounded_channel();
+    let voice = Voice(voice);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(speak(writer, said));
+    let mut connections: BTreeMap<u32, Connection> = BTreeMap::new();
+    loop {
+        let ((id, word), bytes) = hear(&mut reader).await?;
+        match (word, connections.get_mut(&id)) {
+            (Word::Open, None) => {
+                connections.retain(|_, connection| !connection.task.is_finished());
+                while tasks.try_join_next().is_some() {}
+                connections.insert(id, Connection::open(id, &voice, &gate, &mut tasks));
+            }
+            (Word::Data, Some(connection)) => connection.hear(bytes),
+            (Word::Taken(bytes), Some(connection)) => connection.credit.add_permits(bytes),
+            (Word::End, Some(connection)) => connection.heard = None,
+            (Word::Broken, Some(connection)) => {
+                connection.task.abort();
+                connections.remove(&id);
+            }
+            // Of a connection that has ended on this side.
+            _ => {}
+        }
+    }
+}
+
+async fn speak(mut writer: impl AsyncWrite + Unpin, mut said: UnboundedReceiver<Vec<u8>>) {
+    while let Some(message) = said.recv().await {
+        // The reader of the same line is told of its end, too.
+        if writer.write_all(&message).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A client's connection, as the line's reader knows it.
+struct Connection {
+    /// Where its bytes go; absent once it has said all.
+    heard: Option<UnboundedSender<Vec<u8>>>,
+    /// Bytes that the relay can still hold.
+    credit: Arc<Semaphore>,
+    task: AbortHandle,
+}
+
+impl Connection {
+    fn open(id: u32, voice: &Voice, gate: &Arc<Gate>, tasks: &mut JoinSet<()>) -> Self {
+        let (heard, hears) = unbounded_channel();
+        let credit = Arc::new(Semaphore::new(WINDOW));
+        let (voice, gate, left) = (voice.clone(), gate.clone(), credit.clone());
+        let task = tasks.spawn(async move {
+            let (proxy, line) = tokio::io::duplex(CHUNK);
+            let (from_proxy, to_proxy) = tokio::io::split(line);
+            let talk = async {
+                let (served, ()) =
+                    tokio::join!(client::serve(proxy, &gate), outward(id, &voice, from_proxy, &left));
+                served
+            };
+            let served = tokio::select! {
+                served = talk => served,
+                () = inward(id, &voice, to_proxy, hears) => Ok(()),
+            };
+            if let Err(error) = &served {
+                tracing::debug!(%error, "a sandbox's connection broke");
+            }
+            voice.say(id, if served.is_ok() { Word::Close } else { Word::Broken }, &[]);
+        });
+        Self { heard: Some(heard), credit, task }
+    }
+
+    fn hear(&self, bytes: Vec<u8>) {
+        if let Some(heard) = &self.heard {
+            // Nobody reads any more what a served client says.
+            drop(heard.send(bytes));
+        }
+    }
+}
+
+/// Hands what the client says to the proxy, and tells the relay what was taken. Never ends by itself.
+async fn inward(
+    id: u32,
+    voice: &Voice,
+    mut to_proxy: WriteHalf<tokio::io::DuplexStream>,
+    mut hears: UnboundedReceiver<Vec<u8>>,
+) {
+    while let Some(bytes) = hears.recv().await {
+        if to_proxy.write_all(&bytes).await.is_err() {
+            break;
+        }
+        voice.say(id, Word::Taken(bytes.len()), &[]);
+    }
+    to_proxy.shutdown().await.ok();
+    std::future::pending::<()>().await;
+}
+
+/// Tells the client what the proxy says, as fast as it is taken.
+async fn outward(
+    id: u32,
+    voice: &Voice,
+    mut from_proxy: ReadHalf<tokio::io::DuplexStream>,
+    credit: &Semaphore,
+) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let Ok(first) = credit.acquire().await else { return };
+        let room = CHUNK.min(1 + credit.available_permits());
+        let read = from_proxy.read(&mut buffer[..room]).await.unwrap_or_default();
+        if read == 0 {
+            voice.say(id, Word::End, &[]);
+            return;
+        }
+        first.forget();
+        // Only this task takes permits, so they are still there.
+        credit.forget_permits(read - 1);
+        voice.say(id, Word::Data, &buffer[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The other end of a tunnel, as a relay would have it.
+    struct Far {
+        line: tokio::io::DuplexStream,
+        _tunnel: Tunnel,
+    }
+
+    impl Far {
+        fn new(listed: &str) -> Self {
+            let gate = Gate::new("kind", &vec![listed.to_owned()].try_into().unwrap());
+            let (line, near) = tokio::io::duplex(1 << 16);
+            let (reader, writer) = tokio::io::split(near);
+            Self { line, _tunnel: Tunnel::start(reader, writer, gate) }
+        }
+
+        async fn say(&mut self, id: u32, word: Word, bytes: &[u8]) {
+            let message = envelope(&(id, word), bytes.len()).unwrap();
+            self.line.write_all(&[&message, bytes].concat()).await.unwrap();
+        }
+
+        async fn hear(&mut self) -> (u32, Word, Vec<u8>) {
+            let ((id, word), bytes) = hear(&mut self.line).await.unwrap();
+            (id, word, bytes)
+        }
+
+        /// Opens a tunnel to `address`, which is answered.
+        async fn connect(&mut self, id: u32, address: &str) {
+            self.say(id, Word::Open, &[]).await;
+            self.say(id, Word::Data, format!("CONNECT {address} HTTP/1.1\r\n\r\n").as_bytes()).await;
+            loop {
+                match self.hear().await {
+                    (of, Word::Data, bytes) if of == id => {
+                        assert!(bytes.starts_with(b"HTTP/1.1 200"));
+                        return self.say(id, Word::Taken(bytes.len()), &[]).await;
+                    }
+                    (_, Word::Taken(_), _) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    async fn listener() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_sent_one_window_and_stops_nobody() {
+        let (listener, address) = listener().await;
+        let mut far = Far::new(&address);
+        far.connect(1, &address).await;
+        let (mut endless, _) = listener.accept().await.unwrap();
+        let pouring = tokio::spawn(async move {
+            let zeros = vec![0; 1 << 16];
+            while endless.write_all(&zeros).await.is_ok() {}
+        });
+        let mut heard = 0;
+        while heard < WINDOW {
+            let (id, word, bytes) = far.hear().await;
+            assert_eq!((id, word), (1, Word::Data));
+            heard += bytes.len();
+        }
+        assert_eq!(heard, WINDOW);
+        // Another one is answered; the first is told nothing more.
+        far.connect(2, &address).await;
+        far.say(1, Word::Broken, &[]).await;
+        tokio::time::timeout(Duration::from_secs(10), pouring)
+            .await
+            .expect("the server sees the end")
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_read_lets_its_client_send_little_and_stops_nobody() {
+        let (listener, address) = listener().await;
+        let mut far = Far::new(&address);
+        far.connect(1, &address).await;
+        let (_deaf, _) = listener.accept().await.unwrap();
+        far.say(1, Word::Data, &vec![0; WINDOW]).await;
+        far.connect(2, &address).await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_tunnel_is_the_end_of_its_connections() {
+        let (listener, address) = listener().await;
+        let mut far = Far::new(&address);
+        far.connect(1, &address).await;
+        let (mut server, _) = listener.accept().await.unwrap();
+        drop(far);
+        // An orderly end or a break: it is over.
+        let ended = tokio::time::timeout(Duration::from_secs(10), server.read(&mut [0; 1])).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_breaks_off_is_told_as_a_break() {
+        let (listener, address) = listener().await;
+        let mut far = Far::new(&address);
+        far.connect(1, &address).await;
+        let (server, _) = listener.accept().await.unwrap();
+        server.set_zero_linger().unwrap();
+        drop(server);
+        loop {
+            match far.hear().await.1 {
+                Word::Broken => return,
+                Word::End | Word::Taken(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

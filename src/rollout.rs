@@ -15,7 +15,7 @@ use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
 use crate::policy::{Policy, SampleRequest};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, PAUSES, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, PAUSES, SandboxError, Start};
 use crate::seed;
 use crate::task::Task;
 use crate::trajectory::{End, Exit, Trajectory};
@@ -140,7 +140,7 @@ async fn start(backend: &dyn Backend, job: &Job<'_>) -> Result<Actor, SandboxErr
     for script in &job.task.setup {
         let limits = &job.spec.limits;
         let (timeout, output_bytes) = (limits.command_timeout(), limits.output_bytes);
-        let done = sandbox.exec(&Exec { script, timeout, output_bytes, session: Session::Carried }).await?;
+        let done = sandbox.exec(&Exec::new(script, timeout, output_bytes)).await?;
         if !done.exit.is_some_and(Exit::is_success) {
             let reason = format!("it ended with {:?}: {}", done.exit, done.output.trim_end());
             drop(sandbox.stop().await);

@@ -14,8 +14,8 @@ use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
 use crate::sandbox::spec::{self, SandboxSpec, SpecError};
-use crate::sandbox::{Exec, Sandbox, SandboxError, Session, Start};
-use crate::trajectory::{Exit, Observation};
+use crate::sandbox::{Exec, Sandbox, SandboxError, Start, Streams};
+use crate::trajectory::{Apart, Exit, Observation};
 
 /// Build, run, list and prune sandboxes
 #[derive(Debug, clap::Args)]
@@ -255,6 +255,9 @@ struct RunResult<'a> {
     backend: &'a str,
     #[serde(flatten)]
     observation: &'a Observation,
+    /// Beside the joint output.
+    #[serde(flatten)]
+    apart: &'a Apart,
 }
 
 async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
@@ -269,21 +272,25 @@ async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
     };
     let (backend, mut sandbox) = start(&args.backend, &spec, args.tree.as_deref(), output).await?;
     let exec =
-        Exec { script: &script, timeout, output_bytes: spec.limits.output_bytes, session: Session::Fresh };
+        Exec { streams: Streams::Apart, ..Exec::new(&script, timeout, spec.limits.output_bytes).fresh() };
     let observed = sandbox.exec(&exec).await;
     let stopped = sandbox.stop().await;
-    let observation = observed.map_err(failure)?;
+    let mut observation = observed.map_err(failure)?;
     stopped.map_err(failure)?;
+    let apart = observation.apart.take().unwrap_or_default();
     if output.is_json() {
         let value = RunResult {
             format: "apprentice.command/1",
             sandbox: &spec.name,
             backend,
             observation: &observation,
+            apart: &apart,
         };
         output.result(&value, "").map_err(Failure::host)?;
-    } else {
+    } else if output.is_one_place() {
         output.data(observation.output.as_bytes()).map_err(Failure::host)?;
+    } else {
+        output.both(&apart.stdout, &apart.stderr).map_err(Failure::host)?;
     }
     Ok(answer(&observation, output))
 }
@@ -353,12 +360,7 @@ async fn shell_lines(
         // Reading a line blocks; nothing else is going on meanwhile.
         let Some(line) = std::io::stdin().lock().lines().next() else { return Ok(last) };
         let line = line.map_err(Failure::host)?;
-        let exec = Exec {
-            script: &line,
-            timeout: spec.limits.command_timeout(),
-            output_bytes: spec.limits.output_bytes,
-            session: Session::Carried,
-        };
+        let exec = Exec::new(&line, spec.limits.command_timeout(), spec.limits.output_bytes);
         let observation = sandbox.exec(&exec).await.map_err(failure)?;
         output.data(observation.output.as_bytes()).map_err(Failure::host)?;
         last = answer(&observation, output);

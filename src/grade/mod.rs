@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::patch::{Edit, File, Level, Mode, Patch, Reject};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileRead, FileWrite, PAUSES, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, FileRead, FileWrite, PAUSES, Sandbox, SandboxError, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
@@ -301,12 +301,7 @@ async fn write_all(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::Result<
                 format!("chmod +x -- {path}")
             }
         };
-        let exec = Exec {
-            script: &script,
-            timeout: Duration::from_secs(60),
-            output_bytes: 4096,
-            session: Session::Fresh,
-        };
+        let exec = Exec::new(&script, Duration::from_secs(60), 4096).fresh();
         let observation = sandbox.exec(&exec).await?;
         anyhow::ensure!(
             observation.exit.is_some_and(Exit::is_success),
@@ -333,7 +328,7 @@ struct Run {
 async fn run_tests(sandbox: &mut dyn Sandbox, task: &Task, tests: &Tests) -> anyhow::Result<Run> {
     let seconds = task.limits.and_then(|limits| limits.test_seconds).unwrap_or(TEST_SECONDS);
     let timeout = Duration::from_secs_f64(seconds);
-    let exec = |script| Exec { script, timeout, output_bytes: LOG_BYTES, session: Session::Carried };
+    let exec = |script| Exec::new(script, timeout, LOG_BYTES);
     for command in &task.setup {
         let observation = sandbox.exec(&exec(command)).await?;
         if !observation.exit.is_some_and(Exit::is_success) {

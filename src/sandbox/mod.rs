@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::isolation::Protection;
 use crate::trajectory::Observation;
@@ -112,6 +113,37 @@ pub struct Exec<'a> {
     pub output_bytes: usize,
     /// Whether directory, exported variables and functions carry on.
     pub session: Session,
+    /// Whether the observation tells its two streams apart.
+    pub streams: Streams,
+}
+
+impl<'a> Exec<'a> {
+    /// A script in the session, its streams together.
+    pub fn new(script: &'a str, timeout: Duration, output_bytes: usize) -> Self {
+        Self { script, timeout, output_bytes, session: Session::Carried, streams: Streams::Together }
+    }
+
+    /// The same script, in no session.
+    #[must_use]
+    pub fn fresh(self) -> Self {
+        Self { session: Session::Fresh, ..self }
+    }
+}
+
+/// How standard output and standard error come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Streams {
+    /// As one text: both are one pipe, so their order is exactly that in which they were written.
+    #[default]
+    Together,
+    /// Also each by itself ([`Observation::apart`]). Two pipes then, and each write waits until the one before it
+    /// to the same stream was read, which makes a command that prints much slower.
+    ///
+    /// What is written to the descriptors that the command was given, and to copies of them (`>&2`,
+    /// `exec 2>&1`, children), is in the order in which the writes ended, whoever wrote. Where a stream was opened
+    /// anew by its name (`> /dev/stderr`), writes that come faster than they are read may be joined with earlier
+    /// ones of the same stream. A kernel that watches no pipes (inotify) gives the order of arrival.
+    Apart,
 }
 
 /// What a command inherits from the one before and leaves to the next.

@@ -137,12 +137,8 @@ async fn stop(sandbox: Box<dyn Sandbox>) -> Option<String> {
 }
 
 async fn try_row(sandbox: &mut Box<dyn Sandbox>, host: &mut Host, row: &Row) -> Vec<String> {
-    let exec = Exec {
-        script: &host.fill(row.script),
-        timeout: Duration::from_secs_f64(row.seconds),
-        output_bytes: OUTPUT_BYTES,
-        session: Session::Carried,
-    };
+    let script = host.fill(row.script);
+    let exec = Exec::new(&script, Duration::from_secs_f64(row.seconds), OUTPUT_BYTES);
     let mut wrong = Vec::new();
     match sandbox.exec(&exec).await {
         Ok(seen) => {
@@ -215,7 +211,7 @@ async fn after(
 }
 
 async fn says(sandbox: &mut Box<dyn Sandbox>, script: &str, text: &str, session: Session) -> Option<String> {
-    let exec = Exec { script, timeout: Duration::from_secs(20), output_bytes: OUTPUT_BYTES, session };
+    let exec = Exec { session, ..Exec::new(script, Duration::from_secs(20), OUTPUT_BYTES) };
     match sandbox.exec(&exec).await {
         Ok(seen) if seen.output == text && is_success(&seen) => None,
         other => Some(format!("then `{script}` gave {other:?}, not {text:?}")),

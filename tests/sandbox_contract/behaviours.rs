@@ -7,6 +7,7 @@ use apprentice::sandbox::{Exec, FileRead, FileWrite, Session, Start};
 use apprentice::trajectory::Exit;
 
 use crate::ground::{Ground, command, output, run, tree};
+pub(crate) use crate::streams::*;
 
 pub(crate) async fn exit_codes_are_the_scripts_own(ground: &Ground) {
     let mut sandbox = ground.start(&[]).await;

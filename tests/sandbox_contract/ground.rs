@@ -9,7 +9,7 @@ use apprentice::sandbox::namespaces::Namespaces;
 use apprentice::sandbox::rootfs::Shelf;
 use apprentice::sandbox::scripted::ScriptedBackend;
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::sandbox::{Backend, Exec, Sandbox, Session, Start};
+use apprentice::sandbox::{Backend, Exec, Sandbox, Start};
 use apprentice::trajectory::{Exit, Observation};
 
 /// A backend to test.
@@ -57,7 +57,7 @@ pub(crate) fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 /// A command with 30 seconds and 64 KiB in the session.
 pub(crate) fn command(script: &str) -> Exec<'_> {
-    Exec { script, timeout: Duration::from_secs(30), output_bytes: 64 * 1024, session: Session::Carried }
+    Exec::new(script, Duration::from_secs(30), 64 * 1024)
 }
 
 pub(crate) async fn run(sandbox: &mut Box<dyn Sandbox>, script: &str) -> Observation {

@@ -8,6 +8,7 @@
 
 mod behaviours;
 mod ground;
+mod streams;
 
 macro_rules! contract {
     ($backend:ident: $($behaviour:ident)*) => {
@@ -30,6 +31,13 @@ macro_rules! whole_contract {
             exit_codes_are_the_scripts_own
             a_signal_is_not_success
             both_streams_arrive_in_their_order
+            streams_told_apart_keep_their_true_order
+            copies_of_a_stream_are_that_stream
+            a_stream_opened_by_its_name_loses_nothing
+            large_writes_to_both_streams_come_whole_and_in_order
+            streams_told_apart_share_one_bound
+            what_holds_a_stream_apart_does_not_hold_up_its_command
+            a_deadline_holds_where_streams_are_apart
             stdin_is_closed
             a_deadline_kills_the_whole_tree_and_keeps_the_output
             a_deadline_stops_endless_output

@@ -203,13 +203,8 @@ impl Sandbox for Container {
             .running
             .with("running a command", patience, |line| Box::pin(run(line, command, disk)))
             .await?;
-        Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
-            exit: Some(ran.exit),
-            omitted_bytes: ran.omitted_bytes,
-            elapsed_seconds: begin.elapsed().as_secs_f64(),
-            background: ran.background,
-        })
+        let elapsed_seconds = begin.elapsed().as_secs_f64();
+        Ok(Ran { elapsed_seconds, ..ran }.observation(output))
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

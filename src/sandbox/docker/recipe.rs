@@ -22,7 +22,7 @@ use crate::sandbox::inside::protocol::{
 };
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Exec, SandboxError, Session};
+use crate::sandbox::{Exec, SandboxError};
 
 /// How long a container may take to start on a crowded machine, and to take over a repository.
 pub(super) const START: Duration = Duration::from_secs(300);
@@ -72,7 +72,7 @@ impl Recipe {
         let running = self.make().await?;
         let session = SessionDir::new(files::SESSION_DIRECTORY);
         let exec =
-            Exec { script: "cat </dev/null", timeout: START, output_bytes: 0, session: Session::Fresh };
+            Exec::new("cat </dev/null", START, 0).fresh();
         let run = Run::of(session.invocation(&exec), &exec, &session);
         let ran = running.with("running its first command", START, |line| {
             Box::pin(async move {

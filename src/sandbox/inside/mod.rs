@@ -4,6 +4,7 @@
 //! its first process. Guarantees that it trusts the manager and nobody else: commands can neither signal nor
 //! trace it, nor reach its line. One thread; no engine, no shell of its own.
 
+mod apart;
 pub(in crate::sandbox) mod delta;
 pub(in crate::sandbox) mod files;
 pub(in crate::sandbox) mod init;

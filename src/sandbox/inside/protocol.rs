@@ -20,9 +20,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Network;
+use crate::sandbox::output::Parts;
 use crate::sandbox::session::{Invocation, SessionDir};
-use crate::sandbox::{Exec, Session};
-use crate::trajectory::Exit;
+use crate::sandbox::{Exec, Session, Streams};
+use crate::trajectory::{Exit, Observation};
 
 /// The private first argument of a re-executed child.
 pub(in crate::sandbox) const INIT_ARGUMENT: &str = "@sandbox-init";
@@ -394,6 +395,8 @@ pub(in crate::sandbox) struct Run {
     pub survivors: Survivors,
     /// The session that it carries on.
     pub session: Option<SessionDir>,
+    /// Whether its two streams are told apart.
+    pub streams: Streams,
 }
 
 impl Run {
@@ -410,6 +413,7 @@ impl Run {
             output_bytes: exec.output_bytes,
             survivors,
             session,
+            streams: exec.streams,
         }
     }
 }
@@ -423,7 +427,8 @@ pub(in crate::sandbox) enum Survivors {
     Kill,
 }
 
-/// How a program ended; its output is the payload.
+/// How a program ended; its output is the payload: the finished text, or what is kept of it where `parts` tell
+/// its streams apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::sandbox) struct Ran {
     /// How.
@@ -434,6 +439,33 @@ pub(in crate::sandbox) struct Ran {
     pub elapsed_seconds: f64,
     /// Command lines of processes that run on.
     pub background: Vec<String>,
+    /// Which stream printed what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+    /// Where what was left out can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<String>,
+}
+
+impl Ran {
+    /// What the manager's caller sees.
+    pub(in crate::sandbox) fn observation(self, payload: Vec<u8>) -> Observation {
+        let (output, apart) = match &self.parts {
+            Some(parts) => {
+                let (output, apart) = parts.tell(&payload, self.whereabouts.as_deref());
+                (output, Some(apart))
+            }
+            None => (String::from_utf8_lossy(&payload).into_owned(), None),
+        };
+        Observation {
+            output,
+            exit: Some(self.exit),
+            omitted_bytes: self.omitted_bytes,
+            elapsed_seconds: self.elapsed_seconds,
+            background: self.background,
+            apart,
+        }
+    }
 }
 
 /// What opening a path gave.

@@ -17,12 +17,12 @@ use super::protocol::{
     Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
     Wrote,
 };
-use super::watch::{self, Ended, Watched};
+use super::watch::{self, Ended, Output, Watched};
 use super::{files, init, kernel, limits};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree;
-use crate::trajectory::Exit;
+use crate::trajectory::{Exit, Stream};
 
 /// Killing everything is repeated until nothing is left, this long.
 const KILLING: Duration = Duration::from_secs(10);
@@ -233,9 +233,11 @@ impl Server {
             plain: plain.as_ref(),
         };
         let kills = self.memory_kills();
-        let (pid, output) = self.with_room(|| {
-            process::start(&program, self.keeper.memory(), || self.keeper.confine(&self.bounds))
+        let (standard, output) = Output::open(run.streams)?;
+        let pid = self.with_room(|| {
+            process::start(&program, self.keeper.memory(), &standard, || self.keeper.confine(&self.bounds))
         })?;
+        drop(standard);
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new((pid, output), deadline, self.bounds.quiet, run.output_bytes);
         let ended = watched.until_end(self)?;
@@ -246,7 +248,7 @@ impl Server {
                 self.keeper.kill(&BTreeSet::new())?;
             }
         }
-        let (mut ran, mut output, lingering) = watched.finish(ended, start)?;
+        let (mut ran, mut capture, lingering) = watched.finish(ended, start)?;
         self.lingering.extend(lingering);
         if matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137)) && kills < self.memory_kills() {
             ran.exit = Exit::OutOfMemory;
@@ -254,7 +256,7 @@ impl Server {
         if let (Ended::Exited, Some(plain), Some(_)) = (ended, &plain, &run.session)
             && let Some((said, exit)) = plain.farewell(pid, ran.exit)
         {
-            output.push_str(&said);
+            capture.push(Stream::Stderr, said.as_bytes());
             ran.exit = exit;
         }
         if let (Ended::Exited, Some(session)) = (ended, &run.session) {
@@ -263,7 +265,8 @@ impl Server {
                 ran.background = process::command_lines(&self.keeper.processes()?);
             }
         }
-        self.channel.send(&ran, output.as_bytes())
+        let output = capture.finish(&mut ran);
+        self.channel.send(&ran, &output)
     }
 
     /// How many processes the memory bound of this container has killed; 0 where only the manager can know.

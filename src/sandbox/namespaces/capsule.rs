@@ -4,7 +4,6 @@
 //! disturb the next, and that a dropped sandbox is killed.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -12,7 +11,7 @@ use super::blocking;
 use super::launch::HangUp;
 use super::line::{Line, lost};
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
+use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};
 use crate::trajectory::Observation;
 
 /// What differs between the kinds of sandboxes that serve over a socket. Blocks.
@@ -64,14 +63,6 @@ impl<B: Body> Drop for Capsule<B> {
     }
 }
 
-/// A command that outlives its borrow.
-struct OwnedExec {
-    script: String,
-    timeout: Duration,
-    output_bytes: usize,
-    session: Session,
-}
-
 #[async_trait]
 impl<B: Body> Sandbox for Capsule<B> {
     fn id(&self) -> &str {
@@ -79,16 +70,10 @@ impl<B: Body> Sandbox for Capsule<B> {
     }
 
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
-        let Exec { script, timeout, output_bytes, session } = *exec;
-        let owned = OwnedExec { script: script.to_owned(), timeout, output_bytes, session };
+        let Exec { script, timeout, output_bytes, session, streams } = *exec;
+        let script = script.to_owned();
         self.with(move |body| {
-            let OwnedExec { script, timeout, output_bytes, session } = &owned;
-            body.line().exec(&Exec {
-                script,
-                timeout: *timeout,
-                output_bytes: *output_bytes,
-                session: *session,
-            })
+            body.line().exec(&Exec { script: &script, timeout, output_bytes, session, streams })
         })
         .await
     }

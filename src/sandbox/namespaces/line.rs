@@ -38,13 +38,8 @@ impl Line {
             self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
-        Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
-            exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
-            omitted_bytes: ran.omitted_bytes,
-            elapsed_seconds: ran.elapsed_seconds,
-            background: ran.background,
-        })
+        let exit = if out_of_memory { Exit::OutOfMemory } else { ran.exit };
+        Ok(Ran { exit, ..ran }.observation(output))
     }
 
     pub(in crate::sandbox) fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

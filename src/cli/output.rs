@@ -49,6 +49,16 @@ impl Output {
         Ok(())
     }
 
+    /// Shows at once what a program writes to its terminal.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn show(self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.data(bytes)?;
+        std::io::stdout().flush()?;
+        Ok(())
+    }
+
     /// Whether stdout and stderr are the same file or terminal, so that only one order of both can be read there.
     pub fn is_one_place(self) -> bool {
         match (rustix::fs::fstat(std::io::stdout()), rustix::fs::fstat(std::io::stderr())) {

@@ -17,6 +17,7 @@ pub mod scripted;
 pub mod select;
 pub mod session;
 pub mod spec;
+pub mod terminal;
 pub mod tree;
 
 use std::path::PathBuf;
@@ -26,9 +27,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Protection;
-use crate::trajectory::Observation;
+use crate::trajectory::{Exit, Observation};
 pub use patient::Patient;
 use spec::SandboxSpec;
+use terminal::Terminal;
 
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
 pub const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -79,6 +81,20 @@ pub trait Sandbox: Send {
     /// # Errors
     /// [`SandboxError::Lost`] when the sandbox itself is gone or does not answer.
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError>;
+
+    /// Runs a shell that a user talks to, on a terminal of its own, in the work directory and in no session, until
+    /// it ends by itself or `terminal` hangs up.
+    ///
+    /// # Errors
+    /// [`SandboxError::Lost`] when the sandbox itself is gone, [`SandboxError::Unavailable`] where it runs nothing.
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        drop(terminal);
+        Err(SandboxError::Unavailable {
+            backend: "scripted",
+            reason: "nobody canned a shell to talk to".to_owned(),
+            hint: "choose `--sandbox docker` or `--sandbox namespaces`".to_owned(),
+        })
+    }
 
     /// Reads a file (relative paths start at the work directory), following no link out of the sandbox.
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError>;

@@ -23,6 +23,7 @@ use super::recipe::{Recipe, START, Storage};
 use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
+use crate::sandbox::terminal::Terminal;
 use crate::sandbox::tree::{self, Tree};
 use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};
 use crate::trajectory::{Exit, Observation};
@@ -205,6 +206,12 @@ impl Sandbox for Container {
             .await?;
         let elapsed_seconds = begin.elapsed().as_secs_f64();
         Ok(Ran { elapsed_seconds, ..ran }.observation(output))
+    }
+
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        self.running
+            .with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal)))
+            .await
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

@@ -11,14 +11,14 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
 
-use super::files::{self, lost};
+use super::files::{self, SESSION_DIRECTORY, lost};
 use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
 use super::{body, owner};
 use crate::sandbox::inside::protocol::{
-    Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
+    Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Shelf, Started, User, Wrote,
 };
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
@@ -181,6 +181,7 @@ impl Recipe {
             workdir: PathBuf::from(&self.spec.workdir),
             files: Vec::new(),
             roots: self.roots().into_iter().map(PathBuf::from).collect(),
+            shelf: Shelf::of(limits, &SessionDir::new(SESSION_DIRECTORY)),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::limits::{self, Internet};
 use super::mounts::{self, Sources};
 use super::protocol::{Channel, Confinement, Layout, Machine, Plan, Rules, Started, User};
 use super::serve::{Keeper, Server};
+use super::spill::Spills;
 use super::{kernel, process};
 use crate::isolation::Network;
 
@@ -246,7 +247,9 @@ fn keep_container(channel: &mut Channel, plan: Plan, user: User) -> Done<()> {
 }
 
 fn server(channel: &Channel, plan: Plan, keeper: Keeper) -> Done<Server> {
+    let owner = keeper.other_user();
     Ok(Server {
+        spills: plan.shelf.map(|shelf| Spills::new(shelf, owner)),
         channel: channel.try_clone().while_doing("keep the manager's line")?,
         keeper,
         bounds: plan.bounds,

@@ -14,6 +14,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use super::protocol::User;
+
 /// Attributes that are added to a mount.
 pub(in crate::sandbox) const NO_PRIVILEGE: u64 =
     (MountAttrFlags::MOUNT_ATTR_NOSUID.bits() | MountAttrFlags::MOUNT_ATTR_NODEV.bits()) as u64;
@@ -156,6 +158,27 @@ pub(in crate::sandbox) fn fork_to_become(become_program: &mut dyn FnMut()) -> io
         libc::clone(begin, top, flags, (&raw mut argument).cast())
     };
     checked(libc::c_long::from(pid)).map(|pid| pid as i32)
+}
+
+/// Does `work` with the file rights of `user`, where that is another one than this process's: what it makes is
+/// theirs, and what they may not do fails.
+pub(in crate::sandbox) fn as_user<T>(
+    user: Option<User>,
+    work: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let Some(User { uid, gid }) = user else { return work() };
+    // SAFETY: plain system calls of a process with one thread. They say who it was, never whether they worked,
+    // so the second call asks.
+    unsafe {
+        let (own_uid, own_gid) = (libc::geteuid(), libc::getegid());
+        libc::setfsgid(gid);
+        libc::setfsuid(uid);
+        let is_theirs = libc::setfsuid(u32::MAX) == uid as libc::c_int;
+        let done = if is_theirs { work() } else { Err(io::Error::from_raw_os_error(libc::EPERM)) };
+        libc::setfsuid(own_uid);
+        libc::setfsgid(own_gid);
+        done
+    }
 }
 
 /// Whether this process may mount on the host.

@@ -15,6 +15,8 @@ pub(in crate::sandbox) mod plain;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
 pub(in crate::sandbox) mod serve;
+mod spill;
+mod terminal;
 mod watch;
 
 use std::process::ExitCode;

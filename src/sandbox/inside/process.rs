@@ -53,6 +53,16 @@ impl Standard {
         }
     }
 
+    /// Lets any user of the sandbox open it again by its name.
+    pub(in crate::sandbox) fn share(&self) -> io::Result<()> {
+        const ALL: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::fchmod(self.output(), ALL)?;
+        match self {
+            Self::Pipes([_, error]) => Ok(rustix::fs::fchmod(error, ALL)?),
+            Self::Pipe(_) | Self::Terminal(_) => Ok(()),
+        }
+    }
+
     fn error(&self) -> &OwnedFd {
         match self {
             Self::Pipe(both) | Self::Pipes([_, both]) | Self::Terminal(both) => both,

@@ -19,9 +19,10 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::isolation::Network;
+use crate::isolation::{Limits, Network};
 use crate::sandbox::output::Parts;
 use crate::sandbox::session::{Invocation, SessionDir};
+use crate::sandbox::terminal::{Keys, Size, Terminal};
 use crate::sandbox::{Exec, Session, Streams};
 use crate::trajectory::{Exit, Observation};
 
@@ -234,6 +235,25 @@ pub(in crate::sandbox) struct Plan {
     pub files: Vec<(PathBuf, String)>,
     /// Directories that hold all that commands can write, where the manager cannot see them from outside.
     pub roots: Vec<PathBuf>,
+    /// Where whole outputs that exceed their bound are kept; nowhere when absent.
+    pub shelf: Option<Shelf>,
+}
+
+/// A place for whole outputs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Shelf {
+    /// A directory that the agent's user may write, as seen from inside.
+    pub directory: String,
+    /// All of them together.
+    pub bytes: u64,
+}
+
+impl Shelf {
+    /// The shelf beside `session` that `limits` ask for.
+    pub(in crate::sandbox) fn of(limits: &Limits, session: &SessionDir) -> Option<Self> {
+        let bytes = limits.spill_mib << 20;
+        (bytes > 0).then(|| Self { directory: session.path().to_owned(), bytes })
+    }
 }
 
 /// What stands between the commands and the host.
@@ -360,6 +380,54 @@ pub(in crate::sandbox) enum Request {
     Delta(Scope),
     /// End the command that runs. It has no answer of its own.
     Abort,
+    /// Run a program on a terminal of its own. This is the one exchange in which both sides speak at any time: the
+    /// manager may send `Typed`, `Resized` and `Abort`, and the process inside sends [`Screen`]s, the last of which
+    /// says that the program ended. Each side goes on hearing while it speaks, or both could wait for each other.
+    Interact(Interact),
+    /// The payload was typed on the terminal. It has no answer, and means nothing when the program has ended.
+    Typed,
+    /// The terminal has another size now; likewise.
+    Resized(Size),
+}
+
+impl Request {
+    /// What a user does, and its payload.
+    pub(in crate::sandbox) fn of(key: Keys) -> (Self, Vec<u8>) {
+        match key {
+            Keys::Typed(bytes) => (Self::Typed, bytes),
+            Keys::Resized(size) => (Self::Resized(size), Vec::new()),
+            Keys::HungUp => (Self::Abort, Vec::new()),
+        }
+    }
+}
+
+/// A program that talks to a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Interact {
+    /// It and its arguments.
+    pub argv: Vec<String>,
+    /// Variables beside the sandbox's own.
+    pub env: Vec<(String, String)>,
+    /// The terminal's size.
+    pub size: Size,
+}
+
+impl Interact {
+    /// A shell on the terminal that the user describes.
+    pub(in crate::sandbox) fn shell(terminal: &Terminal) -> Self {
+        let env = [("TERM", terminal.kind.as_str()), ("PS1", "\\w\\$ ")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { argv: vec!["bash".to_owned()], env, size: terminal.size }
+    }
+}
+
+/// What comes from a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Screen {
+    /// The payload is to be shown.
+    Shown,
+    /// The program ended; nothing follows.
+    Ended(Exit),
 }
 
 /// What an archive is for the sandbox that unpacks it.

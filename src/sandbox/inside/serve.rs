@@ -18,6 +18,7 @@ use super::protocol::{
     Wrote,
 };
 use super::watch::{self, Ended, Output, Watched};
+use super::spill::Spills;
 use super::{files, init, kernel, limits};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
@@ -42,6 +43,8 @@ pub(in crate::sandbox) struct Server {
     pub(in crate::sandbox) signals: OwnedFd,
     /// Outputs of commands that ended while processes of theirs still run.
     pub(in crate::sandbox) lingering: Vec<OwnedFd>,
+    /// Where whole outputs are kept; a command that runs has it.
+    pub(in crate::sandbox) spills: Option<Spills>,
 }
 
 /// Who keeps the processes of a sandbox together.
@@ -66,8 +69,16 @@ impl Keeper {
         }
     }
 
+    /// The user of its commands, when that is another one than this process's.
+    pub(in crate::sandbox) fn other_user(&self) -> Option<User> {
+        match self {
+            Self::Container(user) if user.uid != 0 => Some(*user),
+            Self::PidNamespace | Self::Container(_) | Self::Subreaper(_) => None,
+        }
+    }
+
     /// How its commands' processes are made.
-    fn memory(&self) -> Memory {
+    pub(super) fn memory(&self) -> Memory {
         match self {
             Self::PidNamespace | Self::Container(_) => Memory::Shared,
             Self::Subreaper(_) => Memory::Copied,
@@ -100,7 +111,7 @@ impl Keeper {
     }
 
     /// Kills every process but those in `spared`, and sees to it that they are gone.
-    fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
+    pub(super) fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
         let start = Instant::now();
         let mut stopped = BTreeSet::new();
         while start.elapsed() < KILLING {
@@ -151,8 +162,9 @@ impl Server {
                 Request::Write(path) => self.touch(|server| files::write(server, &path, &payload))?,
                 Request::Fill(fill) => self.fill(fill, &payload)?,
                 Request::Delta(scope) => self.delta(scope)?,
-                // The command that it meant has ended by itself.
-                Request::Abort => {}
+                Request::Interact(interact) => self.interact(&interact)?,
+                // The command that they meant has ended by itself.
+                Request::Abort | Request::Typed | Request::Resized(_) => {}
             }
         }
     }
@@ -170,7 +182,7 @@ impl Server {
     }
 
     /// Starts a process; when none is free, because earlier commands left too many, ends those first.
-    fn with_room<T>(&self, start: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn with_room<T>(&self, start: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match start() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.keeper.kill(&BTreeSet::new())?;
@@ -234,12 +246,17 @@ impl Server {
         };
         let kills = self.memory_kills();
         let (standard, output) = Output::open(run.streams)?;
+        if self.keeper.other_user().is_some() {
+            // `echo x > /dev/stderr` opens the pipe anew.
+            standard.share()?;
+        }
         let pid = self.with_room(|| {
             process::start(&program, self.keeper.memory(), &standard, || self.keeper.confine(&self.bounds))
         })?;
         drop(standard);
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new((pid, output), deadline, self.bounds.quiet, run.output_bytes);
+        watched.keep_whole(self.spills.take());
         let ended = watched.until_end(self)?;
         match (ended, run.survivors) {
             (Ended::Exited, Survivors::Kill) if self.keeper.has_processes() => self.keeper.kill(&before)?,
@@ -265,7 +282,7 @@ impl Server {
                 ran.background = process::command_lines(&self.keeper.processes()?);
             }
         }
-        let output = capture.finish(&mut ran);
+        let output = capture.finish(&mut ran, &mut self.spills);
         self.channel.send(&ran, &output)
     }
 

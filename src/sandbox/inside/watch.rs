@@ -13,12 +13,13 @@ use super::apart::Apart;
 use super::process::{self, Standard};
 use super::protocol::{Ran, Request};
 use super::serve::Server;
+use super::spill::{Spill, Spills};
 use crate::sandbox::Streams;
 use crate::sandbox::output::{BoundedOutput, Voices};
 use crate::trajectory::{Exit, Stream};
 
 /// How often memory is looked at where no cgroup holds it.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// How long to wait for the rest of the output of a command that left processes behind.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -45,19 +46,19 @@ pub(in crate::sandbox) fn wait_for_request(server: &mut Server) -> io::Result<()
 }
 
 /// Reads and forgets; whether it was the end.
-fn discard(output: &OwnedFd) -> bool {
+pub(super) fn discard(output: &OwnedFd) -> bool {
     let mut buffer = [0; CHUNK];
     matches!(rustix::io::read(output, &mut buffer), Ok(0))
 }
 
-fn collect(server: &Server, ended: impl FnMut(i32, i32)) {
+pub(super) fn collect(server: &Server, ended: impl FnMut(i32, i32)) {
     // The count of signals says nothing: several children may have ended for one.
     let mut information = [0u8; 128];
     while rustix::io::read(&server.signals, &mut information).is_ok_and(|read| read > 0) {}
     process::reap(ended);
 }
 
-fn wait(waits: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+pub(super) fn wait(waits: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     let timeout = timeout
         .map(|timeout| Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos().into() });
     match poll(waits, timeout.as_ref()) {
@@ -145,6 +146,11 @@ impl Watched {
         }
     }
 
+    /// Keeps its whole output there when it exceeds the bound.
+    pub(in crate::sandbox) fn keep_whole(&mut self, spills: Option<Spills>) {
+        self.capture.spills = spills;
+    }
+
     /// Waits until the command ended or must be ended.
     pub(in crate::sandbox) fn until_end(&mut self, server: &mut Server) -> io::Result<Ended> {
         let mut looked = Instant::now();
@@ -195,6 +201,8 @@ impl Watched {
             // The end of the line is an error here; nothing but an end can be asked for meanwhile.
             match server.channel.receive::<Request>()?.0 {
                 Request::Abort => self.is_aborted = true,
+                // The terminal that they meant is gone.
+                Request::Typed | Request::Resized(_) => {}
                 _ => return Err(io::Error::other("a request came while a command ran")),
             }
         }
@@ -301,12 +309,14 @@ fn take_from(pipe: &mut Option<OwnedFd>, capture: &mut Capture) -> bool {
 pub(in crate::sandbox) struct Capture {
     output: BoundedOutput,
     voices: Option<Voices>,
+    spills: Option<Spills>,
+    spill: Option<Spill>,
 }
 
 impl Capture {
     fn new(bound: usize, output: &Output) -> Self {
         let voices = matches!(output, Output::Apart(_)).then(|| Voices::new(bound));
-        Self { output: BoundedOutput::new(bound), voices }
+        Self { output: BoundedOutput::new(bound), voices, spills: None, spill: None }
     }
 
     /// Takes the next bytes.
@@ -314,18 +324,31 @@ impl Capture {
         if let Some(voices) = &mut self.voices {
             voices.push(stream, bytes.len());
         }
+        if let Some(spills) = &mut self.spills {
+            if self.output.is_about_to_omit(bytes.len()) {
+                self.spill = spills.begin();
+                for part in self.output.kept() {
+                    self.spill.iter_mut().for_each(|spill| spills.write(spill, part));
+                }
+            }
+            self.spill.iter_mut().for_each(|spill| spills.write(spill, bytes));
+        }
         self.output.push(bytes);
     }
 
-    /// Says in `ran` what it is, and gives it.
-    pub(in crate::sandbox) fn finish(self, ran: &mut Ran) -> Vec<u8> {
+    /// Says in `ran` what it is, and gives it; gives `spills` back.
+    pub(in crate::sandbox) fn finish(mut self, ran: &mut Ran, spills: &mut Option<Spills>) -> Vec<u8> {
+        if let (Some(spills), Some(spill)) = (&mut self.spills, self.spill.take()) {
+            ran.whereabouts = Some(spills.end(spill));
+        }
+        *spills = self.spills.take();
         if let Some(voices) = self.voices {
             let kept = self.output.kept().concat();
             ran.omitted_bytes = self.output.seen() - kept.len() as u64;
             ran.parts = Some(voices.finish());
             return kept;
         }
-        let (output, omitted_bytes) = self.output.finish();
+        let (output, omitted_bytes) = self.output.finish_with(ran.whereabouts.as_deref());
         ran.omitted_bytes = omitted_bytes;
         output.into_bytes()
     }

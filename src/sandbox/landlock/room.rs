@@ -12,7 +12,7 @@ use fs_err as fs;
 use rustix::fs::CWD;
 
 use crate::sandbox::SandboxError;
-use crate::sandbox::inside::protocol::{Bounds, Confinement, Held, Plan, Rules, Started};
+use crate::sandbox::inside::protocol::{Bounds, Confinement, Held, Plan, Rules, Shelf, Started};
 use crate::sandbox::inside::{kernel, mounts};
 use crate::sandbox::namespaces::capsule::Body;
 use crate::sandbox::namespaces::cgroup::{Cgroups, Resource};
@@ -200,5 +200,6 @@ fn plan(pattern: &Pattern, cgroups: &Cgroups, session: &SessionDir, floor: &Path
         workdir: floor.join(WORK),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
         roots: Vec::new(),
+        shelf: Shelf::of(limits, session),
     }
 }

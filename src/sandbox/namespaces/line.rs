@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::launch::Process;
-use crate::sandbox::inside::protocol::{Found, Ran, Request, Run, Wrote};
+use crate::sandbox::inside::protocol::{Channel, Found, Interact, Ran, Request, Run, Screen, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError};
 use crate::trajectory::{Exit, Observation};
@@ -42,6 +42,22 @@ impl Line {
         Ok(Ran { exit, ..ran }.observation(output))
     }
 
+    /// Starts a program that a user talks to; gives what to speak to it with, while [`Line::interact`] hears it.
+    pub(in crate::sandbox) fn begin_interacting(&mut self, setup: &Interact) -> Result<Channel, SandboxError> {
+        let begun = self.process.begin(&Request::Interact(setup.clone()));
+        begun.map_err(|source| self.lose("talking to a user", source))
+    }
+
+    /// Shows what the program shows until it ends.
+    pub(in crate::sandbox) fn interact(&mut self, mut show: impl FnMut(Vec<u8>)) -> Result<Exit, SandboxError> {
+        loop {
+            match self.process.hear().map_err(|source| self.lose("talking to a user", source))? {
+                (Screen::Shown, bytes) => show(bytes),
+                (Screen::Ended(exit), _) => return Ok(exit),
+            }
+        }
+    }
+
     pub(in crate::sandbox) fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
         let request = Request::Read(path.to_owned());
         let (found, _): (Found, _) = self.ask("reading a file", &request, &[], GRACE)?;
@@ -72,11 +88,14 @@ impl Line {
         payload: &[u8],
         timeout: Duration,
     ) -> Result<(T, Vec<u8>), SandboxError> {
-        self.process.ask(request, payload, timeout.saturating_add(GRACE)).map_err(|source| {
-            // What comes after a missed answer would belong to another question.
-            self.process.hang_up();
-            lost(&self.id, doing, source)
-        })
+        let asked = self.process.ask(request, payload, timeout.saturating_add(GRACE));
+        asked.map_err(|source| self.lose(doing, source))
+    }
+
+    /// What comes after a missed answer would belong to another question.
+    fn lose(&self, doing: &str, source: io::Error) -> SandboxError {
+        self.process.hang_up();
+        lost(&self.id, doing, source)
     }
 
     pub(in crate::sandbox) fn stop(&mut self) -> Result<(), SandboxError> {

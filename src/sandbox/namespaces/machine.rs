@@ -25,7 +25,7 @@ use crate::sandbox::inside::kernel;
 use crate::sandbox::inside::mounts::UPPER;
 use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
-    Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
+    Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Shelf, Started,
 };
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
@@ -181,6 +181,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
         workdir: PathBuf::from(&spec.workdir),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
         roots: Vec::new(),
+        shelf: Shelf::of(limits, session),
     }
 }
 

@@ -101,6 +101,8 @@ pub(crate) enum Sandboxes {
 /// Runs the rows of a chapter, and says what did not hold.
 pub(crate) async fn hold(mut ground: Ground, backend: &str, rows: &[Row], sandboxes: Sandboxes) {
     ground.spec.limits.disk_mib = 64;
+    // Rows that print much are also written to files of the sandbox.
+    ground.spec.limits.spill_mib = 4;
     // The image is too small to hold a locale, which perl deplores.
     ground.spec.env.insert("PERL_BADLANG".to_owned(), "0".to_owned());
     let mut host = Host::new();

@@ -157,10 +157,10 @@ mod image {
 
     /// Programs that the behaviours, the hostile rows and the random scripts use.
     const PROGRAMS: &str = "bash sh cat chmod chown cmp cp cut dirname env grep head id ln ls mkdir mkfifo mknod mv \
-        nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat su tac tail tee timeout touch tr true uniq unshare \
+        nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat stty su tac tail tee timeout touch tr true uniq unshare \
         wc whoami yes";
     /// Counts up when what the image holds changes.
-    const IMAGE: &str = "apprentice-contract:4";
+    const IMAGE: &str = "apprentice-contract:5";
 
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
 

@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Numbers by turns on both streams, from a program and from a shell.
 const BY_TURNS: [&str; 2] = [
-    r#"perl -e 'for ($i = 0; $i < 20000; $i += 2) { syswrite(STDOUT, "$i\n"); syswrite(STDERR, $i + 1 . "\n") }'"#,
+    r#"export PERL_BADLANG=0; perl -e 'for ($i = 0; $i < 20000; $i += 2) { syswrite(STDOUT, "$i\n"); syswrite(STDERR, $i + 1 . "\n") }'"#,
     "for ((i = 0; i < 20000; i += 2)); do echo $i; echo $((i + 1)) >&2; done",
 ];
 
@@ -69,7 +69,7 @@ pub(crate) async fn a_stream_opened_by_its_name_loses_nothing(ground: &Ground) {
 
 pub(crate) async fn large_writes_to_both_streams_come_whole_and_in_order(ground: &Ground) {
     let mut sandbox = ground.start(&[]).await;
-    let script = r#"perl -e 'for $size (1, 4095, 4096, 4097, 8192, 100000, 3, 12288, 1) {
+    let script = r#"export PERL_BADLANG=0; perl -e 'for $size (1, 4095, 4096, 4097, 8192, 100000, 3, 12288, 1) {
         for $stream (STDOUT, STDERR) { $left = $letter++ . "x" x $size . "\n";
             while (length $left) { substr($left, 0, syswrite($stream, $left)) = "" } } }'"#;
     let (seen, apart) = apart(&mut sandbox, Exec { output_bytes: 1 << 20, ..command(script) }).await;

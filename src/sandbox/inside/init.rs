@@ -275,7 +275,13 @@ fn write_files(plan: &Plan) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, contents)?;
+        // Where a fork starts from, the agent may have put a link of that name.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        io::Write::write_all(&mut file, contents.as_bytes())?;
     }
     Ok(())
 }

@@ -29,8 +29,18 @@ pub(in crate::sandbox) fn clone_mount(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path, flags)?)
 }
 
-/// Makes a file system that is attached nowhere yet.
+/// Makes a file system without devices that is attached nowhere yet.
 pub(in crate::sandbox) fn make_mount(kind: &str, options: &[(&str, &str)]) -> io::Result<OwnedFd> {
+    make(kind, options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// Makes a place for terminals, whose only devices are those that are made in it.
+pub(in crate::sandbox) fn make_terminals() -> io::Result<OwnedFd> {
+    let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")];
+    make("devpts", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)
+}
+
+fn make(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
         if value.is_empty() {
@@ -40,7 +50,6 @@ pub(in crate::sandbox) fn make_mount(kind: &str, options: &[(&str, &str)]) -> io
         }
     }
     fsconfig_create(context.as_fd())?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 

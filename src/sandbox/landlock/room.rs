@@ -98,6 +98,9 @@ impl Room {
     /// Makes the session of a copied floor its own: it names directories of the floor it came from.
     fn move_session(from: &Path, to: &Path) -> io::Result<()> {
         let state = to.join(SESSION).join("state");
+        if !fs::symlink_metadata(&state).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
         match fs::read_to_string(&state) {
             Ok(text) => fs::write(&state, text.replace(&*from.to_string_lossy(), &to.to_string_lossy())),
             // No command has ended yet, or the agent wrote something else there.

@@ -60,10 +60,8 @@ impl Actor {
     async fn bash(&mut self, command: &str) -> Result<Observation, SandboxError> {
         self.editor.interrupted();
         let Limits { output_bytes, .. } = self.limits;
-        let exec = Exec {
-            session: self.session,
-            ..Exec::new(command, self.limits.command_timeout(), output_bytes)
-        };
+        let exec =
+            Exec { session: self.session, ..Exec::new(command, self.limits.command_timeout(), output_bytes) };
         self.sandbox.exec(&exec).await
     }
 

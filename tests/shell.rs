@@ -150,7 +150,12 @@ fn without_a_terminal_each_line_is_a_command() {
         let mut shell = apprentice(backend, "shell");
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut shell = shell.spawn().unwrap();
-        shell.stdin.take().unwrap().write_all(b"export A=1; [ -t 0 ] || echo none\necho $A\nfalse\n").unwrap();
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"export A=1; [ -t 0 ] || echo none\necho $A\nfalse\n")
+            .unwrap();
         let Output { status, stdout, .. } = shell.wait_with_output().unwrap();
         assert_eq!((status.code(), String::from_utf8(stdout).unwrap().as_str()), (Some(1), "none\n1\n"));
     }

@@ -157,8 +157,9 @@ pub enum Streams {
     ///
     /// What is written to the descriptors that the command was given, and to copies of them (`>&2`,
     /// `exec 2>&1`, children), is in the order in which the writes ended, whoever wrote. Where a stream was opened
-    /// anew by its name (`> /dev/stderr`), writes that come faster than they are read may be joined with earlier
-    /// ones of the same stream. A kernel that watches no pipes (inotify) gives the order of arrival.
+    /// anew by its name (`> /dev/stderr`), writes to it that come faster than they are read are joined, and stand
+    /// where the last of them does. A kernel that watches no pipes (inotify) gives the order of arrival. Each
+    /// stream by itself is whole and in order in any case.
     Apart,
 }
 

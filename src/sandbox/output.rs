@@ -176,7 +176,6 @@ impl Parts {
         tell_half(&self.tail, tail, &mut output, &mut apart);
         (output, apart)
     }
-
 }
 
 /// Appends the stretches of one half, and gives what is left of `kept`.

@@ -206,8 +206,7 @@ impl<'a> Bench<'a> {
     async fn exec(&self, sandbox: &mut dyn Sandbox, command: &str) -> Result<Observation, SandboxError> {
         // Two texts of one size in one second would share Python's compiled file.
         let script = format!("export PYTHONDONTWRITEBYTECODE=1\n{command}");
-        let exec =
-            Exec::new(&script, self.deadline, 1 << 20).fresh();
+        let exec = Exec::new(&script, self.deadline, 1 << 20).fresh();
         let mut observation = sandbox.exec(&exec).await?;
         // No clock reaches a result.
         observation.elapsed_seconds = 0.0;

@@ -343,7 +343,11 @@ pub(crate) async fn a_signal_and_the_memory_bound_are_told_apart(ground: &Ground
     // Where no group of processes bounds it, the program itself is refused memory, and says so.
     let is_told = seen.exit == Some(Exit::OutOfMemory) || seen.output.contains("Out of memory");
     assert!(is_told, "{seen:?}");
-    assert_eq!(run(&mut sandbox, "kill -9 $$").await.exit, Some(Exit::Signal(9)), "an earlier one is forgotten");
+    assert_eq!(
+        run(&mut sandbox, "kill -9 $$").await.exit,
+        Some(Exit::Signal(9)),
+        "an earlier one is forgotten"
+    );
     sandbox.stop().await.unwrap();
 }
 

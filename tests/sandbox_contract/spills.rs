@@ -14,7 +14,8 @@ async fn keeping(ground: &Ground, spill_mib: u64) -> Box<dyn Sandbox> {
 /// The file that the observation of `script` names.
 async fn named(sandbox: &mut Box<dyn Sandbox>, script: &str) -> String {
     let seen = sandbox.exec(&Exec { output_bytes: 1000, ..command(script) }).await.unwrap();
-    let (_, after) = seen.output.split_once("output is in ").or(seen.output.split_once("output are in ")).unwrap();
+    let (_, after) =
+        seen.output.split_once("output is in ").or(seen.output.split_once("output are in ")).unwrap();
     assert!(seen.output.len() < 1200 && seen.omitted_bytes > 0);
     after.split(']').next().unwrap().to_owned()
 }
@@ -22,7 +23,10 @@ async fn named(sandbox: &mut Box<dyn Sandbox>, script: &str) -> String {
 pub(crate) async fn a_whole_output_is_kept_where_that_is_asked_for(ground: &Ground) {
     let mut sandbox = keeping(ground, 4).await;
     let file = named(&mut sandbox, "seq 1 100000").await;
-    assert_eq!(output(&mut sandbox, &format!("cmp {file} <(seq 1 100000) && sed -n 50000p {file}")).await, "50000\n");
+    assert_eq!(
+        output(&mut sandbox, &format!("cmp {file} <(seq 1 100000) && sed -n 50000p {file}")).await,
+        "50000\n"
+    );
     assert_eq!(output(&mut sandbox, &format!("rm {file}; echo on")).await, "on\n", "it is the agent's own");
     assert_eq!(sandbox.changes().await.unwrap(), [], "and no part of the patch");
     let small = run(&mut sandbox, "echo small; ls -A").await;
@@ -41,7 +45,10 @@ pub(crate) async fn whole_outputs_share_one_bound(ground: &Ground) {
     let mut sandbox = keeping(ground, 2).await;
     let first = named(&mut sandbox, "head -c 1500000 /dev/zero | tr '\\0' a").await;
     let second = named(&mut sandbox, "head -c 1400000 /dev/zero | tr '\\0' b").await;
-    assert_eq!(output(&mut sandbox, &format!("ls {first} 2>/dev/null; wc -c < {second}")).await.trim(), "1400000");
+    assert_eq!(
+        output(&mut sandbox, &format!("ls {first} 2>/dev/null; wc -c < {second}")).await.trim(),
+        "1400000"
+    );
     let exec = Exec { output_bytes: 1000, ..command("head -c 5000000 /dev/zero | tr '\\0' c") };
     let seen = sandbox.exec(&exec).await.unwrap();
     assert!(seen.output.contains("the first 2097152 bytes of the output are in "), "{}", seen.output);

@@ -42,7 +42,11 @@ impl User {
             }
             let shown = tokio::time::timeout(PATIENCE, self.screen.recv()).await;
             let Ok(Some(shown)) = shown else {
-                panic!("{text:?} is not in {:?} after {:?}", String::from_utf8_lossy(&self.seen), begin.elapsed());
+                panic!(
+                    "{text:?} is not in {:?} after {:?}",
+                    String::from_utf8_lossy(&self.seen),
+                    begin.elapsed()
+                );
             };
             self.seen.extend(shown);
         }
@@ -132,7 +136,9 @@ pub(crate) async fn programs_that_want_a_user_end_at_once(ground: &Ground) {
         ("git", "cd $(mktemp -d) && git init -q . && git commit --allow-empty; git add -p; echo on"),
     ] {
         // What the sandbox does not have cannot wait.
-        let seen = run(&mut sandbox, &format!("command -v {program} >/dev/null || {{ echo on; exit; }}; {script}")).await;
+        let seen =
+            run(&mut sandbox, &format!("command -v {program} >/dev/null || {{ echo on; exit; }}; {script}"))
+                .await;
         println!("{program}: {:?} in {:.2} s", seen.exit, seen.elapsed_seconds);
         assert!(seen.output.ends_with("on\n"), "{script}: {seen:?}");
     }

@@ -205,13 +205,11 @@ impl Sandbox for Container {
             .with("running a command", patience, |line| Box::pin(run(line, command, disk)))
             .await?;
         let elapsed_seconds = begin.elapsed().as_secs_f64();
-        Ok(Ran { elapsed_seconds, ..ran }.observation(output))
+        Ok(Ran { elapsed_seconds, ..ran }.observation(&output))
     }
 
     async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
-        self.running
-            .with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal)))
-            .await
+        self.running.with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal))).await
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

@@ -111,7 +111,6 @@ impl Line {
         }
         self.send(&(), &[]).await
     }
-
 }
 
 impl Ear {

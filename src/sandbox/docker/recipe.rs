@@ -71,8 +71,7 @@ impl Recipe {
     pub(super) async fn make_warm(&self) -> Result<Running, SandboxError> {
         let running = self.make().await?;
         let session = SessionDir::new(files::SESSION_DIRECTORY);
-        let exec =
-            Exec::new("cat </dev/null", START, 0).fresh();
+        let exec = Exec::new("cat </dev/null", START, 0).fresh();
         let run = Run::of(session.invocation(&exec), &exec, &session);
         let ran = running.with("running its first command", START, |line| {
             Box::pin(async move {

@@ -5,7 +5,7 @@
 //! it ended. Then whatever is in a pipe was written once since it was last read, and the events are its order.
 //! Guarantees that order for descriptors that a command was given and for copies of them. A write larger than
 //! a page is read before it ended, when no event came for a moment; where a stream is opened anew by its name,
-//! the kernel joins small writes; without inotify the order is that of arrival. Nothing is lost in either case.
+//! that is not in packet mode, and the kernel joins the next small write to it, which then counts for both; without inotify the order is that of arrival. Nothing is lost in either case.
 //! Runs in the child; costs nothing to commands whose streams are together.
 
 use std::io;
@@ -117,7 +117,11 @@ impl Apart {
     }
 
     /// Takes all that is there and hears no more of it; gives the pipes that somebody still holds.
-    pub(super) fn finish(mut self, rounds: usize, mut heard: impl FnMut(Stream, &[u8])) -> [Option<OwnedFd>; 2] {
+    pub(super) fn finish(
+        mut self,
+        rounds: usize,
+        mut heard: impl FnMut(Stream, &[u8]),
+    ) -> [Option<OwnedFd>; 2] {
         let mut idle = 0;
         for _ in 0..rounds {
             // What is there without an event is taken in the second look.

@@ -9,11 +9,11 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use fs_err as fs;
 use super::kernel::{self, c_path, checked};
 use super::plain::{self, Plain};
 use super::protocol::Run;
 use crate::trajectory::Exit;
+use fs_err as fs;
 
 /// A command with all that it needs to start.
 pub(in crate::sandbox) struct Program<'a> {

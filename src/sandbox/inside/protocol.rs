@@ -517,13 +517,13 @@ pub(in crate::sandbox) struct Ran {
 
 impl Ran {
     /// What the manager's caller sees.
-    pub(in crate::sandbox) fn observation(self, payload: Vec<u8>) -> Observation {
+    pub(in crate::sandbox) fn observation(self, payload: &[u8]) -> Observation {
         let (output, apart) = match &self.parts {
             Some(parts) => {
-                let (output, apart) = parts.tell(&payload, self.whereabouts.as_deref());
+                let (output, apart) = parts.tell(payload, self.whereabouts.as_deref());
                 (output, Some(apart))
             }
-            None => (String::from_utf8_lossy(&payload).into_owned(), None),
+            None => (String::from_utf8_lossy(payload).into_owned(), None),
         };
         Observation {
             output,

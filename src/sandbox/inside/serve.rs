@@ -17,8 +17,8 @@ use super::protocol::{
     Assembled, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope, Survivors, User,
     Wrote,
 };
-use super::watch::{self, Ended, Output, Watched};
 use super::spill::Spills;
+use super::watch::{self, Ended, Output, Watched};
 use super::{files, init, kernel, limits};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;

@@ -26,7 +26,15 @@ const AHEAD_BYTES: usize = 64 * 1024;
 impl Server {
     /// Runs a program on a terminal, and tells what it shows and how it ends.
     pub(super) fn interact(&mut self, interact: &Interact) -> io::Result<()> {
-        let (ours, theirs) = kernel::as_user(self.keeper.other_user(), open)?;
+        let (ours, theirs) = match kernel::as_user(self.keeper.other_user(), open) {
+            Ok(ends) => ends,
+            // The agent may have used up all that there are.
+            Err(error) => {
+                let text = format!("no terminal can be made: {error}\r\n");
+                self.channel.send(&Screen::Shown, text.as_bytes())?;
+                return self.channel.send(&Screen::Ended(Exit::Code(126)), &[]);
+            }
+        };
         resize(&ours, interact.size)?;
         watch::never_wait(&ours)?;
         let run = Run {
@@ -122,10 +130,8 @@ impl Talk {
     fn step(&mut self, server: &mut Server) -> io::Result<()> {
         let hears = if self.ahead.len() < AHEAD_BYTES { PollFlags::IN } else { PollFlags::empty() };
         let talks = if self.ahead.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut waits = vec![
-            PollFd::new(server.channel.input(), hears),
-            PollFd::new(&server.signals, PollFlags::IN),
-        ];
+        let mut waits =
+            vec![PollFd::new(server.channel.input(), hears), PollFd::new(&server.signals, PollFlags::IN)];
         waits.extend(self.terminal.iter().map(|terminal| PollFd::new(terminal, talks)));
         let n_own = waits.len();
         waits.extend(server.lingering.iter().map(|output| PollFd::new(output, PollFlags::IN)));
@@ -133,13 +139,16 @@ impl Talk {
         watch::wait(&mut waits, looks.then_some(LOOK))?;
         let ready: Vec<PollFlags> = waits.iter().map(PollFd::revents).collect();
         let mut outputs = ready[n_own..].iter();
-        server.lingering.retain(|output| {
-            !outputs.next().is_some_and(|ready| !ready.is_empty()) || !watch::discard(output)
-        });
+        server
+            .lingering
+            .retain(|output| outputs.next().is_none_or(PollFlags::is_empty) || !watch::discard(output));
         if !ready[0].is_empty() {
             self.hear(server)?;
         }
-        if ready[2..n_own].iter().any(|ready| ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)) {
+        if ready[2..n_own]
+            .iter()
+            .any(|ready| ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR))
+        {
             self.show(server)?;
         }
         self.type_ahead();
@@ -157,10 +166,9 @@ impl Talk {
     fn hear(&mut self, server: &mut Server) -> io::Result<()> {
         match server.channel.receive::<Request>()? {
             (Request::Typed, bytes) => self.ahead.extend(bytes),
-            (Request::Resized(size), _) => match &self.terminal {
-                Some(terminal) => resize(terminal, size)?,
-                None => {}
-            },
+            (Request::Resized(size), _) => {
+                self.terminal.iter().try_for_each(|terminal| resize(terminal, size))?;
+            }
             (Request::Abort, _) => self.end = Some(Exit::Signal(libc::SIGKILL)),
             _ => return Err(io::Error::other("a request came while a user talks to a program")),
         }

@@ -39,17 +39,23 @@ impl Line {
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
         let exit = if out_of_memory { Exit::OutOfMemory } else { ran.exit };
-        Ok(Ran { exit, ..ran }.observation(output))
+        Ok(Ran { exit, ..ran }.observation(&output))
     }
 
     /// Starts a program that a user talks to; gives what to speak to it with, while [`Line::interact`] hears it.
-    pub(in crate::sandbox) fn begin_interacting(&mut self, setup: &Interact) -> Result<Channel, SandboxError> {
+    pub(in crate::sandbox) fn begin_interacting(
+        &mut self,
+        setup: &Interact,
+    ) -> Result<Channel, SandboxError> {
         let begun = self.process.begin(&Request::Interact(setup.clone()));
         begun.map_err(|source| self.lose("talking to a user", source))
     }
 
     /// Shows what the program shows until it ends.
-    pub(in crate::sandbox) fn interact(&mut self, mut show: impl FnMut(Vec<u8>)) -> Result<Exit, SandboxError> {
+    pub(in crate::sandbox) fn interact(
+        &mut self,
+        mut show: impl FnMut(Vec<u8>),
+    ) -> Result<Exit, SandboxError> {
         loop {
             match self.process.hear().map_err(|source| self.lose("talking to a user", source))? {
                 (Screen::Shown, bytes) => show(bytes),

@@ -59,12 +59,9 @@ impl Actor {
 
     async fn bash(&mut self, command: &str) -> Result<Observation, SandboxError> {
         self.editor.interrupted();
-        let exec = Exec {
-            script: command,
-            timeout: self.limits.command_timeout(),
-            output_bytes: self.limits.output_bytes,
-            session: self.session,
-        };
+        let Limits { output_bytes, .. } = self.limits;
+        let exec =
+            Exec { session: self.session, ..Exec::new(command, self.limits.command_timeout(), output_bytes) };
         self.sandbox.exec(&exec).await
     }
 
@@ -144,12 +141,7 @@ impl Files for SandboxFiles<'_> {
     }
 
     async fn run(&mut self, script: &str) -> Result<String, SandboxError> {
-        let exec = Exec {
-            script,
-            timeout: self.timeout,
-            output_bytes: EDITOR_OUTPUT_BYTES,
-            session: Session::Carried,
-        };
+        let exec = Exec::new(script, self.timeout, EDITOR_OUTPUT_BYTES);
         Ok(self.sandbox.exec(&exec).await?.output)
     }
 }

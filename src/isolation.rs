@@ -29,6 +29,9 @@ pub struct Limits {
     pub disk_mib: u64,
     /// Bytes kept of one command's output; the middle is left out.
     pub output_bytes: usize,
+    /// MiB of whole outputs that exceed it, kept in files of the sandbox where an agent can look at their middle;
+    /// the oldest go first. None when 0.
+    pub spill_mib: u64,
     /// Wall seconds of one command.
     pub command_seconds: f64,
     /// Wall seconds without output after which a command is ended; as long as it likes when absent.
@@ -46,6 +49,7 @@ impl Default for Limits {
             pids: 256,
             disk_mib: 4096,
             output_bytes: 64 * 1024,
+            spill_mib: 0,
             command_seconds: 60.0,
             quiet_seconds: None,
             episode_seconds: 1800.0,

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::sandbox::kept::{Found, Starts, Turn};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, Kept, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, Kept, Sandbox, SandboxError, Start};
 use crate::task::Task;
 use crate::trajectory::Exit;
 use crate::workspace::Workspace;
@@ -190,7 +190,7 @@ async fn run(
     let timeout = Duration::from_secs_f64(seconds);
     let mut background = Vec::new();
     for script in &task.setup {
-        let exec = Exec { script, timeout, output_bytes: OUTPUT_BYTES, session: Session::Carried };
+        let exec = Exec::new(script, timeout, OUTPUT_BYTES);
         let done = sandbox.exec(&exec).await?;
         if !done.exit.is_some_and(Exit::is_success) {
             let reason = format!("{}: {}", end(done.exit), done.output.trim_end());

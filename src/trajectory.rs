@@ -228,6 +228,57 @@ pub struct Observation {
     /// Command lines of processes that run on in the background, at most a few dozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub background: Vec<String>,
+    /// What each stream printed, where they were asked for apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Apart>,
+}
+
+/// A command's two streams, each by itself, within the byte bound that they share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Apart {
+    /// Standard output as it was printed (in JSON, invalid UTF-8 replaced); says where bytes of its own are left out.
+    #[serde(with = "text")]
+    pub stdout: Vec<u8>,
+    /// Standard error, likewise.
+    #[serde(with = "text")]
+    pub stderr: Vec<u8>,
+    /// Who printed what in [`Observation::output`], in order and without overlap; what none of them covers is
+    /// our word about bytes that were left out.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of an observation's output that one stream printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Which.
+    pub stream: Stream,
+    /// Its first byte in the output.
+    pub start: usize,
+    /// The byte after its last.
+    pub end: usize,
+}
+
+/// Where a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Bytes as text, for formats that hold text.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        String::deserialize(deserializer).map(String::into_bytes)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -249,6 +300,7 @@ impl Observation {
             omitted_bytes: 0,
             elapsed_seconds: 0.0,
             background: Vec::new(),
+            apart: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use apprentice::isolation::Isolation;
 use apprentice::ready::{Order, Ready};
 use apprentice::sandbox::select::{BackendKind, Choice};
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::sandbox::{Backend, Exec, Session};
+use apprentice::sandbox::{Backend, Exec};
 use apprentice::task::{LoadedTask, Task};
 use apprentice::workspace;
 
@@ -155,12 +155,7 @@ async fn a_set_up_is_done_once_at_the_base_commit_and_a_patch_may_tell_of_it() {
         };
         let mut sandbox = Ready::below(&bench.cache()).start(&order).await.unwrap();
         let script = "sed -i 's/- \\$2/+ $2/' add.sh; rm way; mkdir way; echo : > way/tool; chmod +x way/tool; cat ~/when";
-        let exec = Exec {
-            script,
-            timeout: std::time::Duration::from_secs(20),
-            output_bytes: 1000,
-            session: Session::Carried,
-        };
+        let exec = Exec::new(script, std::time::Duration::from_secs(20), 1000);
         let when = sandbox.exec(&exec).await.unwrap().output;
         let patch = sandbox.diff().await.unwrap();
         sandbox.stop().await.unwrap();

@@ -69,7 +69,7 @@ async fn started(backend: &Landlock, tree: &Path) -> Box<dyn Sandbox> {
 
 async fn run_for(sandbox: &mut dyn Sandbox, script: &str, seconds: f64, session: Session) -> Observation {
     let timeout = Duration::from_secs_f64(seconds);
-    sandbox.exec(&Exec { script, timeout, output_bytes: 10_000, session }).await.unwrap()
+    sandbox.exec(&Exec { session, ..Exec::new(script, timeout, 10_000) }).await.unwrap()
 }
 
 async fn says(sandbox: &mut dyn Sandbox, script: &str) -> String {

@@ -76,7 +76,7 @@ async fn agree(mut ground: Ground, scripts: u64) {
 }
 
 async fn inside(sandbox: &mut Box<dyn Sandbox>, script: &str, session: Session) -> Observation {
-    let exec = Exec { script, timeout: Duration::from_secs(60), output_bytes: 1 << 20, session };
+    let exec = Exec { session, ..Exec::new(script, Duration::from_secs(60), 1 << 20) };
     sandbox.exec(&exec).await.unwrap()
 }
 

@@ -191,7 +191,7 @@ async fn succeed(
     prints: usize,
     session: Session,
 ) -> Result<f64> {
-    let exec = Exec { script, timeout: Duration::from_secs(60), output_bytes: OUTPUT_BYTES, session };
+    let exec = Exec { session, ..Exec::new(script, Duration::from_secs(60), OUTPUT_BYTES) };
     let begin = Instant::now();
     let observation = sandbox.exec(&exec).await?;
     let seconds = begin.elapsed().as_secs_f64();

@@ -97,4 +97,6 @@ pub enum Answer {
     Yes,
     /// Done, and the answer is no (a grade failed, a replay diverged): exit 1.
     No,
+    /// Done, and a program that the user talked to ended with this code, which is ours.
+    Code(u8),
 }

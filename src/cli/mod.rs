@@ -18,6 +18,7 @@ pub mod reward;
 pub mod rollout;
 pub mod sandbox;
 pub mod sandboxes;
+mod shell;
 pub mod synth;
 pub mod task;
 #[cfg(feature = "train")]
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
     match run(cli.command, output) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Code(code)) => ExitCode::from(code),
         Err(failure) => {
             output.failure(&failure);
             failure.exit_code()

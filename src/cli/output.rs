@@ -49,6 +49,34 @@ impl Output {
         Ok(())
     }
 
+    /// Shows at once what a program writes to its terminal.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn show(self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.data(bytes)?;
+        std::io::stdout().flush()?;
+        Ok(())
+    }
+
+    /// Whether stdout and stderr are the same file or terminal, so that only one order of both can be read there.
+    pub fn is_one_place(self) -> bool {
+        match (rustix::fs::fstat(std::io::stdout()), rustix::fs::fstat(std::io::stderr())) {
+            (Ok(out), Ok(err)) => (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino),
+            _ => false,
+        }
+    }
+
+    /// Prints what a program printed on each stream on the same stream.
+    ///
+    /// # Errors
+    /// When either cannot be written.
+    pub fn both(self, stdout: &[u8], stderr: &[u8]) -> anyhow::Result<()> {
+        self.data(stdout)?;
+        std::io::stderr().lock().write_all(stderr)?;
+        Ok(())
+    }
+
     /// Says one line to the user, on stderr, unless `--quiet`.
     pub fn say(self, line: &str) {
         if !self.quiet {

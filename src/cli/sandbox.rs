@@ -1,7 +1,6 @@
 //! `apprentice sandbox`: build, run, shell, list, prune.
 
 use std::future::Future;
-use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,14 +9,15 @@ use serde::Serialize;
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandboxes::cache_dir;
+use super::shell::{self, Shell};
 use crate::isolation::Isolation;
 use crate::sandbox::kept::Starts;
 use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
 use crate::sandbox::spec::{self, SandboxSpec, SpecError};
-use crate::sandbox::{Contact, Exec, Sandbox, SandboxError, Session, Start};
-use crate::trajectory::{Exit, Observation};
+use crate::sandbox::{Contact, Exec, Sandbox, SandboxError, Start, Streams};
+use crate::trajectory::{Apart, Exit, Observation};
 
 /// Build, run, list and prune sandboxes
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ enum Verb {
     Build(Build),
     /// Run one command in a new sandbox
     Run(Run),
-    /// Run the lines of stdin in one sandbox, one after the other
+    /// Talk to a shell in a new sandbox; where stdin is no terminal, run its lines one after the other
     Shell(Shell),
     /// List the kinds of sandboxes and what is running
     List(List),
@@ -122,7 +122,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         match args.verb {
             Verb::Build(args) => build(args, output).await,
             Verb::Run(args) => run_one(args, output).await,
-            Verb::Shell(args) => shell(args, output).await,
+            Verb::Shell(args) => shell::shell(args, output).await,
             Verb::List(args) => list(args, output).await,
             Verb::Prune(args) => prune(args, output).await,
         }
@@ -261,6 +261,9 @@ struct RunResult<'a> {
     /// Hosts that it asked the proxy for, where there is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     contacts: Vec<Contact>,
+    /// Beside the joint output.
+    #[serde(flatten)]
+    apart: &'a Apart,
 }
 
 async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
@@ -275,15 +278,16 @@ async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
     };
     let (backend, mut sandbox) = start(&args.backend, &spec, args.tree.as_deref(), output).await?;
     let exec =
-        Exec { script: &script, timeout, output_bytes: spec.limits.output_bytes, session: Session::Fresh };
+        Exec { streams: Streams::Apart, ..Exec::new(&script, timeout, spec.limits.output_bytes).fresh() };
     let observed = sandbox.exec(&exec).await;
     let contacts = sandbox.contacts();
     let stopped = sandbox.stop().await;
-    let observation = observed.map_err(failure)?;
+    let mut observation = observed.map_err(failure)?;
     stopped.map_err(failure)?;
     if let Some(summary) = Contact::summary(&contacts) {
         output.say(&format!("the command {summary}"));
     }
+    let apart = observation.apart.take().unwrap_or_default();
     if output.is_json() {
         let value = RunResult {
             format: "apprentice.command/1",
@@ -291,15 +295,18 @@ async fn run_one(args: Run, output: Output) -> Result<Answer, Failure> {
             backend,
             observation: &observation,
             contacts,
+            apart: &apart,
         };
         output.result(&value, "").map_err(Failure::host)?;
-    } else {
+    } else if output.is_one_place() {
         output.data(observation.output.as_bytes()).map_err(Failure::host)?;
+    } else {
+        output.both(&apart.stdout, &apart.stderr).map_err(Failure::host)?;
     }
     Ok(answer(&observation, output))
 }
 
-fn answer(observation: &Observation, output: Output) -> Answer {
+pub(super) fn answer(observation: &Observation, output: Output) -> Answer {
     let how = match observation.exit {
         Some(exit) if exit.is_success() => return Answer::Yes,
         Some(Exit::Code(code)) => format!("exited with code {code}"),
@@ -314,7 +321,7 @@ fn answer(observation: &Observation, output: Output) -> Answer {
     Answer::No
 }
 
-async fn start(
+pub(super) async fn start(
     args: &BackendArgs,
     spec: &SandboxSpec,
     tree: Option<&Path>,
@@ -330,56 +337,6 @@ async fn start(
     output.say(&selection.line);
     let sandbox = selection.backend.start(&Start { spec, tree }).await.map_err(failure)?;
     Ok((selection.backend.name(), sandbox))
-}
-
-#[derive(Debug, clap::Args)]
-struct Shell {
-    /// The sandbox's name, such as `shell` or `python`
-    name: String,
-    /// Copy this directory into the work directory
-    #[arg(long, value_name = "DIR")]
-    tree: Option<PathBuf>,
-    #[command(flatten)]
-    backend: BackendArgs,
-}
-
-async fn shell(args: Shell, output: Output) -> Result<Answer, Failure> {
-    let spec = args.backend.spec(&args.name)?;
-    let (_, mut sandbox) = start(&args.backend, &spec, args.tree.as_deref(), output).await?;
-    let result = shell_lines(&mut *sandbox, &spec, output).await;
-    sandbox.stop().await.map_err(failure)?;
-    result
-}
-
-async fn shell_lines(
-    sandbox: &mut dyn Sandbox,
-    spec: &SandboxSpec,
-    output: Output,
-) -> Result<Answer, Failure> {
-    let mut last = Answer::Yes;
-    loop {
-        if output.is_interactive() {
-            prompt();
-        }
-        // Reading a line blocks; nothing else is going on meanwhile.
-        let Some(line) = std::io::stdin().lock().lines().next() else { return Ok(last) };
-        let line = line.map_err(Failure::host)?;
-        let exec = Exec {
-            script: &line,
-            timeout: spec.limits.command_timeout(),
-            output_bytes: spec.limits.output_bytes,
-            session: Session::Carried,
-        };
-        let observation = sandbox.exec(&exec).await.map_err(failure)?;
-        output.data(observation.output.as_bytes()).map_err(Failure::host)?;
-        last = answer(&observation, output);
-    }
-}
-
-fn prompt() {
-    let mut stderr = std::io::stderr().lock();
-    // A closed stderr leaves nobody to ask.
-    drop(stderr.write_all(b"$ ").and_then(|()| stderr.flush()));
 }
 
 #[derive(Debug, clap::Args)]

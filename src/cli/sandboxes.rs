@@ -61,7 +61,8 @@ impl HostArgs {
             if !benches.contains_key(name) {
                 let spec = Arc::new(self.backend.spec(name)?);
                 let chosen = self.backend.select(&spec).await?;
-                let backend: Arc<dyn Backend> = Arc::new(Admission::new(chosen.backend.clone(), host.clone()));
+                let backend: Arc<dyn Backend> =
+                    Arc::new(Admission::new(chosen.backend.clone(), host.clone()));
                 let selection = Selection { backend, ..chosen };
                 benches.insert(name.to_owned(), Bench { spec, selection });
             }

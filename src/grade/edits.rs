@@ -10,7 +10,7 @@ use anyhow::anyhow;
 
 use crate::patch::{Edit, Mode};
 use crate::sandbox::session::quote;
-use crate::sandbox::{Exec, FileWrite, Sandbox, Session};
+use crate::sandbox::{Exec, FileWrite, Sandbox};
 use crate::trajectory::Exit;
 
 /// How long a script that removes and makes files may take.
@@ -83,7 +83,7 @@ fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 }
 
 async fn run(sandbox: &mut dyn Sandbox, script: &str) -> anyhow::Result<()> {
-    let exec = Exec { script, timeout: PATIENCE, output_bytes: 4096, session: Session::Fresh };
+    let exec = Exec::new(script, PATIENCE, 4096).fresh();
     let done = sandbox.exec(&exec).await?;
     anyhow::ensure!(
         done.exit.is_some_and(Exit::is_success),

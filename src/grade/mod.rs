@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::patch::{File, Level, Mode, Patch, Reject};
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
@@ -322,8 +322,7 @@ async fn run_tests(
 ) -> Result<Observation, SandboxError> {
     let seconds = task.limits.and_then(|limits| limits.test_seconds).unwrap_or(TEST_SECONDS);
     let timeout = Duration::from_secs_f64(seconds);
-    let (script, session) = (&tests.command, Session::Carried);
-    sandbox.exec(&Exec { script, timeout, output_bytes: LOG_BYTES, session }).await
+    sandbox.exec(&Exec::new(&tests.command, timeout, LOG_BYTES)).await
 }
 
 fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {

@@ -20,10 +20,11 @@ use tokio::time::Instant;
 
 use super::capacity::Capacity;
 use super::spec::SandboxSpec;
+use super::terminal::Terminal;
 use super::tree::Change;
 use super::{Backend, Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start};
 use crate::isolation::{Limits, Protection};
-use crate::trajectory::Observation;
+use crate::trajectory::{Exit, Observation};
 
 /// One part of so many of the machine's memory is left to everything else.
 const HEAD_ROOM: u64 = 10;
@@ -309,6 +310,10 @@ impl Sandbox for Admitted {
 
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
         self.sandbox.exec(exec).await
+    }
+
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        self.sandbox.interact(terminal).await
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

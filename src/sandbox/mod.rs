@@ -21,19 +21,22 @@ pub mod scripted;
 pub mod select;
 pub mod session;
 pub mod spec;
+pub mod terminal;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::isolation::Protection;
-use crate::trajectory::Observation;
+use crate::trajectory::{Exit, Observation};
 use capacity::Capacity;
 pub use patient::Patient;
 pub use proxy::{Contact, Outcome};
 use spec::SandboxSpec;
+use terminal::Terminal;
 
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
 pub const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -103,6 +106,20 @@ pub trait Sandbox: Send {
     /// [`SandboxError::Lost`] when the sandbox itself is gone or does not answer.
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError>;
 
+    /// Runs a shell that a user talks to, on a terminal of its own, in the work directory and in no session, until
+    /// it ends by itself or `terminal` hangs up.
+    ///
+    /// # Errors
+    /// [`SandboxError::Lost`] when the sandbox itself is gone, [`SandboxError::Unavailable`] where it runs nothing.
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        drop(terminal);
+        Err(SandboxError::Unavailable {
+            backend: "scripted",
+            reason: "nobody canned a shell to talk to".to_owned(),
+            hint: "choose `--sandbox docker` or `--sandbox namespaces`".to_owned(),
+        })
+    }
+
     /// Reads a file (relative paths start at the work directory), following no link out of the sandbox.
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError>;
 
@@ -171,6 +188,38 @@ pub struct Exec<'a> {
     pub output_bytes: usize,
     /// Whether directory, exported variables and functions carry on.
     pub session: Session,
+    /// Whether the observation tells its two streams apart.
+    pub streams: Streams,
+}
+
+impl<'a> Exec<'a> {
+    /// A script in the session, its streams together.
+    pub fn new(script: &'a str, timeout: Duration, output_bytes: usize) -> Self {
+        Self { script, timeout, output_bytes, session: Session::Carried, streams: Streams::Together }
+    }
+
+    /// The same script, in no session.
+    #[must_use]
+    pub fn fresh(self) -> Self {
+        Self { session: Session::Fresh, ..self }
+    }
+}
+
+/// How standard output and standard error come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Streams {
+    /// As one text: both are one pipe, so their order is exactly that in which they were written.
+    #[default]
+    Together,
+    /// Also each by itself ([`Observation::apart`]). Two pipes then, and each write waits until the one before it
+    /// to the same stream was read, which makes a command that prints much slower.
+    ///
+    /// What is written to the descriptors that the command was given, and to copies of them (`>&2`,
+    /// `exec 2>&1`, children), is in the order in which the writes ended, whoever wrote. Where a stream was opened
+    /// anew by its name (`> /dev/stderr`), writes to it that come faster than they are read are joined, and stand
+    /// where the last of them does. A kernel that watches no pipes (inotify) gives the order of arrival. Each
+    /// stream by itself is whole and in order in any case.
+    Apart,
 }
 
 /// What a command inherits from the one before and leaves to the next.

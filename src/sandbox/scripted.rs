@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use super::capacity::Capacity;
 use super::output::BoundedOutput;
 use super::tree::{self, Entry, Mode, Tree};
-use super::{Backend, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start, kept};
+use super::{Backend, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start, Streams, kept};
 use crate::isolation::Protection;
-use crate::trajectory::Observation;
+use crate::trajectory::{Apart, Observation, Piece, Stream};
 
 /// What a canned script does.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,6 +171,12 @@ impl Scripted {
     }
 }
 
+/// Nobody canned which stream a reply is for.
+fn all_stdout(output: &str) -> Apart {
+    let piece = Piece { stream: Stream::Stdout, start: 0, end: output.len() };
+    Apart { stdout: output.as_bytes().to_vec(), stderr: Vec::new(), pieces: vec![piece] }
+}
+
 fn is_directory(files: &Tree, path: &str) -> bool {
     path.is_empty()
         || files.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
@@ -196,7 +202,8 @@ impl Sandbox for Scripted {
                 let mut output = BoundedOutput::new(exec.output_bytes);
                 output.push(observation.output.as_bytes());
                 let (output, omitted_bytes) = output.finish();
-                Ok(Observation { output, omitted_bytes, ..observation.clone() })
+                let apart = (exec.streams == Streams::Apart).then(|| all_stdout(&output));
+                Ok(Observation { output, omitted_bytes, apart, ..observation.clone() })
             }
             Some(Reply::Lose) => Err(SandboxError::Lost {
                 id: self.id.clone(),

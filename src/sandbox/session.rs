@@ -175,7 +175,7 @@ mod tests {
         }
 
         fn run(&self, script: &str, session: Session) -> Output {
-            let exec = Exec { script, timeout: Duration::from_secs(10), output_bytes: 1 << 20, session };
+            let exec = Exec { session, ..Exec::new(script, Duration::from_secs(10), 1 << 20) };
             let invocation = self.session().invocation(&exec);
             if let Some((path, text)) = &invocation.script_file {
                 fs_err::write(path, text).unwrap();

@@ -198,6 +198,11 @@ fn parse(text: &str, name: &str, file: &str) -> Result<SandboxSpec, SpecError> {
             "write an absolute path below `/`, such as `workdir: /testbed`".to_owned(),
         ));
     }
+    let Limits { spill_mib, disk_mib, .. } = spec.limits;
+    if spill_mib > disk_mib / 2 {
+        let reason = format!("its limits.spill_mib is {spill_mib}, more than half of its disk_mib");
+        return Err(invalid(reason, format!("write `spill_mib: {}` or less", disk_mib / 2)));
+    }
     Ok(spec)
 }
 
@@ -282,6 +287,14 @@ mod tests {
         assert_eq!(error.hint(), "write `workdir` instead");
         let error = failure("x", "format: apprentice.sandbox/1\nname: x\nlimits:\n  memory_mb: 5\n");
         assert_eq!(error.hint(), "write `memory_mib` instead");
+    }
+
+    #[test]
+    fn whole_outputs_leave_room_on_the_disk() {
+        let limits = "limits: {disk_mib: 100, spill_mib: 51}";
+        let error = failure("x", &format!("format: apprentice.sandbox/1\nname: x\n{limits}\n"));
+        assert!(error.to_string().contains("spill_mib is 51"), "{error}");
+        assert_eq!(error.hint(), "write `spill_mib: 50` or less");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{Candidate, Counts, Repository};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileWrite, Sandbox, SandboxError, Session, Start};
+use crate::sandbox::{Backend, Exec, FileWrite, Sandbox, SandboxError, Start};
 use crate::testlog::{self, Statuses};
 use crate::trajectory::{Exit, Observation};
 
@@ -206,8 +206,7 @@ impl<'a> Bench<'a> {
     async fn exec(&self, sandbox: &mut dyn Sandbox, command: &str) -> Result<Observation, SandboxError> {
         // Two texts of one size in one second would share Python's compiled file.
         let script = format!("export PYTHONDONTWRITEBYTECODE=1\n{command}");
-        let exec =
-            Exec { script: &script, timeout: self.deadline, output_bytes: 1 << 20, session: Session::Fresh };
+        let exec = Exec::new(&script, self.deadline, 1 << 20).fresh();
         let mut observation = sandbox.exec(&exec).await?;
         // No clock reaches a result.
         observation.elapsed_seconds = 0.0;

@@ -101,6 +101,8 @@ pub(crate) enum Sandboxes {
 /// Runs the rows of a chapter, and says what did not hold.
 pub(crate) async fn hold(mut ground: Ground, backend: &str, rows: &[Row], sandboxes: Sandboxes) {
     ground.spec.limits.disk_mib = 64;
+    // Rows that print much are also written to files of the sandbox.
+    ground.spec.limits.spill_mib = 4;
     // The image is too small to hold a locale, which perl deplores.
     ground.spec.env.insert("PERL_BADLANG".to_owned(), "0".to_owned());
     let mut host = Host::new();
@@ -137,12 +139,8 @@ async fn stop(sandbox: Box<dyn Sandbox>) -> Option<String> {
 }
 
 async fn try_row(sandbox: &mut Box<dyn Sandbox>, host: &mut Host, row: &Row) -> Vec<String> {
-    let exec = Exec {
-        script: &host.fill(row.script),
-        timeout: Duration::from_secs_f64(row.seconds),
-        output_bytes: OUTPUT_BYTES,
-        session: Session::Carried,
-    };
+    let script = host.fill(row.script);
+    let exec = Exec::new(&script, Duration::from_secs_f64(row.seconds), OUTPUT_BYTES);
     let mut wrong = Vec::new();
     match sandbox.exec(&exec).await {
         Ok(seen) => {
@@ -215,7 +213,7 @@ async fn after(
 }
 
 async fn says(sandbox: &mut Box<dyn Sandbox>, script: &str, text: &str, session: Session) -> Option<String> {
-    let exec = Exec { script, timeout: Duration::from_secs(20), output_bytes: OUTPUT_BYTES, session };
+    let exec = Exec { session, ..Exec::new(script, Duration::from_secs(20), OUTPUT_BYTES) };
     match sandbox.exec(&exec).await {
         Ok(seen) if seen.output == text && is_success(&seen) => None,
         other => Some(format!("then `{script}` gave {other:?}, not {text:?}")),

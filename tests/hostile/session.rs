@@ -106,6 +106,30 @@ pub(crate) const ROWS: &[Row] = &[
         "echo one; }\necho two",
         &[Fail],
     ),
+    Row::new(
+        "names of whole outputs that are links, pipes and directories",
+        "a whole output is written to a file that was made just then, never to one of that name",
+        "echo safe > safe; for d in /run/session /var/lib/apprentice/session; do [ -d $d ] || continue; for i in $(seq 1 70); do case $((i % 4)) in 0) ln -s $PWD/safe $d/output-$i;; 1) mkfifo $d/output-$i;; 2) mkdir $d/output-$i;; 3) ln -s /proc/self/fd/1 $d/output-$i;; esac; done; done; seq 1 60000; exit 4",
+        &[Code(4), Then("cat safe", "safe\n")],
+    ),
+    Row::new(
+        "a directory of whole outputs that is a link elsewhere",
+        "no link is followed to where whole outputs are made",
+        "mkdir there; for d in /run/session /var/lib/apprentice/session; do [ -d $d ] && { mv $d $d.away; ln -s $PWD/there $d; }; done; seq 1 60000; rmdir there && exit 4",
+        &[Code(4), RuinsSession, Then("ls there 2>/dev/null || echo none", "none\n")],
+    ),
+    Row::new(
+        "a whole output that is emptied, moved and filled while it is written",
+        "what is written goes to the open file, within its bound",
+        "(for n in $(seq 1 300); do for d in /run/session /var/lib/apprentice/session; do for f in $d/output-*; do [ -f $f ] && { : > $f; mv $f $d/x; rm -f $d/x; }; done; done; done) 2>/dev/null & seq 1 400000; wait; exit 4",
+        &[Code(4), Then("echo on", "on\n")],
+    ),
+    Row::new(
+        "typing in the user's place (TIOCSTI)",
+        "commands have no terminal; a filter refuses the call on those that they make",
+        "perl -e 'print open(T, \"+<\", \"/dev/tty\") ? \"a terminal\\n\" : \"no terminal\\n\"; open(M, \"+<\", \"/dev/ptmx\") or print \"no master\\n\"; $c = \"x\"; print ioctl(M, 0x5412, $c) ? \"typed\\n\" : \"refused \" . ($! + 0) . \"\\n\"; $c = \"\\3\"; print ioctl(M, 0x541c, $c) ? \"pasted\\n\" : \"refused \" . ($! + 0) . \"\\n\"'",
+        &[Print("no terminal\nrefused 1\nrefused 1\n")],
+    ),
     Row::new("input that waits", "stdin is /dev/null", "read -r x; cat; echo end", &[Print("end\n")])
         .within(5.0),
 ];

@@ -10,6 +10,9 @@ use crate::ground::{Ground, command, output, run, tree};
 pub(crate) use crate::sharing::{
     what_one_keeps_another_takes_over, who_finds_no_room_waits_for_the_end_of_another,
 };
+pub(crate) use crate::spills::*;
+pub(crate) use crate::streams::*;
+pub(crate) use crate::terminals::*;
 
 pub(crate) async fn exit_codes_are_the_scripts_own(ground: &Ground) {
     let mut sandbox = ground.start(&[]).await;
@@ -309,10 +312,60 @@ pub(crate) async fn a_fresh_command_sees_and_leaves_no_session(ground: &Ground) 
     sandbox.stop().await.unwrap();
 }
 
-pub(crate) async fn long_scripts_run(ground: &Ground) {
+pub(crate) async fn scripts_of_any_length_run(ground: &Ground) {
     let mut sandbox = ground.start(&[]).await;
-    let script = format!("cat > big <<'EOF'\n{}EOF\nwc -c < big", "it's 0123\n".repeat(50_000));
-    assert_eq!(output(&mut sandbox, &script).await.trim(), "500000");
+    // Around what Linux takes as one argument, and far beyond.
+    for bytes in [128 << 10, (128 << 10) - 1, 500_000, 10_000_000] {
+        let frame = "cat > big <<'EOF'\nEOF\nwc -c < big; exit 3";
+        let line = "it's 0123\n";
+        let script = frame.replacen('\n', &format!("\n{}", line.repeat(bytes / line.len())), 1);
+        let seen = run(&mut sandbox, &script).await;
+        let expected = (bytes / line.len() * line.len()).to_string();
+        assert_eq!((seen.output.trim(), seen.exit), (&*expected, Some(Exit::Code(3))), "{bytes}");
+    }
+    let lines = format!("{}echo $((x))", "x=$((x + 1)) # and so on\n".repeat(40_000));
+    assert_eq!(output(&mut sandbox, &lines).await, "40000\n");
+    sandbox.stop().await.unwrap();
+}
+
+pub(crate) async fn a_signal_and_the_memory_bound_are_told_apart(ground: &Ground) {
+    let mut sandbox = ground.start(&[]).await;
+    let seen = run(&mut sandbox, "echo before; kill -9 $$").await;
+    assert!(matches!(seen.exit, Some(Exit::Signal(9) | Exit::Code(137))), "{seen:?}");
+    let seen = run(&mut sandbox, "exec sleep 30 & kill -SEGV $!; wait $!").await;
+    assert_eq!(seen.exit, Some(Exit::Code(139)), "{seen:?}");
+    // Each is within what one process may have, all together are not.
+    let hog = "perl -e '$x = \"x\" x (40 << 20); sleep 20'";
+    let script = format!("echo before; export PERL_BADLANG=0; {hog} & {hog} & {hog} & {hog} & exec {hog}");
+    let seen = run(&mut sandbox, &script).await;
+    println!("five hogs: {:?} in {:.1} s", seen.exit, seen.elapsed_seconds);
+    assert!(seen.output.starts_with("before\n"), "{seen:?}");
+    let bomb = "export PERL_BADLANG=0; exec perl -e 'while (1) { push @x, \"x\" x (1 << 20) }'";
+    let seen = run(&mut sandbox, bomb).await;
+    println!("a bomb: {:?} in {:.1} s", seen.exit, seen.elapsed_seconds);
+    // Where no group of processes bounds it, the program itself is refused memory, and says so.
+    let is_told = seen.exit == Some(Exit::OutOfMemory) || seen.output.contains("Out of memory");
+    assert!(is_told, "{seen:?}");
+    assert_eq!(
+        run(&mut sandbox, "kill -9 $$").await.exit,
+        Some(Exit::Signal(9)),
+        "an earlier one is forgotten"
+    );
+    sandbox.stop().await.unwrap();
+}
+
+pub(crate) async fn silence_ends_the_whole_tree(ground: &Ground) {
+    let mut spec = ground.spec.clone();
+    spec.limits.quiet_seconds = Some(1.0);
+    let empty = tree(&[]);
+    let mut sandbox = ground.backend.start(&Start { spec: &spec, tree: Some(empty.path()) }).await.unwrap();
+    let script = "echo before; setsid bash -c 'trap \"\" TERM HUP; while :; do echo >> beats; sleep 0.05; done' \
+        >/dev/null 2>&1 & sleep 60";
+    let seen = run(&mut sandbox, script).await;
+    assert_eq!((seen.output.as_str(), seen.exit), ("before\n", Some(Exit::TimedOut)));
+    let beats = output(&mut sandbox, "wc -l < beats").await;
+    assert!(beats.trim().parse::<u32>().unwrap() > 0, "the background process ran");
+    assert_eq!(output(&mut sandbox, "sleep 0.5; wc -l < beats").await, beats, "and was killed");
     sandbox.stop().await.unwrap();
 }
 

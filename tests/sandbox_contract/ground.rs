@@ -9,7 +9,7 @@ use apprentice::sandbox::namespaces::Namespaces;
 use apprentice::sandbox::rootfs::Shelf;
 use apprentice::sandbox::scripted::ScriptedBackend;
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::sandbox::{Backend, Exec, Sandbox, Session, Start};
+use apprentice::sandbox::{Backend, Exec, Sandbox, Start};
 use apprentice::trajectory::{Exit, Observation};
 
 /// A backend to test.
@@ -57,7 +57,7 @@ pub(crate) fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 /// A command with 30 seconds and 64 KiB in the session.
 pub(crate) fn command(script: &str) -> Exec<'_> {
-    Exec { script, timeout: Duration::from_secs(30), output_bytes: 64 * 1024, session: Session::Carried }
+    Exec::new(script, Duration::from_secs(30), 64 * 1024)
 }
 
 pub(crate) async fn run(sandbox: &mut Box<dyn Sandbox>, script: &str) -> Observation {
@@ -157,10 +157,10 @@ mod image {
 
     /// Programs that the behaviours, the hostile rows and the random scripts use.
     const PROGRAMS: &str = "bash sh cat chmod chown cmp cp cut dirname env grep head id ln ls mkdir mkfifo mknod mv \
-        nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat su tac tail tee timeout touch tr true uniq unshare \
+        nproc od perl ps readlink rm rmdir sed seq setsid sleep sort stat stty su tac tail tee timeout touch tr true uniq unshare \
         wc whoami yes";
     /// Counts up when what the image holds changes.
-    const IMAGE: &str = "apprentice-contract:4";
+    const IMAGE: &str = "apprentice-contract:5";
 
     static MADE: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
 

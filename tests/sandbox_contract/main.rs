@@ -9,6 +9,9 @@
 mod behaviours;
 mod ground;
 mod sharing;
+mod spills;
+mod streams;
+mod terminals;
 
 macro_rules! contract {
     ($backend:ident: $($behaviour:ident)*) => {
@@ -31,6 +34,24 @@ macro_rules! whole_contract {
             exit_codes_are_the_scripts_own
             a_signal_is_not_success
             both_streams_arrive_in_their_order
+            streams_told_apart_keep_their_true_order
+            copies_of_a_stream_are_that_stream
+            a_stream_opened_by_its_name_loses_nothing
+            large_writes_to_both_streams_come_whole_and_in_order
+            streams_told_apart_share_one_bound
+            what_holds_a_stream_apart_does_not_hold_up_its_command
+            a_deadline_holds_where_streams_are_apart
+            a_whole_output_is_kept_where_that_is_asked_for
+            whole_outputs_share_one_bound
+            nothing_is_kept_unasked
+            a_whole_output_is_kept_of_streams_told_apart
+            a_shell_on_a_terminal_is_interactive
+            who_hangs_up_ends_the_shell_and_what_it_left
+            a_flood_on_a_terminal_and_typing_do_not_block_each_other
+            programs_that_want_a_user_end_at_once
+            a_signal_and_the_memory_bound_are_told_apart
+            silence_ends_the_whole_tree
+            scripts_of_any_length_run
             stdin_is_closed
             a_deadline_kills_the_whole_tree_and_keeps_the_output
             a_deadline_stops_endless_output
@@ -49,7 +70,6 @@ macro_rules! whole_contract {
             the_session_carries_directory_variables_and_functions
             a_program_without_a_shell_is_in_the_session_too
             a_fresh_command_sees_and_leaves_no_session
-            long_scripts_run
             a_fork_has_everything_and_is_its_own
             forks_of_forks_outlive_their_parents
             a_sandbox_has_no_network

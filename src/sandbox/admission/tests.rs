@@ -65,12 +65,7 @@ async fn a_dropped_and_a_lost_sandbox_let_go_of_their_place() {
     let (admission, _) = admission(capacity(100));
     drop(start(&admission, 100).await);
     let mut lost = start(&admission, 100).await;
-    let exec = Exec {
-        script: "hello",
-        timeout: Duration::from_secs(1),
-        output_bytes: 1,
-        session: crate::sandbox::Session::Fresh,
-    };
+    let exec = Exec::new("hello", Duration::from_secs(1), 1).fresh();
     assert!(lost.exec(&exec).await.unwrap_err().is_lost());
     drop(lost);
     let panicking = std::panic::AssertUnwindSafe(async {

@@ -24,6 +24,7 @@ use super::recipe::{Recipe, START, Storage};
 use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
+use crate::sandbox::terminal::Terminal;
 use crate::sandbox::tree::{self, Tree};
 use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
@@ -204,13 +205,12 @@ impl Sandbox for Container {
             .running
             .with("running a command", patience, |line| Box::pin(run(line, command, disk)))
             .await?;
-        Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
-            exit: Some(ran.exit),
-            omitted_bytes: ran.omitted_bytes,
-            elapsed_seconds: begin.elapsed().as_secs_f64(),
-            background: ran.background,
-        })
+        let elapsed_seconds = begin.elapsed().as_secs_f64();
+        Ok(Ran { elapsed_seconds, ..ran }.observation(&output))
+    }
+
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        self.running.with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal))).await
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

@@ -13,8 +13,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
+use crate::sandbox::inside::protocol::{Interact, PREFIX_BYTES, Request, Screen, envelope, lengths};
+use crate::sandbox::terminal::{Keys, Terminal};
+use crate::trajectory::Exit;
 
+/// What is typed ahead is taken up to this.
+const AHEAD_BYTES: usize = 64 * 1024;
 /// What a process that fails says is kept up to this.
 const COMPLAINT_BYTES: usize = 4096;
 
@@ -22,8 +26,13 @@ type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error
 
 /// The manager's end of the line.
 pub(super) struct Line {
-    output: Output,
+    ear: Ear,
     input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+/// Its hearing half.
+struct Ear {
+    output: Output,
     heard: Vec<u8>,
     complaint: String,
 }
@@ -31,7 +40,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(attached: AttachContainerResults) -> Self {
         let AttachContainerResults { output, input } = attached;
-        Self { output, input, heard: Vec::new(), complaint: String::new() }
+        Self { ear: Ear { output, heard: Vec::new(), complaint: String::new() }, input }
     }
 
     /// Sends one message.
@@ -44,15 +53,35 @@ impl Line {
 
     /// Receives one message. Whoever stops waiting loses nothing of it.
     pub(super) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<(T, Vec<u8>)> {
-        self.hear(PREFIX_BYTES).await?;
-        let prefix = self.heard[..PREFIX_BYTES].try_into().expect("invariant: as many bytes were heard");
-        let (head, payload) = lengths(prefix)?;
-        let whole = PREFIX_BYTES + head + payload;
-        self.hear(whole).await?;
-        let rest = self.heard.split_off(whole);
-        let mut message = std::mem::replace(&mut self.heard, rest);
-        let payload = message.split_off(PREFIX_BYTES + head);
-        Ok((serde_json::from_slice(&message[PREFIX_BYTES..])?, payload))
+        self.ear.receive().await
+    }
+
+    /// Lets a user talk to a program until it ends. What is typed is sent while what is shown is heard, so that
+    /// neither side waits for the other for ever.
+    pub(super) async fn interact(&mut self, terminal: Terminal) -> io::Result<Exit> {
+        self.send(&Request::Interact(Interact::shell(&terminal)), &[]).await?;
+        let Terminal { mut keys, screen, .. } = terminal;
+        let (mut unsent, mut is_over) = (Vec::new(), false);
+        loop {
+            tokio::select! {
+                heard = self.ear.receive::<Screen>() => match heard? {
+                    // Whoever does not look any more may still hang up.
+                    (Screen::Shown, bytes) => drop(screen.send(bytes).await),
+                    (Screen::Ended(exit), _) => return Ok(exit),
+                },
+                n_sent = self.input.write(&unsent), if !unsent.is_empty() => {
+                    unsent.drain(..n_sent?);
+                    self.input.flush().await?;
+                }
+                key = keys.recv(), if !is_over && unsent.len() < AHEAD_BYTES => {
+                    let key = key.unwrap_or(Keys::HungUp);
+                    is_over = key == Keys::HungUp;
+                    let (request, typed) = Request::of(key);
+                    unsent.extend(envelope(&request, typed.len())?);
+                    unsent.extend(typed);
+                }
+            }
+        }
     }
 
     /// Receives what comes in pieces, in all at most `bytes`.
@@ -81,6 +110,20 @@ impl Line {
             }
         }
         self.send(&(), &[]).await
+    }
+}
+
+impl Ear {
+    async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<(T, Vec<u8>)> {
+        self.hear(PREFIX_BYTES).await?;
+        let prefix = self.heard[..PREFIX_BYTES].try_into().expect("invariant: as many bytes were heard");
+        let (head, payload) = lengths(prefix)?;
+        let whole = PREFIX_BYTES + head + payload;
+        self.hear(whole).await?;
+        let rest = self.heard.split_off(whole);
+        let mut message = std::mem::replace(&mut self.heard, rest);
+        let payload = message.split_off(PREFIX_BYTES + head);
+        Ok((serde_json::from_slice(&message[PREFIX_BYTES..])?, payload))
     }
 
     /// Waits until `bytes` have been heard.

@@ -11,19 +11,19 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
 
-use super::files::{self, lost};
+use super::files::{self, SESSION_DIRECTORY, lost};
 use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
 use super::{body, owner, relay};
 use crate::sandbox::inside::protocol::{
-    Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
+    Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Shelf, Started, User, Wrote,
 };
 use crate::sandbox::proxy;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Exec, SandboxError, Session};
+use crate::sandbox::{Exec, SandboxError};
 
 /// How long a container may take to start on a crowded machine, and to take over a repository.
 pub(super) const START: Duration = Duration::from_secs(300);
@@ -72,8 +72,7 @@ impl Recipe {
     pub(super) async fn make_warm(&self) -> Result<Running, SandboxError> {
         let running = self.make().await?;
         let session = SessionDir::new(files::SESSION_DIRECTORY);
-        let exec =
-            Exec { script: "cat </dev/null", timeout: START, output_bytes: 0, session: Session::Fresh };
+        let exec = Exec::new("cat </dev/null", START, 0).fresh();
         let run = Run::of(session.invocation(&exec), &exec, &session);
         let ran = running.with("running its first command", START, |line| {
             Box::pin(async move {
@@ -194,6 +193,7 @@ impl Recipe {
             workdir: PathBuf::from(&self.spec.workdir),
             files: Vec::new(),
             roots: self.roots().into_iter().map(PathBuf::from).collect(),
+            shelf: Shelf::of(limits, &SessionDir::new(SESSION_DIRECTORY)),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::mounts::{self, Sources};
 use super::protocol::{Channel, Confinement, Layout, Machine, Plan, Rules, Started, User};
 use super::relay::Relay;
 use super::serve::{Keeper, Server};
+use super::spill::Spills;
 use super::{kernel, process};
 use crate::isolation::Network;
 
@@ -262,7 +263,9 @@ fn keep_container(channel: &mut Channel, plan: Plan, user: User) -> Done<()> {
 }
 
 fn server(channel: &Channel, plan: Plan, keeper: Keeper) -> Done<Server> {
+    let owner = keeper.other_user();
     Ok(Server {
+        spills: plan.shelf.map(|shelf| Spills::new(shelf, owner)),
         channel: channel.try_clone().while_doing("keep the manager's line")?,
         keeper,
         bounds: plan.bounds,
@@ -288,7 +291,13 @@ fn write_files(plan: &Plan) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, contents)?;
+        // Where a fork starts from, the agent may have put a link of that name.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        io::Write::write_all(&mut file, contents.as_bytes())?;
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use super::protocol::User;
+
 /// Attributes that are added to a mount.
 pub(in crate::sandbox) const NO_PRIVILEGE: u64 =
     (MountAttrFlags::MOUNT_ATTR_NOSUID.bits() | MountAttrFlags::MOUNT_ATTR_NODEV.bits()) as u64;
@@ -27,8 +29,18 @@ pub(in crate::sandbox) fn clone_mount(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path, flags)?)
 }
 
-/// Makes a file system that is attached nowhere yet.
+/// Makes a file system without devices that is attached nowhere yet.
 pub(in crate::sandbox) fn make_mount(kind: &str, options: &[(&str, &str)]) -> io::Result<OwnedFd> {
+    make(kind, options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// Makes a place for terminals, whose only devices are those that are made in it.
+pub(in crate::sandbox) fn make_terminals() -> io::Result<OwnedFd> {
+    let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")];
+    make("devpts", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)
+}
+
+fn make(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
         if value.is_empty() {
@@ -38,7 +50,6 @@ pub(in crate::sandbox) fn make_mount(kind: &str, options: &[(&str, &str)]) -> io
         }
     }
     fsconfig_create(context.as_fd())?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
@@ -156,6 +167,27 @@ pub(in crate::sandbox) fn fork_to_become(become_program: &mut dyn FnMut()) -> io
         libc::clone(begin, top, flags, (&raw mut argument).cast())
     };
     checked(libc::c_long::from(pid)).map(|pid| pid as i32)
+}
+
+/// Does `work` with the file rights of `user`, where that is another one than this process's: what it makes is
+/// theirs, and what they may not do fails.
+pub(in crate::sandbox) fn as_user<T>(
+    user: Option<User>,
+    work: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let Some(User { uid, gid, .. }) = user else { return work() };
+    // SAFETY: plain system calls of a process with one thread. They say who it was, never whether they worked,
+    // so the second call asks.
+    unsafe {
+        let (own_uid, own_gid) = (libc::geteuid(), libc::getegid());
+        libc::setfsgid(gid);
+        libc::setfsuid(uid);
+        let is_theirs = libc::setfsuid(u32::MAX) == uid as libc::c_int;
+        let done = if is_theirs { work() } else { Err(io::Error::from_raw_os_error(libc::EPERM)) };
+        libc::setfsuid(own_uid);
+        libc::setfsgid(own_gid);
+        done
+    }
 }
 
 /// Whether this process may mount on the host.

@@ -71,6 +71,9 @@ const NEW_NAMESPACES: [i32; 8] = [
     libc::CLONE_NEWUTS,
 ];
 
+/// Typing on a terminal in the user's place, and what the console's own calls paste there.
+const REFUSED_TERMINAL_CALLS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+
 const REFUSED_FAMILIES: [i32; 4] = [libc::AF_ALG, libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK];
 const INTERNET_FAMILIES: [i32; 2] = [libc::AF_INET, libc::AF_INET6];
 
@@ -172,6 +175,11 @@ fn refusals(internet: Internet) -> io::Result<Rules> {
         .map(|family| when(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *family as u64))
         .collect();
     rules.insert(libc::SYS_socket, families?);
+    let typing: Result<_, io::Error> = REFUSED_TERMINAL_CALLS
+        .iter()
+        .map(|call| when(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *call))
+        .collect();
+    rules.insert(libc::SYS_ioctl, typing?);
     #[cfg(target_arch = "x86_64")]
     refuse_second_numbering(&mut rules);
     Ok(rules)

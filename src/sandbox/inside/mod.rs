@@ -4,6 +4,7 @@
 //! its first process. Guarantees that it trusts the manager and nobody else: commands can neither signal nor
 //! trace it, nor reach its line. One thread; no engine, no shell of its own.
 
+mod apart;
 pub(in crate::sandbox) mod delta;
 pub(in crate::sandbox) mod files;
 pub(in crate::sandbox) mod init;
@@ -15,6 +16,8 @@ pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
 pub(in crate::sandbox) mod relay;
 pub(in crate::sandbox) mod serve;
+mod spill;
+mod terminal;
 mod watch;
 
 use std::process::ExitCode;

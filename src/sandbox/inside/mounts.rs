@@ -339,8 +339,7 @@ impl Stage<'_> {
         for (to, name) in DEVICE_LINKS {
             symlink(to, self.path(Path::new("dev").join(name)))?;
         }
-        let terminals =
-            kernel::make_mount("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")])?;
+        let terminals = kernel::make_terminals()?;
         kernel::attach(terminals.as_fd(), &self.directory("dev/pts")?)
     }
 

@@ -1,7 +1,7 @@
 //! Processes as the inner process of a sandbox starts, finds, kills and collects them.
 //!
-//! Guarantees that a command starts with its output on a fresh pipe, nothing on its input, default
-//! signals, and no other open file. Runs in the child only, which has one thread.
+//! Guarantees that a command starts with the standard streams that it was given, default signals, and no
+//! other open file. Runs in the child only, which has one thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -9,14 +9,11 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use fs_err as fs;
-use rustix::pipe::{PipeFlags, pipe_with};
-
 use super::kernel::{self, c_path, checked};
 use super::plain::{self, Plain};
 use super::protocol::Run;
-use super::watch;
 use crate::trajectory::Exit;
+use fs_err as fs;
 
 /// A command with all that it needs to start.
 pub(in crate::sandbox) struct Program<'a> {
@@ -38,23 +35,58 @@ pub(in crate::sandbox) enum Memory {
     Copied,
 }
 
-/// Starts a program; gives its number and its output.
+/// What a program's standard streams are.
+#[derive(Debug)]
+pub(in crate::sandbox) enum Standard {
+    /// Nothing to read, and one pipe for both outputs.
+    Pipe(OwnedFd),
+    /// Nothing to read, and a pipe for each output.
+    Pipes([OwnedFd; 2]),
+    /// A terminal, which becomes its controlling one.
+    Terminal(OwnedFd),
+}
+
+impl Standard {
+    fn output(&self) -> &OwnedFd {
+        match self {
+            Self::Pipe(both) | Self::Pipes([both, _]) | Self::Terminal(both) => both,
+        }
+    }
+
+    /// Lets any user of the sandbox open it again by its name.
+    pub(in crate::sandbox) fn share(&self) -> io::Result<()> {
+        const ALL: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::fchmod(self.output(), ALL)?;
+        match self {
+            Self::Pipes([_, error]) => Ok(rustix::fs::fchmod(error, ALL)?),
+            Self::Pipe(_) | Self::Terminal(_) => Ok(()),
+        }
+    }
+
+    fn error(&self) -> &OwnedFd {
+        match self {
+            Self::Pipe(both) | Self::Pipes([_, both]) | Self::Terminal(both) => both,
+        }
+    }
+}
+
+/// Starts a program; gives its number.
 pub(in crate::sandbox) fn start(
     program: &Program<'_>,
     memory: Memory,
+    standard: &Standard,
     confine: impl Fn() -> io::Result<()>,
-) -> io::Result<(i32, OwnedFd)> {
+) -> io::Result<i32> {
     let mut env: BTreeMap<&String, &String> = program.env.iter().map(|(key, value)| (key, value)).collect();
     env.extend(program.run.env.iter().map(|(key, value)| (key, value)));
     let arguments = strings(program.run.argv.iter().cloned())?;
     let env = strings(env.iter().map(|(key, value)| format!("{key}={value}")))?;
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let image = Image {
         files: strings(plain::candidates(&program.run.argv[0], program.path).into_iter())?,
         arguments: Pointers::to(&arguments),
         env: Pointers::to(&env),
         workdir: c_path(program.workdir)?,
-        output: &writer,
+        standard,
         plain: program.plain.map(|plain| (plain, Pointers::to(&plain.arguments), Pointers::to(&plain.env))),
     };
     let mut become_it = || {
@@ -75,9 +107,7 @@ pub(in crate::sandbox) fn start(
         }
     };
     prefer_to_kill(pid);
-    drop(writer);
-    watch::never_wait(&reader)?;
-    Ok((pid, reader))
+    Ok(pid)
 }
 
 fn strings(texts: impl Iterator<Item = String>) -> io::Result<Vec<CString>> {
@@ -102,7 +132,7 @@ struct Image<'a> {
     arguments: Pointers<'a>,
     env: Pointers<'a>,
     workdir: CString,
-    output: &'a OwnedFd,
+    standard: &'a Standard,
     plain: Option<(&'a Plain, Pointers<'a>, Pointers<'a>)>,
 }
 
@@ -150,11 +180,17 @@ fn prepare(image: &Image<'_>) -> io::Result<()> {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         libc::umask(0o022);
-        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 1)))?;
-        checked(libc::c_long::from(libc::dup2(image.output.as_raw_fd(), 2)))?;
-        let input = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        checked(libc::c_long::from(libc::dup2(image.standard.output().as_raw_fd(), 1)))?;
+        checked(libc::c_long::from(libc::dup2(image.standard.error().as_raw_fd(), 2)))?;
+        let input = match image.standard {
+            Standard::Terminal(terminal) => terminal.as_raw_fd(),
+            _ => libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC),
+        };
         checked(libc::c_long::from(input))?;
         checked(libc::c_long::from(libc::dup2(input, 0)))?;
+        if matches!(image.standard, Standard::Terminal(_)) {
+            checked(libc::c_long::from(libc::ioctl(0, libc::TIOCSCTTY, 0)))?;
+        }
         // Closed before it becomes another user: who may trace this process may take its descriptors, and
         // the manager's line is among them.
         checked(libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32)).map(drop)
@@ -289,7 +325,7 @@ pub(in crate::sandbox) fn memory_of(pids: &BTreeSet<i32>) -> u64 {
     pids.iter().filter_map(used).sum()
 }
 
-fn page_size() -> u64 {
+pub(in crate::sandbox) fn page_size() -> u64 {
     // SAFETY: a plain call that cannot fail for this name.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
 }

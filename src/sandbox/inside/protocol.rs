@@ -19,10 +19,12 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::isolation::Network;
+use crate::isolation::{Limits, Network};
+use crate::sandbox::output::Parts;
 use crate::sandbox::session::{Invocation, SessionDir};
-use crate::sandbox::{Exec, Session};
-use crate::trajectory::Exit;
+use crate::sandbox::terminal::{Keys, Size, Terminal};
+use crate::sandbox::{Exec, Session, Streams};
+use crate::trajectory::{Exit, Observation};
 
 /// The private first argument of a re-executed child.
 pub(in crate::sandbox) const INIT_ARGUMENT: &str = "@sandbox-init";
@@ -238,6 +240,25 @@ pub(in crate::sandbox) struct Plan {
     pub files: Vec<(PathBuf, String)>,
     /// Directories that hold all that commands can write, where the manager cannot see them from outside.
     pub roots: Vec<PathBuf>,
+    /// Where whole outputs that exceed their bound are kept; nowhere when absent.
+    pub shelf: Option<Shelf>,
+}
+
+/// A place for whole outputs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Shelf {
+    /// A directory that the agent's user may write, as seen from inside.
+    pub directory: String,
+    /// All of them together.
+    pub bytes: u64,
+}
+
+impl Shelf {
+    /// The shelf beside `session` that `limits` ask for.
+    pub(in crate::sandbox) fn of(limits: &Limits, session: &SessionDir) -> Option<Self> {
+        let bytes = limits.spill_mib << 20;
+        (bytes > 0).then(|| Self { directory: session.path().to_owned(), bytes })
+    }
 }
 
 /// What stands between the commands and the host.
@@ -377,6 +398,54 @@ pub(in crate::sandbox) enum Request {
     Delta(Scope),
     /// End the command that runs. It has no answer of its own.
     Abort,
+    /// Run a program on a terminal of its own. This is the one exchange in which both sides speak at any time: the
+    /// manager may send `Typed`, `Resized` and `Abort`, and the process inside sends [`Screen`]s, the last of which
+    /// says that the program ended. Each side goes on hearing while it speaks, or both could wait for each other.
+    Interact(Interact),
+    /// The payload was typed on the terminal. It has no answer, and means nothing when the program has ended.
+    Typed,
+    /// The terminal has another size now; likewise.
+    Resized(Size),
+}
+
+impl Request {
+    /// What a user does, and its payload.
+    pub(in crate::sandbox) fn of(key: Keys) -> (Self, Vec<u8>) {
+        match key {
+            Keys::Typed(bytes) => (Self::Typed, bytes),
+            Keys::Resized(size) => (Self::Resized(size), Vec::new()),
+            Keys::HungUp => (Self::Abort, Vec::new()),
+        }
+    }
+}
+
+/// A program that talks to a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Interact {
+    /// It and its arguments.
+    pub argv: Vec<String>,
+    /// Variables beside the sandbox's own.
+    pub env: Vec<(String, String)>,
+    /// The terminal's size.
+    pub size: Size,
+}
+
+impl Interact {
+    /// A shell on the terminal that the user describes.
+    pub(in crate::sandbox) fn shell(terminal: &Terminal) -> Self {
+        let env = [("TERM", terminal.kind.as_str()), ("PS1", "\\w\\$ ")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { argv: vec!["bash".to_owned()], env, size: terminal.size }
+    }
+}
+
+/// What comes from a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Screen {
+    /// The payload is to be shown.
+    Shown,
+    /// The program ended; nothing follows.
+    Ended(Exit),
 }
 
 /// What an archive is for the sandbox that unpacks it.
@@ -412,6 +481,8 @@ pub(in crate::sandbox) struct Run {
     pub survivors: Survivors,
     /// The session that it carries on.
     pub session: Option<SessionDir>,
+    /// Whether its two streams are told apart.
+    pub streams: Streams,
 }
 
 impl Run {
@@ -428,6 +499,7 @@ impl Run {
             output_bytes: exec.output_bytes,
             survivors,
             session,
+            streams: exec.streams,
         }
     }
 }
@@ -441,7 +513,8 @@ pub(in crate::sandbox) enum Survivors {
     Kill,
 }
 
-/// How a program ended; its output is the payload.
+/// How a program ended; its output is the payload: the finished text, or what is kept of it where `parts` tell
+/// its streams apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::sandbox) struct Ran {
     /// How.
@@ -452,6 +525,33 @@ pub(in crate::sandbox) struct Ran {
     pub elapsed_seconds: f64,
     /// Command lines of processes that run on.
     pub background: Vec<String>,
+    /// Which stream printed what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+    /// Where what was left out can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<String>,
+}
+
+impl Ran {
+    /// What the manager's caller sees.
+    pub(in crate::sandbox) fn observation(self, payload: &[u8]) -> Observation {
+        let (output, apart) = match &self.parts {
+            Some(parts) => {
+                let (output, apart) = parts.tell(payload, self.whereabouts.as_deref());
+                (output, Some(apart))
+            }
+            None => (String::from_utf8_lossy(payload).into_owned(), None),
+        };
+        Observation {
+            output,
+            exit: Some(self.exit),
+            omitted_bytes: self.omitted_bytes,
+            elapsed_seconds: self.elapsed_seconds,
+            background: self.background,
+            apart,
+        }
+    }
 }
 
 /// What opening a path gave.

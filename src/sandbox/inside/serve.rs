@@ -17,12 +17,13 @@ use super::protocol::{
     Assembled, Beside, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope,
     Survivors, User, Wrote,
 };
-use super::watch::{self, Ended, Watched};
+use super::spill::Spills;
+use super::watch::{self, Ended, Output, Watched};
 use super::{files, init, kernel, limits, relay};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree;
-use crate::trajectory::Exit;
+use crate::trajectory::{Exit, Stream};
 
 /// Killing everything is repeated until nothing is left, this long.
 const KILLING: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub(in crate::sandbox) struct Server {
     pub(in crate::sandbox) signals: OwnedFd,
     /// Outputs of commands that ended while processes of theirs still run.
     pub(in crate::sandbox) lingering: Vec<OwnedFd>,
+    /// Where whole outputs are kept; a command that runs has it.
+    pub(in crate::sandbox) spills: Option<Spills>,
 }
 
 /// Who keeps the processes of a sandbox together.
@@ -66,8 +69,16 @@ impl Keeper {
         }
     }
 
+    /// The user of its commands, when that is another one than this process's.
+    pub(in crate::sandbox) fn other_user(&self) -> Option<User> {
+        match self {
+            Self::Container(user) if user.uid != 0 => Some(*user),
+            Self::PidNamespace | Self::Container(_) | Self::Subreaper(_) => None,
+        }
+    }
+
     /// How its commands' processes are made.
-    fn memory(&self) -> Memory {
+    pub(super) fn memory(&self) -> Memory {
         match self {
             Self::PidNamespace | Self::Container(_) => Memory::Shared,
             Self::Subreaper(_) => Memory::Copied,
@@ -116,7 +127,7 @@ impl Keeper {
     }
 
     /// Kills every process but those in `spared`, and sees to it that they are gone.
-    fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
+    pub(super) fn kill(&self, spared: &BTreeSet<i32>) -> io::Result<()> {
         let start = Instant::now();
         let mut stopped = BTreeSet::new();
         while start.elapsed() < KILLING {
@@ -168,8 +179,9 @@ impl Server {
                 Request::Fill(fill) => self.fill(fill, &payload)?,
                 Request::Remember(roots) => self.remember(roots)?,
                 Request::Delta(scope) => self.delta(scope)?,
-                // The command that it meant has ended by itself.
-                Request::Abort => {}
+                Request::Interact(interact) => self.interact(&interact)?,
+                // The command that they meant has ended by itself.
+                Request::Abort | Request::Typed | Request::Resized(_) => {}
             }
         }
     }
@@ -187,7 +199,7 @@ impl Server {
     }
 
     /// Starts a process; when none is free, because earlier commands left too many, ends those first.
-    fn with_room<T>(&self, start: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn with_room<T>(&self, start: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match start() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.keeper.kill(&BTreeSet::new())?;
@@ -258,11 +270,18 @@ impl Server {
             plain: plain.as_ref(),
         };
         let kills = self.memory_kills();
-        let (pid, output) = self.with_room(|| {
-            process::start(&program, self.keeper.memory(), || self.keeper.confine(&self.bounds))
+        let (standard, output) = Output::open(run.streams)?;
+        if self.keeper.other_user().is_some() {
+            // `echo x > /dev/stderr` opens the pipe anew.
+            standard.share()?;
+        }
+        let pid = self.with_room(|| {
+            process::start(&program, self.keeper.memory(), &standard, || self.keeper.confine(&self.bounds))
         })?;
+        drop(standard);
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new((pid, output), deadline, self.bounds.quiet, run.output_bytes);
+        watched.keep_whole(self.spills.take());
         let ended = watched.until_end(self)?;
         match (ended, run.survivors) {
             (Ended::Exited, Survivors::Kill) if self.keeper.has_processes() => self.keeper.kill(&before)?,
@@ -271,7 +290,7 @@ impl Server {
                 self.keeper.kill(&BTreeSet::new())?;
             }
         }
-        let (mut ran, mut output, lingering) = watched.finish(ended, start)?;
+        let (mut ran, mut capture, lingering) = watched.finish(ended, start)?;
         self.lingering.extend(lingering);
         if matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137)) && kills < self.memory_kills() {
             ran.exit = Exit::OutOfMemory;
@@ -279,7 +298,7 @@ impl Server {
         if let (Ended::Exited, Some(plain), Some(_)) = (ended, &plain, &run.session)
             && let Some((said, exit)) = plain.farewell(pid, ran.exit)
         {
-            output.push_str(&said);
+            capture.push(Stream::Stderr, said.as_bytes());
             ran.exit = exit;
         }
         if let (Ended::Exited, Some(session)) = (ended, &run.session) {
@@ -288,7 +307,8 @@ impl Server {
                 ran.background = process::command_lines(&self.keeper.processes()?);
             }
         }
-        self.channel.send(&ran, output.as_bytes())
+        let output = capture.finish(&mut ran, &mut self.spills);
+        self.channel.send(&ran, &output)
     }
 
     /// How many processes the memory bound of this container has killed; 0 where only the manager can know.

@@ -12,7 +12,7 @@ use fs_err as fs;
 use rustix::fs::CWD;
 
 use crate::sandbox::SandboxError;
-use crate::sandbox::inside::protocol::{Bounds, Confinement, Held, Plan, Rules, Started};
+use crate::sandbox::inside::protocol::{Bounds, Confinement, Held, Plan, Rules, Shelf, Started};
 use crate::sandbox::inside::{kernel, mounts};
 use crate::sandbox::namespaces::capsule::Body;
 use crate::sandbox::namespaces::cgroup::{Cgroups, Resource};
@@ -98,6 +98,9 @@ impl Room {
     /// Makes the session of a copied floor its own: it names directories of the floor it came from.
     fn move_session(from: &Path, to: &Path) -> io::Result<()> {
         let state = to.join(SESSION).join("state");
+        if !fs::symlink_metadata(&state).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
         match fs::read_to_string(&state) {
             Ok(text) => fs::write(&state, text.replace(&*from.to_string_lossy(), &to.to_string_lossy())),
             // No command has ended yet, or the agent wrote something else there.
@@ -204,5 +207,6 @@ fn plan(pattern: &Pattern, cgroups: &Cgroups, session: &SessionDir, floor: &Path
         workdir: floor.join(WORK),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
         roots: Vec::new(),
+        shelf: Shelf::of(limits, session),
     }
 }

@@ -5,17 +5,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::Either;
+use tokio::sync::mpsc;
 
 use super::blocking;
 use super::launch::HangUp;
 use super::line::{Line, lost};
+use crate::sandbox::inside::protocol::{Interact, Request};
 use crate::sandbox::proxy::Ledger;
+use crate::sandbox::terminal::{Keys, Terminal};
 use crate::sandbox::tree::Change;
-use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Session};
-use crate::trajectory::Observation;
+use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError};
+use crate::trajectory::{Exit, Observation};
 
 /// What differs between the kinds of sandboxes that serve over a socket. Blocks.
 pub(in crate::sandbox) trait Body: Send + Sized + 'static {
@@ -75,14 +78,6 @@ impl<B: Body> Drop for Capsule<B> {
     }
 }
 
-/// A command that outlives its borrow.
-struct OwnedExec {
-    script: String,
-    timeout: Duration,
-    output_bytes: usize,
-    session: Session,
-}
-
 #[async_trait]
 impl<B: Body> Sandbox for Capsule<B> {
     fn id(&self) -> &str {
@@ -90,18 +85,51 @@ impl<B: Body> Sandbox for Capsule<B> {
     }
 
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
-        let Exec { script, timeout, output_bytes, session } = *exec;
-        let owned = OwnedExec { script: script.to_owned(), timeout, output_bytes, session };
+        let Exec { script, timeout, output_bytes, session, streams } = *exec;
+        let script = script.to_owned();
         self.with(move |body| {
-            let OwnedExec { script, timeout, output_bytes, session } = &owned;
-            body.line().exec(&Exec {
-                script,
-                timeout: *timeout,
-                output_bytes: *output_bytes,
-                session: *session,
-            })
+            body.line().exec(&Exec { script: &script, timeout, output_bytes, session, streams })
         })
         .await
+    }
+
+    async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
+        let setup = Interact::shell(&terminal);
+        let Terminal { mut keys, screen, .. } = terminal;
+        let mut speaker = self.with(move |body| body.line().begin_interacting(&setup)).await?;
+        let (to_speaker, mut from_here) = mpsc::channel(1);
+        let speaking = tokio::task::spawn_blocking(move || {
+            while let Some(key) = from_here.blocking_recv() {
+                let (request, typed) = Request::of(key);
+                // Who cannot be spoken to is not heard any more either, and that is told.
+                speaker.send(&request, &typed).ok();
+            }
+            // Who leaves without a word has hung up; a program that has ended does not hear it.
+            speaker.send(&Request::Abort, &[]).ok();
+        });
+        let hearing = self.with(move |body| {
+            body.line().interact(|bytes| {
+                // Whoever does not look any more may still hang up.
+                screen.blocking_send(bytes).ok();
+            })
+        });
+        let forwarding = async move {
+            while let Some(key) = keys.recv().await {
+                if key == Keys::HungUp || to_speaker.send(key).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let ended = {
+            let (hearing, forwarding) = (std::pin::pin!(hearing), std::pin::pin!(forwarding));
+            match futures_util::future::select(hearing, forwarding).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(((), hearing)) => hearing.await,
+            }
+        };
+        // Nothing may be spoken into what comes next.
+        speaking.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        ended
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::launch::Process;
-use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
+use crate::sandbox::inside::protocol::{
+    Channel, Differences, Fill, Found, Interact, Ran, Request, Run, Scope, Screen, Wrote,
+};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::{Exec, FileRead, FileWrite, Kept, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
@@ -42,13 +44,30 @@ impl Line {
             self.ask("running a command", &Request::Exec(run), &[], exec.timeout)?;
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
-        Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
-            exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
-            omitted_bytes: ran.omitted_bytes,
-            elapsed_seconds: ran.elapsed_seconds,
-            background: ran.background,
-        })
+        let exit = if out_of_memory { Exit::OutOfMemory } else { ran.exit };
+        Ok(Ran { exit, ..ran }.observation(&output))
+    }
+
+    /// Starts a program that a user talks to; gives what to speak to it with, while [`Line::interact`] hears it.
+    pub(in crate::sandbox) fn begin_interacting(
+        &mut self,
+        setup: &Interact,
+    ) -> Result<Channel, SandboxError> {
+        let begun = self.process.begin(&Request::Interact(setup.clone()));
+        begun.map_err(|source| self.lose("talking to a user", source))
+    }
+
+    /// Shows what the program shows until it ends.
+    pub(in crate::sandbox) fn interact(
+        &mut self,
+        mut show: impl FnMut(Vec<u8>),
+    ) -> Result<Exit, SandboxError> {
+        loop {
+            match self.process.hear().map_err(|source| self.lose("talking to a user", source))? {
+                (Screen::Shown, bytes) => show(bytes),
+                (Screen::Ended(exit), _) => return Ok(exit),
+            }
+        }
     }
 
     pub(in crate::sandbox) fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {
@@ -118,11 +137,14 @@ impl Line {
         payload: &[u8],
         timeout: Duration,
     ) -> Result<(T, Vec<u8>), SandboxError> {
-        self.process.ask(request, payload, timeout.saturating_add(GRACE)).map_err(|source| {
-            // What comes after a missed answer would belong to another question.
-            self.process.hang_up();
-            lost(&self.id, doing, source)
-        })
+        let asked = self.process.ask(request, payload, timeout.saturating_add(GRACE));
+        asked.map_err(|source| self.lose(doing, source))
+    }
+
+    /// What comes after a missed answer would belong to another question.
+    fn lose(&self, doing: &str, source: io::Error) -> SandboxError {
+        self.process.hang_up();
+        lost(&self.id, doing, source)
     }
 
     pub(in crate::sandbox) fn stop(&mut self) -> Result<(), SandboxError> {

@@ -26,7 +26,7 @@ use crate::sandbox::inside::kernel;
 use crate::sandbox::inside::mounts::{self, UPPER};
 use crate::sandbox::inside::plain::DEFAULT_PATH;
 use crate::sandbox::inside::protocol::{
-    Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Started,
+    Bounds, Confinement, Held, Layout, Lower, Machine as Inside, Plan, Shelf, Started,
 };
 use crate::sandbox::proxy::{self, Gate, Ledger, Tunnel};
 use crate::sandbox::session::SessionDir;
@@ -205,6 +205,7 @@ fn plan(blueprint: &Blueprint, cgroups: &Cgroups, session: &SessionDir, forked: 
         workdir: PathBuf::from(&spec.workdir),
         files: vec![(PathBuf::from(session.prelude_path()), session.prelude())],
         roots: Vec::new(),
+        shelf: Shelf::of(limits, session),
     }
 }
 

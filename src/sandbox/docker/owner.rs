@@ -247,7 +247,7 @@ pub(super) fn remove_later(id: String) {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
             if let Ok(backend) = super::DockerBackend::connect(crate::isolation::Isolation::Full).await
-                && let Err(error) = remove_container(&backend.docker, &id).await
+                && let Err(error) = remove_container(backend.docker(), &id).await
             {
                 tracing::warn!(sandbox = %id, %error, "a sandbox could not be removed");
             }

@@ -26,6 +26,7 @@ pub(super) struct Engine {
     pub(super) docker: Docker,
     pub(super) settings: Settings,
     info: OnceCell<SystemInfo>,
+    is_podman: OnceCell<bool>,
     program: OnceCell<Program>,
     ledger: OnceCell<Option<Ledger>>,
     /// Images by what specifications call them.
@@ -52,6 +53,7 @@ impl Engine {
             docker,
             settings,
             info: OnceCell::new(),
+            is_podman: OnceCell::new(),
             program: OnceCell::new(),
             ledger: OnceCell::new(),
             images: Mutex::default(),
@@ -64,6 +66,15 @@ impl Engine {
         self.info
             .get_or_try_init(|| async { self.docker.info().await.map_err(|error| unavailable(&error)) })
             .await
+    }
+
+    /// Whether the engine is Podman, which cannot give a file system in memory an owner or a number of inodes.
+    pub(super) async fn is_podman(&self) -> Result<bool, SandboxError> {
+        let ask = || async {
+            let version = self.docker.version().await.map_err(|error| unavailable(&error))?;
+            Ok(version.components.iter().flatten().any(|component| component.name.contains("Podman")))
+        };
+        self.is_podman.get_or_try_init(ask).await.copied()
     }
 
     /// The program that serves in every container.

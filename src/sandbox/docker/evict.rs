@@ -5,13 +5,13 @@
 //! container uses it, nothing but what we made ready from it is made from it, and no process of ours uses it.
 //! What was made ready from it goes too. Removes nothing where the engine's disk cannot be seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ImageSummary, SystemInfo};
-use bollard::query_parameters::{ListContainersOptions, ListImagesOptions};
+use bollard::query_parameters::ListImagesOptions;
 use serde::Serialize;
 
 use super::disk::{self, KeepFree};
@@ -169,8 +169,7 @@ impl Images {
     async fn list(docker: &Docker) -> Result<Self, Error> {
         let options = ListImagesOptions { all: true, ..ListImagesOptions::default() };
         let images = docker.list_images(Some(options)).await?;
-        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        let containers = docker.list_containers(Some(options)).await?;
+        let containers = owner::containers(docker, HashMap::new()).await?;
         Ok(Self {
             by_id: images.into_iter().map(|image| (image.id.clone(), image)).collect(),
             in_use: containers.into_iter().filter_map(|container| container.image_id).collect(),

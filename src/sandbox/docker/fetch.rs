@@ -13,6 +13,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::TagImageOptions;
 
 use super::evict::Store;
+use super::owner;
 use super::pulls::{self, Before};
 use super::reference::{Reference, short};
 use crate::sandbox::Say;
@@ -86,9 +87,7 @@ async fn keep(
 
 /// Whether a name is one that we gave.
 pub(super) fn is_mark(name: &str) -> bool {
-    name.strip_prefix(MARKS).is_some_and(|rest| rest.starts_with(':'))
-        // Podman names the registry of its own.
-        || name.strip_prefix("localhost/").is_some_and(is_mark)
+    owner::plain(name).strip_prefix(MARKS).is_some_and(|rest| rest.starts_with(':'))
 }
 
 async fn inspect(docker: &Docker, image: &str) -> Result<Option<ImageInspect>, String> {

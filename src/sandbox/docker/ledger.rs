@@ -129,8 +129,11 @@ impl Ledger {
 
     /// The right to make room, which one process has at a time; `None` while another has it.
     pub(super) fn making_room(&self) -> io::Result<Option<fs::File>> {
-        fs::create_dir_all(&self.directory)?;
-        let directory = fs::File::open(&self.directory)?;
+        let directory = match fs::File::open(&self.directory) {
+            // Nothing was pulled, so there is nothing to remove.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            directory => directory?,
+        };
         match directory.file().try_lock() {
             Ok(()) => Ok(Some(directory)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -245,6 +248,8 @@ mod tests {
     #[test]
     fn only_one_makes_room_at_a_time() {
         let (_room, ledger) = ledger();
+        assert!(ledger.making_room().unwrap().is_none(), "there is nothing to remove");
+        fs::create_dir_all(&ledger.directory).unwrap();
         let first = ledger.making_room().unwrap();
         assert!(first.is_some() && ledger.making_room().unwrap().is_none());
         drop(first);

@@ -244,8 +244,9 @@ impl DockerBackend {
         let image = self.engine.image(start.spec, &|line| tracing::info!(line)).await?;
         let prepared = self.engine.prepared(start.spec, &image, tree.is_none()).await?;
         let memory_mib = start.spec.limits.memory_mib;
+        let in_memory = !prepared.had_user && !self.engine.is_podman().await?;
         let storage = match &tree {
-            Some(tree) if !prepared.had_user && fits_in_memory(tree, memory_mib)? => Storage::Memory,
+            Some(tree) if in_memory && fits_in_memory(tree, memory_mib)? => Storage::Memory,
             _ => Storage::Disk,
         };
         let argv = self.engine.program().await?.argv();
@@ -345,7 +346,7 @@ impl Backend for DockerBackend {
     }
 
     async fn probe(&self) -> Result<Protection, SandboxError> {
-        let info = self.engine.info().await?;
+        let (info, is_podman) = (self.engine.info().await?, self.engine.is_podman().await?);
         let mut protection = Protection {
             backend: NAME.to_owned(),
             enforced: [
@@ -353,8 +354,12 @@ impl Backend for DockerBackend {
                 "no network (network namespace)",
                 "an unprivileged user, no capabilities, no new privileges",
                 "risky system calls refused (a filter of our own beside the engine's)",
-                "a read-only system; files in sized file systems in memory (or, where the image holds the \
-                 repository, in the container's layer, by looking every two seconds)",
+                if is_podman {
+                    "a bound on written bytes (by looking at the container's layer every two seconds)"
+                } else {
+                    "a read-only system; files in sized file systems in memory (or, where the image holds the \
+                     repository, in the container's layer, by looking every two seconds)"
+                },
                 "the end of all processes with the manager (the container's standard input)",
             ]
             .map(str::to_owned)

@@ -70,18 +70,19 @@ impl Preparation<'_> {
         let docker = self.store.docker;
         let program = self.program.key().map_err(self.failed("reading this program"))?;
         let name = self.name(&program);
-        let labels = match docker.inspect_image(&name).await {
-            Ok(image) => image.config.and_then(|config| config.labels).unwrap_or_default(),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                match docker.inspect_image(&self.image.id).await {
-                    Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                        self.store.bring_back(self.spec, self.image).await?;
-                    }
-                    found => drop(found.map_err(self.failed("inspecting it"))?),
-                }
+        let found = match docker.inspect_image(&name).await {
+            Ok(image) => {
+                image.config.and_then(|config| config.labels).filter(|labels| user_of(labels).is_some())
+            }
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => None,
+            Err(error) => return Err(self.failed("inspecting it")(error)),
+        };
+        let labels = match found {
+            Some(labels) => labels,
+            None => {
+                self.find_base().await?;
                 self.make(&name, &program).await?
             }
-            Err(error) => return Err(self.failed("inspecting it")(error)),
         };
         let user = user_of(&labels).ok_or_else(|| {
             self.failed("reading its labels")(anyhow!("`{name}` does not say who its user is"))
@@ -90,6 +91,17 @@ impl Preparation<'_> {
         let tree = if self.holds_tree { Some(self.tree(&name).await?) } else { None };
         let env = self.image.env.clone();
         Ok(Prepared { image: name, user, had_user, env, tree })
+    }
+
+    /// Brings back the image that this starts from, if it is gone.
+    async fn find_base(&self) -> Result<(), SandboxError> {
+        match self.store.docker.inspect_image(&self.image.id).await {
+            Ok(_) => Ok(()),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                self.store.bring_back(self.spec, self.image).await
+            }
+            Err(error) => Err(self.failed("inspecting it")(error)),
+        }
     }
 
     fn name(&self, program: &str) -> String {
@@ -181,6 +193,8 @@ impl Preparation<'_> {
             container: Some(id.to_owned()),
             repo: Some(repo.to_owned()),
             tag: Some(tag.to_owned()),
+            // Podman reads no labels from the configuration, which Docker does.
+            changes: Some(as_instructions(&labels)),
             ..CommitContainerOptions::default()
         };
         self.store.docker.commit_container(options, config).await.map_err(self.failed("keeping it"))?;
@@ -235,7 +249,7 @@ pub(super) async fn stale(docker: &Docker, program: &str) -> Result<Vec<Stale>, 
     let made_ready = images.into_iter().filter(|image| !owner::is_owned(&image.labels));
     let stale = made_ready.filter_map(|image| {
         let names: Vec<String> =
-            image.repo_tags.into_iter().filter(|name| name.starts_with(REPOSITORY)).collect();
+            image.repo_tags.into_iter().filter(|name| owner::plain(name).starts_with(REPOSITORY)).collect();
         let is_current = image.labels.get(PROGRAM).is_some_and(|known| known == program);
         (names.is_empty() || !is_current).then_some(Stale { id: image.id, names, created: image.created })
     });
@@ -262,6 +276,14 @@ pub(super) fn is_prepared(image: &ImageSummary) -> bool {
 /// Which image `image` was made ready from.
 pub(super) fn base_of(image: &ImageSummary) -> Option<&str> {
     image.labels.get(BASE).map(String::as_str)
+}
+
+/// Labels in the language of Dockerfiles.
+fn as_instructions(labels: &HashMap<String, String>) -> String {
+    let quoted =
+        |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"));
+    let line = |(name, value): (&String, &String)| format!("LABEL {}={}", quoted(name), quoted(value));
+    labels.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn user_of(labels: &HashMap<String, String>) -> Option<User> {

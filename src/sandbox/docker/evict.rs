@@ -130,7 +130,7 @@ impl Store<'_> {
                 // Its user removed it; what has its id later is not ours.
                 None => forget(ledger, &record.id),
                 Some(image) if !image.repo_tags.iter().any(|name| is_mark(name)) => {
-                    forget(ledger, &record.id)
+                    forget(ledger, &record.id);
                 }
                 Some(image) => {
                     let prepared = images.prepared_if_unused(image, &record);

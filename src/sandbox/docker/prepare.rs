@@ -77,12 +77,11 @@ impl Preparation<'_> {
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => None,
             Err(error) => return Err(self.failed("inspecting it")(error)),
         };
-        let labels = match found {
-            Some(labels) => labels,
-            None => {
-                self.find_base().await?;
-                self.make(&name, &program).await?
-            }
+        let labels = if let Some(labels) = found {
+            labels
+        } else {
+            self.find_base().await?;
+            self.make(&name, &program).await?
         };
         let user = user_of(&labels).ok_or_else(|| {
             self.failed("reading its labels")(anyhow!("`{name}` does not say who its user is"))

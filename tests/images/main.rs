@@ -225,11 +225,14 @@ async fn a_process_that_is_killed_in_mid_pull_claims_nothing() {
 async fn what_was_not_used_for_longest_goes_first_and_what_is_anothers_stays() {
     let Some(bench) = Bench::begin().await else { return };
     let (address, docker) = (bench.registry.address(), bench.registry.docker.clone());
-    for name in ["old", "recent", "used", "held", "named", "users"] {
-        bench.registry.put(&format!("{name}:1"), name.as_bytes()).await;
+    let mut digest = String::new();
+    for name in ["old", "recent", "used", "held", "named", "users", "digests"] {
+        digest = bench.registry.put(&format!("{name}:1"), name.as_bytes()).await;
         bench.specify(name, &format!("{name}:1"));
     }
     bench.registry.pull_by_hand("users:1").await;
+    bench.registry.pull_by_hand(&format!("digests@{digest}")).await;
+    bench.build(&["digests"]).await;
     for name in ["recent", "old", "used", "held", "named", "recent"] {
         bench.build(&[name]).await;
     }
@@ -270,7 +273,9 @@ async fn what_was_not_used_for_longest_goes_first_and_what_is_anothers_stays() {
     let mut gone = bench.prune(&[]).await;
     gone.sort();
     assert_eq!(gone, ["held:1", "named:1", "used:1"]);
-    assert!(bench.has(&format!("{address}/users:1")).await, "the user pulled it");
+    for name in ["users:1".to_owned(), format!("digests@{digest}")] {
+        assert!(bench.has(&format!("{address}/{name}")).await, "the user pulled {name}");
+    }
 }
 
 /// Two tasks, of which the first one takes seconds.

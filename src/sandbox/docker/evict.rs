@@ -179,7 +179,11 @@ impl Images {
     /// The names of what was made ready from `image`, if nothing else is made of it or uses it.
     fn prepared_if_unused(&self, image: &ImageSummary, record: &Record) -> Option<Vec<String>> {
         let is_ours = image.repo_tags.iter().all(|name| is_mark(name) || name == "<none>:<none>")
-            && image.repo_digests.iter().all(|digest| record.digests.contains(digest) || is_none(digest));
+            && image
+                .repo_digests
+                .iter()
+                .filter(|digest| !is_none(digest))
+                .all(|digest| record.digests.contains(digest) && !record.theirs.contains(digest));
         if !is_ours || self.in_use.contains(&image.id) {
             return None;
         }

@@ -2,8 +2,9 @@
 //!
 //! A tag is resolved at its registry, and what is pulled is that digest: no name of the user's is made or
 //! moved. Instead the image gets a name of ours, [`MARKS`], under which it is found again without a registry.
-//! Guarantees that only what was not there before is noted as ours, and that a process that is killed leaves an
-//! image which nobody will remove rather than a note that is wrong: the note comes last.
+//! Guarantees that what an image was called before is noted too, so that it stays while it is called that, and that
+//! a process that is killed leaves an image which nobody will remove rather than a note that is wrong: the note
+//! comes last.
 
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::TagImageOptions;
 
 use super::evict::Store;
+use super::ledger::Pull;
 use super::owner;
 use super::pulls::{self, Before};
 use super::reference::{Reference, short};
@@ -59,7 +61,8 @@ pub(super) async fn fetch(store: &Store<'_>, reference: &Reference, say: Say<'_>
     .await
 }
 
-/// Gives the image a name of ours, and notes that we pulled it unless it was there before.
+/// Gives the image a name of ours, and notes what it was called before we came: as long as it is called that, it
+/// is not ours to remove.
 async fn keep(
     store: &Store<'_>,
     reference: &Reference,
@@ -69,18 +72,18 @@ async fn keep(
     let id = image.id.as_deref().unwrap_or_default();
     let tag = TagImageOptions { repo: Some(MARKS.to_owned()), tag: Some(reference.mark()) };
     store.docker.tag_image(id, Some(tag)).await.map_err(|error| format!("it could not be named: {error}"))?;
-    // What has another name or digest came in another way.
-    let is_new = image.repo_tags.iter().flatten().all(|name| is_mark(name))
-        && image.repo_digests.iter().flatten().count() <= 1;
-    if let Some(ledger) = store.ledger
-        && !was_there
-        && is_new
-    {
-        // Without a note the image stays, which is no reason to fail.
-        match ledger.note(id, &reference.to_string(), pinned).await {
-            Ok(held) => drop(held),
-            Err(error) => tracing::warn!(%error, "what was pulled could not be noted"),
-        }
+    let Some(ledger) = store.ledger else { return Ok(()) };
+    let names = image.repo_tags.iter().flatten().filter(|name| !is_mark(name));
+    let digests = image.repo_digests.iter().flatten().filter(|digest| was_there || *digest != pinned);
+    let pull = Pull {
+        name: reference.to_string(),
+        digest: pinned.to_owned(),
+        theirs: names.chain(digests).cloned().collect(),
+    };
+    // Without a note the image stays, which is no reason to fail.
+    match ledger.note(id, pull).await {
+        Ok(held) => drop(held),
+        Err(error) => tracing::warn!(%error, "what was pulled could not be noted"),
     }
     Ok(())
 }

@@ -35,15 +35,30 @@ pub(super) struct Record {
     pub(super) names: Vec<String>,
     /// What registries call it, with the repository.
     pub(super) digests: Vec<String>,
+    /// What it was called before a command of ours came.
+    pub(super) theirs: Vec<String>,
     pub(super) last_used: SystemTime,
 }
 
-/// One pull.
+/// One pull of an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Pull {
+    /// What the user calls it.
+    #[serde(rename = "image")]
+    pub(super) name: String,
+    /// By which digest it was pulled, with the repository.
+    pub(super) digest: String,
+    /// What it was called before.
+    #[serde(default)]
+    pub(super) theirs: Vec<String>,
+}
+
+/// One line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     format: String,
-    image: String,
-    digest: String,
+    #[serde(flatten)]
+    pull: Pull,
 }
 
 impl Ledger {
@@ -62,16 +77,19 @@ impl Ledger {
         (!engine.is_empty()).then(|| Self { directory: directory.join(engine) })
     }
 
-    /// Notes that the image `id` was pulled as `name`, and holds it.
-    pub(super) async fn note(&self, id: &str, name: &str, digest: &str) -> io::Result<Use> {
+    /// Notes that the image `id` was pulled, and holds it. What an earlier pull of ours called it is not another's.
+    pub(super) async fn note(&self, id: &str, mut pull: Pull) -> io::Result<Use> {
         fs::create_dir_all(&self.directory)?;
         let path = self.path(id);
         loop {
             drop(fs::OpenOptions::new().create(true).append(true).open(&path)?);
             // Whoever removes the image meanwhile removes the file too.
             if let Some(held) = hold(&path).await? {
-                let entry =
-                    Entry { format: FORMAT.to_owned(), image: name.to_owned(), digest: digest.to_owned() };
+                let known = pulls_in(&path);
+                pull.theirs.retain(|name| {
+                    !known.iter().any(|known| known.digest == *name && !known.theirs.contains(name))
+                });
+                let entry = Entry { format: FORMAT.to_owned(), pull };
                 let mut lines = fsio::JsonLines::append_to(&path).map_err(io::Error::other)?;
                 lines.push(&entry).map_err(io::Error::other)?;
                 return Ok(held);
@@ -95,19 +113,16 @@ impl Ledger {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some(id) = name.strip_suffix(".jsonl") else { continue };
-            let (mut names, mut digests) = (Vec::new(), Vec::new());
-            // A line that was cut off in the middle tells nothing, and one of a later format is not ours to read.
-            for line in fs::read_to_string(entry.path()).unwrap_or_default().lines() {
-                let Ok(entry) = serde_json::from_str::<Entry>(line) else { continue };
-                if entry.format == FORMAT {
-                    names.push(entry.image);
-                    digests.push(entry.digest);
-                }
+            let (mut names, mut digests, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+            for pull in pulls_in(&entry.path()) {
+                names.push(pull.name);
+                digests.push(pull.digest);
+                theirs.extend(pull.theirs);
             }
             names.dedup();
             // One that another process removed just now is gone.
             let Ok(last_used) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
-            records.push(Record { id: format!("sha256:{id}"), names, digests, last_used });
+            records.push(Record { id: format!("sha256:{id}"), names, digests, theirs, last_used });
         }
         records.sort_by(|left, right| (left.last_used, &left.id).cmp(&(right.last_used, &right.id)));
         Ok(records)
@@ -173,6 +188,14 @@ impl Alone {
     }
 }
 
+/// The pulls in a file. A line that was cut off in the middle tells nothing, and one of a later format is not ours
+/// to read.
+fn pulls_in(path: &Path) -> Vec<Pull> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    entries.filter(|entry| entry.format == FORMAT).map(|entry| entry.pull).collect()
+}
+
 async fn hold(path: &Path) -> io::Result<Option<Use>> {
     for _ in 0..REMOVAL.0 {
         let file = match fs::OpenOptions::new().append(true).open(path) {
@@ -207,11 +230,28 @@ mod tests {
         (room, ledger)
     }
 
+    fn pull(name: &str, theirs: &[&str]) -> Pull {
+        let theirs = theirs.iter().map(|name| (*name).to_owned()).collect();
+        Pull { name: name.to_owned(), digest: "x@sha256:1".to_owned(), theirs }
+    }
+
+    #[tokio::test]
+    async fn what_we_pulled_before_is_not_anothers() {
+        let (_room, ledger) = ledger();
+        for id in ["sha256:ours", "sha256:theirs"] {
+            let before: &[&str] = if id == "sha256:theirs" { &["x@sha256:1"] } else { &[] };
+            drop(ledger.note(id, pull("x:1", before)).await.unwrap());
+            drop(ledger.note(id, pull("x:2", &["x@sha256:1", "y:1"])).await.unwrap());
+        }
+        let theirs: Vec<_> = ledger.records().unwrap().into_iter().map(|record| record.theirs).collect();
+        assert_eq!(theirs, [vec!["y:1"], vec!["x@sha256:1", "x@sha256:1", "y:1"]]);
+    }
+
     #[tokio::test]
     async fn what_was_used_last_is_last() {
         let (_room, ledger) = ledger();
         for id in ["sha256:a", "sha256:b", "sha256:c"] {
-            ledger.note(id, "x:1", "x@sha256:1").await.unwrap();
+            ledger.note(id, pull("x:1", &[])).await.unwrap();
         }
         ledger.hold("sha256:a").await.unwrap().unwrap();
         let ids = ledger.records().unwrap().into_iter().map(|record| record.id);
@@ -221,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_used_cannot_be_removed_and_what_is_removed_cannot_be_used() {
         let (_room, ledger) = ledger();
-        let first = ledger.note("sha256:a", "x:1", "x@sha256:1").await.unwrap();
+        let first = ledger.note("sha256:a", pull("x:1", &[])).await.unwrap();
         let second = ledger.hold("sha256:a").await.unwrap().unwrap();
         drop(first);
         assert!(ledger.alone("sha256:a").unwrap().is_none());
@@ -236,12 +276,12 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_was_cut_off_spoils_nothing() {
         let (_room, ledger) = ledger();
-        drop(ledger.note("sha256:a", "x:1", "x@sha256:1").await.unwrap());
+        drop(ledger.note("sha256:a", pull("x:1", &[])).await.unwrap());
         let path = ledger.path("sha256:a");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}{{\"form")).unwrap();
         assert_eq!(ledger.records().unwrap()[0].names, ["x:1"]);
-        drop(ledger.note("sha256:a", "x:2", "x@sha256:1").await.unwrap());
+        drop(ledger.note("sha256:a", pull("x:2", &[])).await.unwrap());
         assert_eq!(ledger.records().unwrap()[0].names, ["x:1", "x:2"]);
     }
 

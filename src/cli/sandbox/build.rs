@@ -7,10 +7,9 @@ use std::time::Instant;
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::failure;
-use crate::isolation::Isolation;
 use crate::sandbox::Say;
 use crate::sandbox::rootfs::{self, Shelf};
-use crate::sandbox::select::{AT_A_TIME, BackendKind};
+use crate::sandbox::select::BackendKind;
 use crate::sandbox::spec::SandboxSpec;
 
 /// Make sandboxes' Docker images or root file systems: pulled, built, or from a distribution's packages
@@ -91,7 +90,10 @@ async fn root(spec: &SandboxSpec, say: Say<'_>) -> Result<Made, Failure> {
 
 #[cfg(feature = "docker")]
 async fn docker_answers() -> bool {
-    crate::sandbox::docker::DockerBackend::connect(Isolation::Full).await.is_ok()
+    use crate::isolation::Isolation;
+    use crate::sandbox::docker::DockerBackend;
+
+    DockerBackend::connect(Isolation::Full).await.is_ok()
 }
 
 #[cfg(not(feature = "docker"))]
@@ -103,7 +105,9 @@ async fn docker_answers() -> bool {
 /// Has images pulled side by side, and makes one by one what no registry has.
 #[cfg(feature = "docker")]
 async fn images(specs: &[Arc<SandboxSpec>], say: Say<'_>, output: Output) -> Result<Answer, Failure> {
+    use crate::isolation::Isolation;
     use crate::sandbox::docker::{DockerBackend, Way};
+    use crate::sandbox::select::AT_A_TIME;
     use futures_util::{FutureExt, StreamExt};
 
     let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;

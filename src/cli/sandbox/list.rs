@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
-use crate::isolation::Isolation;
 use crate::sandbox::rootfs::{self, Shelf};
-use crate::sandbox::spec::{self, SandboxSpec};
+use crate::sandbox::spec;
 
 /// List the kinds of sandboxes with the digests of what is there, and what is running
 #[derive(Debug, clap::Args)]
@@ -59,7 +58,9 @@ pub(super) async fn run(args: &Args, output: Output) -> Result<Answer, Failure> 
 /// The images of the sandboxes, and what is in Docker; nothing where no daemon answers.
 #[cfg(feature = "docker")]
 async fn in_docker(directory: &Path) -> (Vec<Found>, Vec<serde_json::Value>) {
+    use crate::isolation::Isolation;
     use crate::sandbox::docker::{DockerBackend, images, leftovers};
+    use crate::sandbox::spec::SandboxSpec;
 
     let Ok(backend) = DockerBackend::connect(Isolation::Full).await else { return (Vec::new(), Vec::new()) };
     let mut found = Vec::new();

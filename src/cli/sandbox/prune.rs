@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::failure;
-use crate::isolation::Isolation;
 use crate::sandbox::rootfs::Shelf;
 
 /// Remove what killed processes left in Docker, root file systems that nothing names any more, and images that
@@ -73,6 +72,7 @@ fn roots(args: &Args, output: Output, removed: &mut Removed) -> Result<(), Failu
 
 #[cfg(feature = "docker")]
 async fn docker(args: &Args, output: Output, removed: &mut Removed) -> Result<(), Failure> {
+    use crate::isolation::Isolation;
     use crate::sandbox::docker::DockerBackend;
 
     let backend = match DockerBackend::connect(Isolation::Full).await {

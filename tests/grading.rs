@@ -65,7 +65,7 @@ async fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
     for kind in [BackendKind::Docker, BackendKind::Namespaces] {
         let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-        match (Choice { kind, isolation: Isolation::Full, exe }).backend(&spec).await {
+        match Choice::of(kind, Isolation::Full, exe).backend(&spec).await {
             Ok(selection) => benches.push(Bench::new(selection.backend, spec.clone())),
             Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
             Err(error) => println!("skipped: {kind}: {error}"),

@@ -14,7 +14,7 @@
 use std::path::Path;
 
 use apprentice::isolation::Isolation;
-use apprentice::sandbox::docker::{DockerBackend, images};
+use apprentice::sandbox::docker::DockerBackend;
 use apprentice::sandbox::spec::SandboxSpec;
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -101,8 +101,8 @@ async fn ground() -> Option<Ground> {
     };
     let spec = SandboxSpec::load("shell", Path::new("no directory")).unwrap();
     let docker = backend.docker().clone();
-    let image = match images::build(&docker, &spec, &|_| ()).await {
-        Ok((image, _)) => image,
+    let image = match backend.build(&spec, &tokio::sync::Mutex::new(()), &|_| ()).await {
+        Ok((image, _)) => image.name,
         Err(error) => {
             skip("docker", &error.to_string());
             return None;

@@ -63,7 +63,7 @@ impl Ground {
     fn new(kind: BackendKind, runtime: &Arc<Runtime>) -> Result<Arc<Self>> {
         let spec = SandboxSpec::load("shell", Path::new("only what is shipped"))?;
         let exe = env!("CARGO_BIN_EXE_apprentice").into();
-        let choice = Choice { kind, isolation: Isolation::AcceptWeaker, exe };
+        let choice = Choice::of(kind, Isolation::AcceptWeaker, exe);
         let selection = runtime.block_on(choice.backend(&spec))?;
         println!("{}", selection.line);
         let empty = tempfile::tempdir()?;

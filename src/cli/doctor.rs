@@ -164,7 +164,7 @@ async fn image(backend: &crate::sandbox::docker::DockerBackend, name: &str, args
         Err(error) => return lacking(&title, error.to_string(), error.hint()),
     };
     match crate::sandbox::docker::images::local(backend.docker(), &spec).await {
-        Ok(Some(image)) => ok(&title, image),
+        Ok(Some(image)) => ok(&title, image.described()),
         Ok(None) => lacking(&title, "not local", format!("run `apprentice sandbox build {name}`")),
         Err(error) => refused(&title, &error),
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandbox::block_on;
 use super::sandboxes::{Bench, Benches, HostArgs};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
+use crate::run::{Manifest, read_manifest};
 use crate::task::{Kind, LoadedTask};
 use crate::{fsio, task_dir};
 
@@ -51,7 +52,13 @@ struct Row {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
     let predictions = predictions(&args.predictions, &tasks)?;
-    let verdicts = grade_alone(&args.host, &tasks, predictions, output)?;
+    let verdicts = block_on(async {
+        let benches = benches(&args.host, &tasks, &predictions, output).await?;
+        if let Some(out) = &args.out {
+            record(out, &args, &benches)?;
+        }
+        Ok(grade((&args.host, &benches), &tasks, predictions, output).await)
+    })?;
     if let Some(out) = &args.out {
         save(out, &verdicts).map_err(Failure::host)?;
     }
@@ -83,9 +90,37 @@ pub(super) fn grade_alone(
     output: Output,
 ) -> Result<Vec<Verdict>, Failure> {
     block_on(async {
-        let benches = host.benches(predictions.iter().map(|(id, _)| &tasks[id])).await?;
+        let benches = benches(host, tasks, &predictions, output).await?;
         Ok(grade((host, &benches), tasks, predictions, output).await)
     })
+}
+
+/// The sandboxes that predictions are graded in.
+async fn benches(
+    host: &HostArgs,
+    tasks: &BTreeMap<String, LoadedTask>,
+    predictions: &[(String, JobPrediction)],
+    output: Output,
+) -> Result<Benches, Failure> {
+    host.benches(predictions.iter().map(|(id, _)| &tasks[id]), output).await
+}
+
+/// The manifest of grades in the directory of the run that they judge, whose own says how it was begun.
+const BESIDE: &str = "grade-manifest.json";
+
+/// Writes what the grades are made with.
+fn record(out: &Path, args: &Args, benches: &Benches) -> Result<(), Failure> {
+    let recipe = json!({"predictions": args.predictions, "tasks": args.tasks});
+    let mut manifest = Manifest::new(std::env::args(), recipe);
+    if args.predictions.is_file() {
+        let digest = fsio::sha256_file(&args.predictions).map_err(Failure::host)?;
+        manifest.digests.data.insert(args.predictions.display().to_string(), digest);
+    }
+    manifest.digests.sandboxes = benches.digests();
+    manifest.protection = benches.protection().cloned();
+    manifest.isolation = args.host.backend.isolation();
+    let is_anothers = read_manifest(out).is_ok_and(|other| other.recipe.get("predictions").is_none());
+    manifest.save(&out.join(if is_anothers { BESIDE } else { "manifest.json" })).map_err(Failure::from)
 }
 
 /// Grades predictions, each named by its task, and tells of each verdict on the way.

@@ -121,6 +121,7 @@ fn open(args: &Args, plan: &Plan, selection: &Selection, isolation: Isolation) -
     let recipe = serde_json::to_value(plan).map_err(Failure::usage)?;
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
+    manifest.digests.sandboxes.insert("shell".to_owned(), selection.made_of.clone());
     manifest.protection = Some(selection.protection.clone());
     manifest.isolation = isolation;
     let begun = args.out.join("manifest.json").exists();

@@ -68,7 +68,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let chosen = args.policy.open(&tasks)?;
     let (predictions, lost) = block_on(async {
         let benches = match &chosen {
-            Chosen::Policy(_) => args.host.benches(tasks.values()).await?,
+            Chosen::Policy(_) => args.host.benches(tasks.values(), output).await?,
             Chosen::Prediction(_) => Benches::default(),
         };
         roll_out(&args, (&tasks, &benches), chosen, output).await
@@ -95,7 +95,7 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     let tasks = grade::load_tasks(&args.tasks)?;
     let chosen = args.policy.open(&tasks)?;
     let (verdicts, lost) = block_on(async {
-        let benches = args.host.benches(tasks.values()).await?;
+        let benches = args.host.benches(tasks.values(), output).await?;
         let (predictions, lost) = roll_out(&args, (&tasks, &benches), chosen, output).await?;
         let verdicts = grade::grade((&args.host, &benches), &tasks, predictions, output).await;
         Ok((verdicts, lost))
@@ -117,7 +117,7 @@ async fn roll_out(
     chosen: Chosen,
     output: Output,
 ) -> Result<(Predictions, usize), Failure> {
-    let run_dir = RunDir::create(&args.out, manifest(args))?;
+    let run_dir = RunDir::create(&args.out, manifest(args, benches))?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
         (tasks.keys().flat_map(tries).collect(), 0)
@@ -130,7 +130,7 @@ async fn roll_out(
     }
 }
 
-fn manifest(args: &Args) -> Manifest {
+fn manifest(args: &Args, benches: &Benches) -> Manifest {
     let recipe = json!({
         "policy": args.policy.to_string(),
         "tasks": args.tasks,
@@ -139,6 +139,8 @@ fn manifest(args: &Args) -> Manifest {
     });
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
+    manifest.digests.sandboxes = benches.digests();
+    manifest.protection = benches.protection().cloned();
     manifest.isolation = args.host.backend.isolation();
     manifest
 }

@@ -1,21 +1,23 @@
 //! `apprentice sandbox`: build, run, shell, list, prune.
 
+mod build;
+mod list;
+mod prune;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
-use super::sandboxes::cache_dir;
 use super::shell::{self, Shell};
 use crate::isolation::Isolation;
-use crate::sandbox::kept::Starts;
-use crate::sandbox::rootfs::{self, Shelf};
 use crate::sandbox::select::{BackendKind, Choice, Selection};
 use crate::sandbox::session::quote;
-use crate::sandbox::spec::{self, SandboxSpec, SpecError};
+use crate::sandbox::spec::{SandboxSpec, SpecError};
 use crate::sandbox::{Contact, Exec, Sandbox, SandboxError, Start, Streams};
 use crate::trajectory::{Apart, Exit, Observation};
 
@@ -28,17 +30,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make a sandbox's Docker image or root file system: pulled, built, or from a distribution's packages
-    Build(Build),
+    Build(build::Args),
     /// Run one command in a new sandbox
     Run(Run),
     /// Talk to a shell in a new sandbox; where stdin is no terminal, run its lines one after the other
     Shell(Shell),
-    /// List the kinds of sandboxes and what is running
-    List(List),
-    /// Remove what killed processes left in Docker, root file systems that nothing names any more, and what
-    /// set-ups left that no command used for two weeks
-    Prune(Prune),
+    List(list::Args),
+    Prune(prune::Args),
 }
 
 /// Where sandboxes run; flattened into every command that starts one.
@@ -77,12 +75,14 @@ impl BackendArgs {
         if self.accept_weaker_isolation { Isolation::AcceptWeaker } else { Isolation::Full }
     }
 
-    /// The backend for sandboxes of `spec`.
+    /// The backend for sandboxes of `spec`, whose image is pulled if need be while `output` is told.
     ///
     /// # Errors
     /// [`Failure`] of the host, with a hint.
-    pub async fn select(&self, spec: &SandboxSpec) -> Result<Selection, Failure> {
-        self.choice()?.backend(spec).await.map_err(failure)
+    pub async fn select(&self, spec: &SandboxSpec, output: Output) -> Result<Selection, Failure> {
+        let specs = [Arc::new(spec.clone())];
+        let selected = self.choice()?.backends(&specs, &|line| output.say(line)).await.map_err(failure)?;
+        Ok(selected.into_iter().next().expect("invariant: one was asked for"))
     }
 }
 
@@ -120,118 +120,13 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     block_on(async {
         match args.verb {
-            Verb::Build(args) => build(args, output).await,
+            Verb::Build(args) => build::run(&args, output).await,
             Verb::Run(args) => run_one(args, output).await,
             Verb::Shell(args) => shell::shell(args, output).await,
-            Verb::List(args) => list(args, output).await,
-            Verb::Prune(args) => prune(args, output).await,
+            Verb::List(args) => list::run(&args, output).await,
+            Verb::Prune(args) => prune::run(&args, output).await,
         }
     })
-}
-
-#[derive(Debug, clap::Args)]
-struct Build {
-    /// The sandbox's name, such as `shell` or `python`
-    name: String,
-    /// Make it for: docker (an image), namespaces (a root file system), or auto, docker where a daemon answers
-    #[arg(long = "sandbox", value_name = "KIND", default_value_t = BackendKind::Docker)]
-    kind: BackendKind,
-    /// Directory of sandbox kinds, beside those that are shipped
-    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
-    sandboxes: PathBuf,
-}
-
-async fn build(args: Build, output: Output) -> Result<Answer, Failure> {
-    let spec = load(&args.name, &args.sandboxes)?;
-    let begin = std::time::Instant::now();
-    let say = |line: &str| output.say(line);
-    let (what, how) = match args.kind {
-        BackendKind::Docker => build_image(&spec, &say).await?,
-        BackendKind::Auto if docker_answers().await => build_image(&spec, &say).await?,
-        BackendKind::Namespaces | BackendKind::Auto => build_root(&spec, &say).await?,
-        BackendKind::Landlock => {
-            return Err(Failure::usage(anyhow::anyhow!("landlock sandboxes use the host's programs alone"))
-                .with_hint("build for docker or namespaces"));
-        }
-    };
-    let seconds = begin.elapsed().as_secs_f64();
-    let Made { image, digest, rootfs } = &what;
-    let value = serde_json::json!({
-        "format": "apprentice.build/1", "sandbox": spec.name, "image": image, "digest": digest, "rootfs": rootfs,
-        "how": how, "seconds": seconds,
-    });
-    let name = image.as_ref().or(rootfs.as_ref()).map_or("", String::as_str);
-    output.result(&value, &format!("{name} {how} in {seconds:.1} s")).map_err(Failure::host)?;
-    Ok(Answer::Yes)
-}
-
-/// What `build` made: an image with its digest, or a root file system.
-#[derive(Default)]
-struct Made {
-    image: Option<String>,
-    digest: Option<String>,
-    rootfs: Option<String>,
-}
-
-/// Makes a root file system, and says how it was had.
-async fn build_root(
-    spec: &SandboxSpec,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<(Made, &'static str), Failure> {
-    let (root, way) = shelf()?.build(spec, say).await.map_err(failure)?;
-    let how = match way {
-        rootfs::Way::Local => "was there",
-        rootfs::Way::Made => "was made from packages",
-    };
-    Ok((Made { rootfs: Some(root.display().to_string()), ..Made::default() }, how))
-}
-
-fn shelf() -> Result<Shelf, Failure> {
-    Shelf::of_user().ok_or_else(|| {
-        Failure::host(anyhow::anyhow!("neither XDG_CACHE_HOME nor HOME says where root file systems lie"))
-            .with_hint("set XDG_CACHE_HOME to a directory")
-    })
-}
-
-#[cfg(feature = "docker")]
-async fn docker_answers() -> bool {
-    crate::sandbox::docker::DockerBackend::connect(Isolation::Full).await.is_ok()
-}
-
-#[cfg(not(feature = "docker"))]
-#[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn docker_answers() -> bool {
-    false
-}
-
-/// Makes an image, and says how it was had.
-#[cfg(feature = "docker")]
-async fn build_image(
-    spec: &SandboxSpec,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<(Made, &'static str), Failure> {
-    use crate::sandbox::docker::{DockerBackend, images};
-
-    let backend = DockerBackend::connect(Isolation::Full).await.map_err(failure)?;
-    let (image, way) = images::build(backend.docker(), spec, say).await.map_err(failure)?;
-    let digest = images::digest(backend.docker(), &image).await.map_err(failure)?;
-    let how = match way {
-        images::Way::Local => "was there",
-        images::Way::Pulled => "was pulled",
-        images::Way::Built => "was built from its Dockerfile",
-        images::Way::Bootstrapped => "was made from packages",
-    };
-    Ok((Made { image: Some(image), digest, ..Made::default() }, how))
-}
-
-#[cfg(not(feature = "docker"))]
-#[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn build_image(
-    _spec: &SandboxSpec,
-    _say: &(dyn Fn(&str) + Sync),
-) -> Result<(Made, &'static str), Failure> {
-    Err(Failure::host(anyhow::anyhow!("this program was built without docker"))
-        .with_hint("build it with `--features docker`, or pass `--sandbox namespaces`"))
 }
 
 #[derive(Debug, clap::Args)]
@@ -333,189 +228,8 @@ pub(super) async fn start(
         return Err(Failure::usage(anyhow::anyhow!("`{}` is not a directory", tree.display()))
             .with_hint("name a directory with `--tree`"));
     }
-    let selection = args.select(spec).await?;
+    let selection = args.select(spec, output).await?;
     output.say(&selection.line);
     let sandbox = selection.backend.start(&Start { spec, tree }).await.map_err(failure)?;
     Ok((selection.backend.name(), sandbox))
-}
-
-#[derive(Debug, clap::Args)]
-struct List {
-    /// Directory of sandbox kinds, beside those that are shipped
-    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
-    sandboxes: PathBuf,
-}
-
-async fn list(args: List, output: Output) -> Result<Answer, Failure> {
-    let (images, running) = in_docker(&args.sandboxes).await;
-    let shelf = Shelf::of_user();
-    let mut kinds = Vec::new();
-    let mut lines = Vec::new();
-    for name in spec::names(&args.sandboxes) {
-        let spec = load(&name, &args.sandboxes)?;
-        let image = images.iter().find(|(of, _)| *of == name).map(|(_, image)| image.clone());
-        let root = shelf.as_ref().and_then(|shelf| shelf.find(&spec));
-        let host = match (&root, spec.host) {
-            (Some(_), _) => "has a root file system",
-            (None, true) => "may use the host's programs",
-            (None, false) => "no root file system",
-        };
-        let shown = image.as_deref().unwrap_or("no image");
-        lines.push(format!("{name:<12} {shown:<36} {host}"));
-        let from = spec.file.as_ref().map_or_else(|| "shipped".to_owned(), |file| file.display().to_string());
-        kinds.push(serde_json::json!({
-            "name": name, "from": from, "image": image, "rootfs": root, "host": spec.host,
-        }));
-    }
-    for one in &running {
-        lines.push(format!("{one}"));
-    }
-    let value = serde_json::json!({"format": "apprentice.sandboxes/1", "kinds": kinds, "running": running});
-    output.result(&value, &lines.join("\n")).map_err(Failure::host)?;
-    Ok(Answer::Yes)
-}
-
-/// The images of the sandboxes by name, and what is in Docker; nothing where no daemon answers.
-#[cfg(feature = "docker")]
-async fn in_docker(directory: &Path) -> (Vec<(String, String)>, Vec<serde_json::Value>) {
-    use crate::sandbox::docker::{DockerBackend, images, leftovers};
-
-    let Ok(backend) = DockerBackend::connect(Isolation::Full).await else { return (Vec::new(), Vec::new()) };
-    let mut found = Vec::new();
-    for name in spec::names(directory) {
-        let Ok(spec) = SandboxSpec::load(&name, directory) else { continue };
-        if let Ok(Some(image)) = images::local(backend.docker(), &spec).await {
-            found.push((name, image));
-        }
-    }
-    let running = leftovers(backend.docker()).await.unwrap_or_default();
-    (found, running.iter().filter_map(|leftover| serde_json::to_value(leftover).ok()).collect())
-}
-
-#[cfg(not(feature = "docker"))]
-#[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn in_docker(_directory: &Path) -> (Vec<(String, String)>, Vec<serde_json::Value>) {
-    (Vec::new(), Vec::new())
-}
-
-#[derive(Debug, clap::Args)]
-struct Prune {
-    /// Say what would be removed, and remove nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Where what set-ups left is kept (default: the user's cache directory)
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Directory of sandbox kinds, beside those that are shipped
-    #[arg(long, value_name = "DIR", default_value = "sandboxes")]
-    sandboxes: PathBuf,
-}
-
-/// What was or would be removed: values for `--json`, and lines.
-#[derive(Default)]
-struct Removed {
-    values: Vec<serde_json::Value>,
-    lines: Vec<String>,
-}
-
-impl Removed {
-    fn push(&mut self, args: &Prune, what: &str, value: &impl Serialize) -> Result<(), Failure> {
-        let verb = if args.dry_run { "Would remove" } else { "Removed" };
-        self.lines.push(format!("{verb} {what}"));
-        self.values.push(serde_json::to_value(value).map_err(Failure::host)?);
-        Ok(())
-    }
-}
-
-async fn prune(args: Prune, output: Output) -> Result<Answer, Failure> {
-    let mut removed = Removed::default();
-    prune_roots(&args, output, &mut removed)?;
-    prune_starts(&args, output, &mut removed)?;
-    prune_docker(&args, output, &mut removed).await?;
-    if removed.lines.is_empty() {
-        removed.lines.push("Nothing to remove".to_owned());
-    }
-    let value = serde_json::json!({
-        "format": "apprentice.prune/1", "dry_run": args.dry_run, "removed": removed.values,
-    });
-    output.result(&value, &removed.lines.join("\n")).map_err(Failure::host)?;
-    Ok(Answer::Yes)
-}
-
-fn prune_roots(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
-    let Some(shelf) = Shelf::of_user() else { return Ok(()) };
-    for stale in shelf.stale(&args.sandboxes).map_err(failure)? {
-        if args.dry_run || shelf.remove(&stale).map_err(failure)? {
-            let value = serde_json::json!({"kind": "rootfs", "id": stale.id, "sandbox": stale.sandbox});
-            removed.push(args, &format!("rootfs {} ({})", stale.id, stale.sandbox), &value)?;
-        } else {
-            output.say(&format!("rootfs {} ({}) is in use and stays", stale.id, stale.sandbox));
-        }
-    }
-    Ok(())
-}
-
-/// How long a task's kept set-up is not used until it is removed.
-const KEEP_STARTS: Duration = Duration::from_secs(14 * 24 * 3600);
-
-fn prune_starts(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
-    let starts = Starts::below(&cache_dir(args.cache.as_ref()));
-    for stale in starts.stale(KEEP_STARTS).map_err(failure)? {
-        let task = if stale.task.is_empty() { "half made" } else { &stale.task };
-        let what = format!("set-up {} ({task})", stale.id);
-        if args.dry_run || starts.remove(&stale).map_err(failure)? {
-            let value = serde_json::json!({"kind": "set-up", "id": stale.id, "task": stale.task});
-            removed.push(args, &what, &value)?;
-        } else {
-            output.say(&format!("{what} is in use and stays"));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(feature = "docker")]
-async fn prune_docker(args: &Prune, output: Output, removed: &mut Removed) -> Result<(), Failure> {
-    use crate::sandbox::docker::{DockerBackend, LOOKS, leftovers, remove};
-
-    let backend = match DockerBackend::connect(Isolation::Full).await {
-        Ok(backend) => backend,
-        Err(error) => {
-            // A host without a daemon has root file systems all the same.
-            output.say(&format!("Docker was not looked at: {error}"));
-            return Ok(());
-        }
-    };
-    for pause in LOOKS {
-        tokio::time::sleep(pause).await;
-        let all = leftovers(backend.docker()).await.map_err(failure)?;
-        for orphan in
-            all.iter().filter(|leftover| args.dry_run && leftover.is_orphan || leftover.is_removable(pause))
-        {
-            if !args.dry_run {
-                remove(backend.docker(), orphan).await.map_err(failure)?;
-            }
-            removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), orphan)?;
-        }
-        // More may come where something was.
-        if args.dry_run || !all.iter().any(|leftover| leftover.is_orphan) {
-            break;
-        }
-    }
-    for stale in backend.stale().await.map_err(failure)? {
-        if args.dry_run || backend.remove_stale(&stale).await.map_err(failure)? {
-            let value = serde_json::json!({"kind": "prepared", "id": stale.id, "names": stale.names});
-            removed.push(
-                args,
-                &format!("prepared image {} ({})", stale.id, stale.names.join(", ")),
-                &value,
-            )?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(feature = "docker"))]
-#[expect(clippy::unused_async, reason = "its companion awaits")]
-async fn prune_docker(_args: &Prune, _output: Output, _removed: &mut Removed) -> Result<(), Failure> {
-    Ok(())
 }

@@ -1,12 +1,14 @@
 //! The flags that every command with prepared repositories and sandboxes shares.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
 use super::output::Output;
 use super::sandbox::{self, BackendArgs};
+use crate::isolation::Protection;
 use crate::ready::Ready;
 use crate::sandbox::admission::{Admission, Host};
 use crate::sandbox::select::Selection;
@@ -49,26 +51,56 @@ impl HostArgs {
         self.parallel.unwrap_or_else(cores)
     }
 
-    /// The sandboxes that `tasks` name, with what runs them.
+    /// The sandboxes that `tasks` name, with what runs them. Their images are here when this ends: those that are
+    /// missing are pulled side by side, and `output` is told.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn benches(&self, tasks: impl IntoIterator<Item = &LoadedTask>) -> Result<Benches, Failure> {
-        let mut benches = BTreeMap::new();
-        let host = Arc::<Host>::default();
+    pub async fn benches(
+        &self,
+        tasks: impl IntoIterator<Item = &LoadedTask>,
+        output: Output,
+    ) -> Result<Benches, Failure> {
+        let mut specs = BTreeMap::new();
         for loaded in tasks {
-            let name = name_of(loaded);
-            if !benches.contains_key(name) {
-                let spec = Arc::new(self.backend.spec(name)?);
-                let chosen = self.backend.select(&spec).await?;
-                let backend: Arc<dyn Backend> =
-                    Arc::new(Admission::new(chosen.backend.clone(), host.clone()));
-                let selection = Selection { backend, ..chosen };
-                benches.insert(name.to_owned(), Bench { spec, selection });
+            if let Entry::Vacant(place) = specs.entry(key(loaded)) {
+                place.insert(Arc::new(spec_of(&self.backend, loaded)?));
             }
         }
-        Ok(Benches(benches))
+        let (keys, specs): (Vec<Key>, Vec<Arc<SandboxSpec>>) = specs.into_iter().unzip();
+        let choice = self.backend.choice()?;
+        let selections = choice.backends(&specs, &|line| output.say(line)).await.map_err(host)?;
+        let machine = Arc::<Host>::default();
+        let admitted = |chosen: Selection| {
+            let backend: Arc<dyn Backend> = Arc::new(Admission::new(chosen.backend.clone(), machine.clone()));
+            Selection { backend, ..chosen }
+        };
+        let benches = specs.into_iter().zip(selections.into_iter().map(admitted));
+        let benches = benches.map(|(spec, selection)| Bench { spec, selection });
+        Ok(Benches(keys.into_iter().zip(benches).collect()))
     }
+}
+
+/// What tells one kind of sandbox from another: its name, and the image that a task brings for it.
+type Key = (String, Option<String>);
+
+fn key(loaded: &LoadedTask) -> Key {
+    let image = loaded.task.repo.as_ref().and_then(|repo| repo.image.clone());
+    (name_of(loaded).to_owned(), image)
+}
+
+/// The sandbox that a task names; a task whose repository lies in an image brings that image for it.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn spec_of(backend: &BackendArgs, loaded: &LoadedTask) -> Result<SandboxSpec, Failure> {
+    let (name, image) = key(loaded);
+    let spec = backend.spec(&name)?;
+    Ok(match image {
+        // Nothing else holds the repository: neither what the kind is made of, nor this host.
+        Some(_) => SandboxSpec { image, dockerfile: None, bootstrap: None, host: false, ..spec },
+        None => spec,
+    })
 }
 
 /// A kind of sandbox, and what runs it.
@@ -82,17 +114,35 @@ pub struct Bench {
 /// Every kind of sandbox that a command uses: chosen once, so that an engine which is away for a moment does
 /// not change what runs them.
 #[derive(Default)]
-pub struct Benches(BTreeMap<String, Bench>);
+pub struct Benches(BTreeMap<Key, Bench>);
 
 impl Benches {
     /// The one that a task names.
     pub fn of(&self, loaded: &LoadedTask) -> &Bench {
-        &self.0[name_of(loaded)]
+        &self.0[&key(loaded)]
+    }
+
+    /// What the sandboxes are made of, for the manifest: by name, and by image where tasks bring theirs.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let digest = |((name, image), bench): (&Key, &Bench)| {
+            let made_of = bench.selection.made_of.clone();
+            (image.as_ref().map_or_else(|| name.clone(), |image| format!("{name}: {image}")), made_of)
+        };
+        self.0.iter().map(digest).collect()
+    }
+
+    /// What stands between the sandboxes and the host, of all kinds the weakest.
+    pub fn protection(&self) -> Option<&Protection> {
+        self.0
+            .values()
+            .map(|bench| &bench.selection.protection)
+            .max_by_key(|protection| protection.missing.len())
     }
 
     /// What was chosen and why, for the user.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.0.values().map(|bench| bench.selection.line.as_str())
+        let lines: BTreeSet<&str> = self.0.values().map(|bench| bench.selection.line.as_str()).collect();
+        lines.into_iter()
     }
 }
 

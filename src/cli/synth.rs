@@ -85,7 +85,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let repositories = repositories(&args)?;
     let spec = args.host.backend.spec(&args.sandbox_name)?;
     let synthesis = super::sandbox::block_on(async {
-        let backend = args.host.backend.select(&spec).await?.backend;
+        let backend = args.host.backend.select(&spec, output).await?.backend;
         let bench = Bench { workers: args.host.parallel(), ..Bench::new(&*backend, &spec) };
         output.say(&format!("     Trying bugs in {} sandboxes", backend.name()));
         synth::synthesise(&repositories, &bench, &options(&args), &|_, _| ()).await.map_err(failure)

@@ -270,11 +270,15 @@ fn facts(manifest: &Manifest) -> Vec<(String, String)> {
     for (kind, digests) in
         [("model", &digests.model), ("data", &digests.data), ("sandbox", &digests.sandboxes)]
     {
-        facts.extend(
-            digests.iter().map(|(name, digest)| (format!("{kind}: {name}"), format!("sha256 {digest}"))),
-        );
+        facts.extend(digests.iter().map(|(name, digest)| (format!("{kind}: {name}"), named(digest))));
     }
     facts
+}
+
+/// A digest with the word for it; what sandboxes are made of says it by itself.
+fn named(digest: &str) -> String {
+    let is_bare = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_bare { format!("sha256 {digest}") } else { digest.to_owned() }
 }
 
 fn protection(page: &mut String, manifest: &Manifest) {

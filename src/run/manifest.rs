@@ -36,7 +36,7 @@ pub struct Manifest {
     pub versions: BTreeMap<String, String>,
 }
 
-/// SHA-256 digests by name.
+/// What a run reads, by name: SHA-256 digests, of models and data in hexadecimal digits alone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Digests {
     /// Model directories.
@@ -45,7 +45,8 @@ pub struct Digests {
     /// Tasks and trajectories.
     #[serde(default)]
     pub data: BTreeMap<String, String>,
-    /// Sandbox specifications and images.
+    /// What sandboxes are made of, by their kind: a registry's digest or an image's id, the digest of a root file
+    /// system, or the statement that they use the host's programs.
     #[serde(default)]
     pub sandboxes: BTreeMap<String, String>,
 }
@@ -86,7 +87,11 @@ impl Manifest {
         differences
     }
 
-    pub(super) fn save(&self, path: &Path) -> Result<(), RunError> {
+    /// Writes it to `path`, in one step.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the old one then stays.
+    pub fn save(&self, path: &Path) -> Result<(), RunError> {
         fsio::write_json(path, self).map_err(RunError::File)
     }
 

@@ -41,6 +41,9 @@ use terminal::Terminal;
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
 pub const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
+/// Tells the user one line of what goes on.
+pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
+
 /// Makes sandboxes of one kind.
 #[async_trait]
 pub trait Backend: Send + Sync {

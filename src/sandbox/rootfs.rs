@@ -62,6 +62,22 @@ struct Record {
     sandbox: String,
     /// The specification's file; absent for one that is shipped.
     file: Option<PathBuf>,
+    /// SHA-256 of the paths and contents of all files; absent where one of them could not be read.
+    #[serde(default)]
+    content: Option<String>,
+}
+
+/// SHA-256 of the files of the root file system `root`, taken when it was made.
+pub fn digest(root: &Path) -> Option<String> {
+    Some(format!("sha256:{}", read_record(root.parent()?)?.content?))
+}
+
+/// What a root file system holds, for the record: a digest of its files, else of what it was made of.
+pub fn fingerprint(spec: &SandboxSpec, root: &Path) -> String {
+    match digest(root) {
+        Some(digest) => format!("root file system {digest}"),
+        None => format!("root file system made of {} (its files have no digest)", spec.digest()),
+    }
 }
 
 impl Shelf {
@@ -114,7 +130,8 @@ impl Shelf {
         let root = making.path().join(ROOT);
         fs::create_dir(&root).map_err(host("make", &root))?;
         unpack(made_of, &root).await.map_err(|reason| cannot(reason, remedy()))?;
-        record(spec, &making.path().join(RECORD)).map_err(host("write", making.path()))?;
+        let content = content(root).await;
+        record(spec, content, &making.path().join(RECORD)).map_err(host("write", making.path()))?;
         match fs::rename(making.path(), &place) {
             // Nothing is left of it to remove.
             Ok(()) => drop(making.keep()),
@@ -218,9 +235,21 @@ impl Record {
     }
 }
 
-fn record(spec: &SandboxSpec, path: &Path) -> io::Result<()> {
+/// Reads all files once, which takes a second where making them took many.
+async fn content(root: PathBuf) -> Option<String> {
+    let read = tokio::task::spawn_blocking(move || crate::fsio::sha256_dir(&root)).await;
+    match read.map_err(anyhow::Error::from).flatten() {
+        Ok(digest) => Some(digest),
+        Err(error) => {
+            tracing::info!(%error, "a root file system has no digest");
+            None
+        }
+    }
+}
+
+fn record(spec: &SandboxSpec, content: Option<String>, path: &Path) -> io::Result<()> {
     let file = spec.file.as_ref().map(fs::canonicalize).transpose()?;
-    let record = Record { format: FORMAT.to_owned(), sandbox: spec.name.clone(), file };
+    let record = Record { format: FORMAT.to_owned(), sandbox: spec.name.clone(), file, content };
     fs::write(path, serde_json::to_string(&record)?)
 }
 
@@ -345,7 +374,7 @@ mod tests {
     fn put(shelf: &Shelf, sandboxes: &Path) -> SandboxSpec {
         let spec = SandboxSpec::load("small", sandboxes).unwrap();
         fs::create_dir_all(shelf.place(&spec).join(ROOT)).unwrap();
-        record(&spec, &shelf.place(&spec).join(RECORD)).unwrap();
+        record(&spec, None, &shelf.place(&spec).join(RECORD)).unwrap();
         spec
     }
 

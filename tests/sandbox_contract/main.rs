@@ -189,3 +189,24 @@ async fn docker_sweeps_what_a_killed_process_left() {
     ground.start(&[]).await.stop().await.unwrap();
     wait_for(0).await;
 }
+
+#[cfg(feature = "docker")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_hands_out_no_warm_sandbox_that_ended() {
+    use apprentice::sandbox::{Start, docker};
+
+    let Some(mut ground) = ground::docker().await else { return };
+    ground.spec.name = "warm".to_owned();
+    let tree = ground::tree(&[]);
+    let start = Start { spec: &ground.spec, tree: Some(tree.path()) };
+    ground.backend.warm(&start, 1).await.unwrap();
+    let engine = docker::DockerBackend::connect(apprentice::isolation::Isolation::Full).await.unwrap();
+    let all = docker::leftovers(engine.docker()).await.unwrap();
+    let is_mine = |one: &&docker::Leftover| one.sandbox == "warm" && one.pid == std::process::id();
+    let waiting = all.iter().find(is_mine).unwrap();
+    docker::remove(engine.docker(), waiting).await.unwrap();
+    let mut sandbox = ground.backend.start(&start).await.unwrap();
+    assert_ne!(sandbox.id(), waiting.id);
+    assert_eq!(ground::output(&mut sandbox, "echo here").await, "here\n");
+    sandbox.stop().await.unwrap();
+}

@@ -9,11 +9,12 @@ use serde_json::json;
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::super::sandbox::{BackendArgs, block_on, failure};
-use super::super::sandboxes::cache_dir;
+use super::super::sandboxes::{cache_dir, spec_of};
 use crate::act::Actor;
 use crate::grade::{self, Prediction};
 use crate::ready::{Order, Ready};
 use crate::replay::{self, Outcome, Replay};
+use crate::sandbox::select::Choice;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError};
 use crate::task::LoadedTask;
@@ -58,7 +59,9 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
         .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
     let cache = cache_dir(args.cache.as_ref());
     let ready = Arc::new(Ready::below(&cache).telling(move |line| output.say(line)));
-    let desk = Desk { args, tasks: &tasks, cache, ready };
+    let choice = args.backend.choice()?;
+    let desk = Desk { args, tasks: &tasks, cache, ready, choice };
+    desk.fetch(&trajectories, output).await?;
     let mut answer = Answer::Yes;
     let mut replays = Vec::new();
     for trajectory in &trajectories {
@@ -81,14 +84,12 @@ struct Desk<'a> {
     tasks: &'a BTreeMap<String, LoadedTask>,
     cache: PathBuf,
     ready: Arc<Ready>,
+    choice: Choice,
 }
 
 impl Desk<'_> {
     async fn replay(&self, trajectory: &Trajectory, output: Output) -> Result<Replay, Failure> {
-        let loaded = self
-            .tasks
-            .get(&trajectory.task)
-            .ok_or_else(|| super::unknown_task(trajectory, &self.args.tasks))?;
+        let loaded = self.loaded(trajectory)?;
         let spec = self.spec(loaded)?;
         // The sandbox keeps the repository where the recording had it, so that no path needs to be rewritten.
         let mut there = spec.clone();
@@ -96,7 +97,7 @@ impl Desk<'_> {
             there.workdir.clone_from(workdir);
         }
         let workspace = workspace::prepare(loaded, &self.cache).map_err(Failure::input)?;
-        let selection = self.args.backend.select(&there).await?;
+        let selection = self.choice.backend(&there).await.map_err(failure)?;
         output.say(&selection.line);
         let backend = selection.backend.as_ref();
         let order = Order { backend, spec: &there, task: &loaded.task, workspace: &workspace };
@@ -113,12 +114,29 @@ impl Desk<'_> {
         Ok(replayed)
     }
 
+    /// Has the images of all replays before the first one begins.
+    async fn fetch(&self, trajectories: &[Trajectory], output: Output) -> Result<(), Failure> {
+        let mut specs: Vec<Arc<SandboxSpec>> = Vec::new();
+        for trajectory in trajectories {
+            let spec = self.spec(self.loaded(trajectory)?)?;
+            if !specs.iter().any(|known| **known == spec) {
+                specs.push(Arc::new(spec));
+            }
+        }
+        self.choice.backends(&specs, &|line| output.say(line)).await.map(drop).map_err(failure)
+    }
+
+    fn loaded(&self, trajectory: &Trajectory) -> Result<&LoadedTask, Failure> {
+        let loaded = self.tasks.get(&trajectory.task);
+        loaded.ok_or_else(|| super::unknown_task(trajectory, &self.args.tasks))
+    }
+
     fn spec(&self, loaded: &LoadedTask) -> Result<SandboxSpec, Failure> {
-        let name = loaded.task.sandbox.as_deref().ok_or_else(|| {
+        loaded.task.sandbox.as_deref().ok_or_else(|| {
             Failure::usage(anyhow::anyhow!("task `{}` has no sandbox", loaded.task.id))
                 .with_hint("name one in its `task.yaml`")
         })?;
-        self.args.backend.spec(name)
+        spec_of(&self.args.backend, loaded)
     }
 
     async fn grade(

@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 
 use bollard::container::{AttachContainerResults, LogOutput};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -41,6 +41,11 @@ impl Line {
     pub(super) fn new(attached: AttachContainerResults) -> Self {
         let AttachContainerResults { output, input } = attached;
         Self { ear: Ear { output, heard: Vec::new(), complaint: String::new() }, input }
+    }
+
+    /// Whether the other end is there, as far as is known without asking it.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.ear.is_open()
     }
 
     /// Sends one message.
@@ -114,6 +119,17 @@ impl Line {
 }
 
 impl Ear {
+    fn is_open(&mut self) -> bool {
+        loop {
+            match self.output.next().now_or_never() {
+                None => return true,
+                // Nobody asked, so this is a complaint, or belongs to what is asked next.
+                Some(Some(Ok(chunk))) => self.take(chunk),
+                Some(Some(Err(_)) | None) => return false,
+            }
+        }
+    }
+
     async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<(T, Vec<u8>)> {
         self.hear(PREFIX_BYTES).await?;
         let prefix = self.heard[..PREFIX_BYTES].try_into().expect("invariant: as many bytes were heard");
@@ -126,16 +142,22 @@ impl Ear {
         Ok((serde_json::from_slice(&message[PREFIX_BYTES..])?, payload))
     }
 
+    fn take(&mut self, chunk: LogOutput) {
+        match chunk {
+            LogOutput::StdErr { message } => {
+                let text = String::from_utf8_lossy(&message);
+                let left = COMPLAINT_BYTES.saturating_sub(self.complaint.len());
+                self.complaint.extend(text.chars().take(left));
+            }
+            chunk => self.heard.extend_from_slice(chunk.as_ref()),
+        }
+    }
+
     /// Waits until `bytes` have been heard.
     async fn hear(&mut self, bytes: usize) -> io::Result<()> {
         while self.heard.len() < bytes {
             match self.output.next().await {
-                Some(Ok(LogOutput::StdErr { message })) => {
-                    let text = String::from_utf8_lossy(&message);
-                    let left = COMPLAINT_BYTES.saturating_sub(self.complaint.len());
-                    self.complaint.extend(text.chars().take(left));
-                }
-                Some(Ok(chunk)) => self.heard.extend_from_slice(chunk.as_ref()),
+                Some(Ok(chunk)) => self.take(chunk),
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None if self.complaint.is_empty() => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its first process is gone"));

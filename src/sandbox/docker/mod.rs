@@ -9,14 +9,20 @@
 
 mod body;
 mod container;
+pub mod disk;
+mod engine;
+mod evict;
+mod fetch;
 mod files;
 pub mod images;
+mod ledger;
 mod line;
 mod owner;
 mod prepare;
 mod program;
 mod pulls;
 mod recipe;
+mod reference;
 mod relay;
 mod running;
 mod users;
@@ -30,21 +36,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::SystemInfo;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use super::capacity::Capacity;
 use super::spec::SandboxSpec;
-use super::{Backend, Sandbox, SandboxError, Start};
+use super::{Backend, Sandbox, SandboxError, Say, Start};
 use crate::isolation::{Isolation, Lack, Protection};
 use container::Container;
-use prepare::{Preparation, Prepared};
-use program::Program;
+use disk::KeepFree;
+use engine::{Engine, Settings};
+use images::Image;
+use ledger::Ledger;
 use recipe::{Recipe, Storage};
 use warm::Warm;
 
+pub use evict::Evictable;
+pub use images::Way;
 pub use owner::{LOOKS, Leftover, leftovers, remove};
 pub use prepare::Stale;
+pub use reference::short;
 
 /// The backend's name.
 const NAME: &str = "docker";
@@ -61,13 +71,8 @@ const MEMORY_SHARE: u64 = 2;
 /// Makes sandboxes from Docker containers.
 #[derive(Clone)]
 pub struct DockerBackend {
-    docker: Docker,
+    engine: Arc<Engine>,
     isolation: Isolation,
-    exe: Option<PathBuf>,
-    info: Arc<OnceCell<SystemInfo>>,
-    program: Arc<OnceCell<Program>>,
-    /// Images that were made ready, by what they were made of.
-    prepared: Arc<Mutex<HashMap<String, Arc<OnceCell<Prepared>>>>>,
     recipes: Arc<Mutex<HashMap<String, Weak<Recipe>>>>,
     /// Those whose containers wait, which are kept while this backend lives.
     warmed: Arc<Mutex<Vec<Arc<Recipe>>>>,
@@ -97,37 +102,121 @@ impl DockerBackend {
             Ok(answer) => answer.map_err(|error| unavailable(&error))?,
             Err(_) => return Err(unavailable("the daemon did not answer within 5 s")),
         };
-        Ok(Self {
-            docker,
-            isolation,
-            exe: None,
-            info: Arc::default(),
-            program: Arc::default(),
-            prepared: Arc::default(),
-            recipes: Arc::default(),
-            warmed: Arc::default(),
-            swept: Arc::new(Once::new()),
-        })
+        let keep = KeepFree::of_environment().map_err(|reason| SandboxError::Unavailable {
+            backend: NAME,
+            reason,
+            hint: format!("set {} to a size such as `20GiB`, a part such as `10%`, or `off`", disk::VARIABLE),
+        })?;
+        let settings = Settings { exe: None, keep, notes: Ledger::directory_of_user() };
+        Ok(Self::of(Engine::new(docker, settings), isolation))
     }
 
     /// Runs `exe` inside containers, a program that calls
     /// [`init_if_asked`](super::inside::init_if_asked) before anything else; without this the one that
     /// runs here.
     #[must_use]
-    pub fn with_exe(mut self, exe: PathBuf) -> Self {
-        self.exe = Some(exe);
-        self
+    pub fn with_exe(self, exe: PathBuf) -> Self {
+        let settings = self.engine.settings.clone();
+        self.with(Settings { exe: Some(exe), ..settings })
+    }
+
+    /// Keeps so much of the engine's disk free, whatever the environment says.
+    #[must_use]
+    pub fn keeping_free(self, keep: KeepFree) -> Self {
+        let settings = self.engine.settings.clone();
+        self.with(Settings { keep, ..settings })
+    }
+
+    /// Notes what it pulls in `directory`; without this below the user's cache directory.
+    #[must_use]
+    pub fn with_notes(self, directory: PathBuf) -> Self {
+        let settings = self.engine.settings.clone();
+        self.with(Settings { notes: Some(directory), ..settings })
+    }
+
+    /// The same before anything was asked.
+    fn with(self, settings: Settings) -> Self {
+        Self::of(Engine::new(self.docker().clone(), settings), self.isolation)
+    }
+
+    fn of(engine: Engine, isolation: Isolation) -> Self {
+        Self {
+            engine: Arc::new(engine),
+            isolation,
+            recipes: Arc::default(),
+            warmed: Arc::default(),
+            swept: Arc::new(Once::new()),
+        }
     }
 
     /// The engine's API, for images and leftovers.
     pub fn docker(&self) -> &Docker {
-        &self.docker
+        &self.engine.docker
     }
 
-    async fn info(&self) -> Result<&SystemInfo, SandboxError> {
-        self.info
-            .get_or_try_init(|| async { self.docker.info().await.map_err(|error| unavailable(&error)) })
-            .await
+    /// The image of `spec`, pulled if need be: the same one to the end of this backend.
+    ///
+    /// # Errors
+    /// [`SandboxError::Image`] with every way that was tried.
+    pub async fn image(&self, spec: &SandboxSpec, say: Say<'_>) -> Result<Arc<Image>, SandboxError> {
+        self.engine.image(spec, say).await
+    }
+
+    /// Makes the image of `spec` in the first way that works; what is not pulled is made `one_by_one`.
+    ///
+    /// # Errors
+    /// [`SandboxError::Image`] with every way that was tried.
+    pub async fn build(
+        &self,
+        spec: &SandboxSpec,
+        one_by_one: &Mutex<()>,
+        say: Say<'_>,
+    ) -> Result<(Image, Way), SandboxError> {
+        self.engine.store().await?.build(spec, one_by_one, say).await
+    }
+
+    /// The bytes that are missing to what should be free of the engine's disk.
+    ///
+    /// # Errors
+    /// Why that cannot be known; [`SandboxError::Unavailable`] when the engine does not answer.
+    pub async fn missing_room(&self) -> Result<Result<u64, String>, SandboxError> {
+        Ok(self.engine.store().await?.room.missing())
+    }
+
+    /// What would be removed to free `missing` bytes, if each image freed its size.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine does not answer.
+    pub async fn would_evict(&self, missing: u64) -> Result<Vec<Evictable>, SandboxError> {
+        let mut left = missing;
+        let all = self.engine.store().await?.evictable().await.map_err(|error| unavailable(&error))?;
+        let needed = all.into_iter().take_while(|image| {
+            let is_needed = 0 < left;
+            left = left.saturating_sub(image.bytes);
+            is_needed
+        });
+        Ok(needed.collect())
+    }
+
+    /// Removes images that commands of this user pulled and nothing uses, what was not used for longest first,
+    /// until as much of the engine's disk is free as should be.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine refuses.
+    pub async fn make_room(&self) -> Result<Vec<Evictable>, SandboxError> {
+        let room = self.engine.store().await?.room;
+        self.evict(&mut || room.missing().is_ok_and(|missing| 0 < missing)).await
+    }
+
+    /// Removes the same images in the same order, as long as `is_full` says so.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine refuses.
+    pub async fn evict(
+        &self,
+        is_full: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<Vec<Evictable>, SandboxError> {
+        self.engine.store().await?.evict(is_full, &|_| ()).await.map_err(|error| unavailable(&error))
     }
 
     async fn require_protection(&self) -> Result<(), SandboxError> {
@@ -142,25 +231,6 @@ impl DockerBackend {
         })
     }
 
-    /// The program that serves in every container.
-    async fn program(&self) -> Result<&Program, SandboxError> {
-        self.program
-            .get_or_try_init(|| async {
-                let exe = match &self.exe {
-                    Some(exe) => exe.clone(),
-                    None => "/proc/self/exe".into(),
-                };
-                let exe = fs_err::canonicalize(&exe).unwrap_or(exe);
-                let found = tokio::task::spawn_blocking({
-                    let exe = exe.clone();
-                    move || Program::of(&exe)
-                });
-                let found = found.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-                found.map_err(|source| SandboxError::Host { doing: "read", path: exe, source })
-            })
-            .await
-    }
-
     /// How to make containers for `start`: the same recipe as long as a sandbox of it lives.
     async fn recipe(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
         let tree = start.tree.map(fs_err::canonicalize).transpose();
@@ -173,20 +243,24 @@ impl DockerBackend {
         if let Some(recipe) = self.recipes.lock().await.get(&key).and_then(Weak::upgrade) {
             return Ok(recipe);
         }
-        let prepared = self.prepared(start.spec, tree.is_none()).await?;
+        let image = self.engine.image(start.spec, &|line| tracing::info!(line)).await?;
+        let prepared = self.engine.prepared(start.spec, &image, tree.is_none()).await?;
         let memory_mib = start.spec.limits.memory_mib;
+        let in_memory = !prepared.had_user && !self.engine.is_podman().await?;
         let storage = match &tree {
-            Some(tree) if !prepared.had_user && fits_in_memory(tree, memory_mib)? => Storage::Memory,
+            Some(tree) if in_memory && fits_in_memory(tree, memory_mib)? => Storage::Memory,
             _ => Storage::Disk,
         };
-        let argv = self.program().await?.argv();
+        let argv = self.engine.program().await?.argv();
         let mut recipes = self.recipes.lock().await;
         if let Some(recipe) = recipes.get(&key).and_then(Weak::upgrade) {
             return Ok(recipe);
         }
         recipes.retain(|_, recipe| recipe.strong_count() > 0);
         let recipe = Arc::new(Recipe {
-            docker: self.docker.clone(),
+            docker: self.docker().clone(),
+            engine: self.engine.clone(),
+            image,
             spec: start.spec.clone(),
             prepared,
             argv,
@@ -198,28 +272,18 @@ impl DockerBackend {
         Ok(recipe)
     }
 
-    /// The image of `spec`, made ready once however many ask for it at a time.
-    async fn prepared(&self, spec: &SandboxSpec, holds_tree: bool) -> Result<Prepared, SandboxError> {
-        let image = images::find(&self.docker, spec).await?;
-        let key = serde_json::json!([image, spec.user, spec.workdir, holds_tree]).to_string();
-        let cell = self.prepared.lock().await.entry(key).or_default().clone();
-        let program = self.program().await?;
-        let preparation = Preparation { docker: &self.docker, spec, program, image: &image, holds_tree };
-        cell.get_or_try_init(|| preparation.run()).await.cloned()
-    }
-
     /// Images made ready for sandboxes by other versions of this program.
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] when the engine does not answer.
     pub async fn stale(&self) -> Result<Vec<Stale>, SandboxError> {
-        let program = self.program().await?.key();
+        let program = self.engine.program().await?.key();
         let program = program.map_err(|source| SandboxError::Host {
             doing: "inspect",
-            path: self.exe.clone().unwrap_or_default(),
+            path: self.engine.settings.exe.clone().unwrap_or_default(),
             source,
         })?;
-        prepare::stale(&self.docker, &program).await.map_err(|error| unavailable(&error))
+        prepare::stale(self.docker(), &program).await.map_err(|error| unavailable(&error))
     }
 
     /// Removes what [`DockerBackend::stale`] listed; `false` when it is in use.
@@ -227,12 +291,12 @@ impl DockerBackend {
     /// # Errors
     /// [`SandboxError::Unavailable`] when the engine refuses.
     pub async fn remove_stale(&self, stale: &Stale) -> Result<bool, SandboxError> {
-        prepare::remove(&self.docker, stale).await.map_err(|error| unavailable(&error))
+        prepare::remove(self.docker(), stale).await.map_err(|error| unavailable(&error))
     }
 
     /// Removes what killed processes left, and images that other versions of this program made long ago.
     async fn sweep(self) {
-        owner::sweep(self.docker.clone()).await;
+        owner::sweep(self.docker().clone()).await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let too_old = now.saturating_sub(KEEP_STALE).as_secs() as i64;
         for stale in self.stale().await.unwrap_or_default() {
@@ -241,12 +305,19 @@ impl DockerBackend {
                 self.remove_stale(&stale).await.ok();
             }
         }
+        if let Ok(store) = self.engine.store().await {
+            store.make_room(&|line| tracing::info!(line)).await;
+        }
     }
 
     /// What every start begins with.
     async fn begin(&self, start: &Start<'_>) -> Result<Arc<Recipe>, SandboxError> {
         self.require_protection().await?;
-        self.swept.call_once(|| drop(tokio::spawn(self.clone().sweep())));
+        self.swept.call_once(|| {
+            // One of its own, so that it keeps nothing from ending or from being removed.
+            let sweeper = self.clone().with(self.engine.settings.clone());
+            drop(tokio::spawn(sweeper.sweep()));
+        });
         self.recipe(start).await
     }
 }
@@ -277,7 +348,7 @@ impl Backend for DockerBackend {
     }
 
     async fn probe(&self) -> Result<Protection, SandboxError> {
-        let info = self.info().await?;
+        let (info, is_podman) = (self.engine.info().await?, self.engine.is_podman().await?);
         let mut protection = Protection {
             backend: NAME.to_owned(),
             enforced: [
@@ -285,8 +356,12 @@ impl Backend for DockerBackend {
                 "no network (network namespace)",
                 "an unprivileged user, no capabilities, no new privileges",
                 "risky system calls refused (a filter of our own beside the engine's)",
-                "a read-only system; files in sized file systems in memory (or, where the image holds the \
-                 repository, in the container's layer, by looking every two seconds)",
+                if is_podman {
+                    "a bound on written bytes (by looking at the container's layer every two seconds)"
+                } else {
+                    "a read-only system; files in sized file systems in memory (or, where the image holds the \
+                     repository, in the container's layer, by looking every two seconds)"
+                },
                 "the end of all processes with the manager (the container's standard input)",
             ]
             .map(str::to_owned)
@@ -326,7 +401,7 @@ impl Backend for DockerBackend {
     }
 
     async fn capacity(&self) -> Result<Capacity, SandboxError> {
-        let info = self.info().await?;
+        let info = self.engine.info().await?;
         let memory_mib = u64::try_from(info.mem_total.unwrap_or_default()).unwrap_or_default() >> 20;
         let cores = info.ncpu.and_then(|cores| usize::try_from(cores).ok()).unwrap_or(1);
         let disk = info.docker_root_dir.as_ref().map(PathBuf::from);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerSummaryStateEnum;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
 };
@@ -131,8 +131,7 @@ impl Leftover {
 /// [`SandboxError::Unavailable`] when the engine does not answer.
 pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
     let filters = HashMap::from([("label".to_owned(), vec![OWNER.to_owned()])]);
-    let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..Default::default() };
-    let containers = docker.list_containers(Some(options)).await.map_err(|error| unavailable(&error))?;
+    let containers = containers(docker, filters.clone()).await.map_err(|error| unavailable(&error))?;
     let options = ListImagesOptions { all: true, filters: Some(filters), ..Default::default() };
     let images = docker.list_images(Some(options)).await.map_err(|error| unavailable(&error))?;
     let here = Owner::place();
@@ -151,6 +150,31 @@ pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
     // Newest first, so that no image is removed before one that was made from it.
     let images = images.into_iter().filter_map(|image| leftover("image", image.id, &image.labels));
     Ok(containers.chain(images).collect())
+}
+
+/// States that every engine knows by the same words.
+const STATES: [&str; 5] = ["created", "running", "paused", "exited", "removing"];
+
+/// Lists containers of any state.
+pub(super) async fn containers(
+    docker: &Docker,
+    filters: HashMap<String, Vec<String>>,
+) -> Result<Vec<ContainerSummary>, Error> {
+    let options = |filters| ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    match docker.list_containers(Some(options(filters.clone()))).await {
+        // Podman has a state of its own for a moment, which does not read as one of Docker's.
+        Err(Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) => {
+            let mut filters = filters;
+            filters.insert("status".to_owned(), STATES.map(str::to_owned).to_vec());
+            docker.list_containers(Some(options(filters))).await
+        }
+        listed => listed,
+    }
+}
+
+/// The name of an image without the registry that Podman adds to those that have none.
+pub(super) fn plain(name: &str) -> &str {
+    ["localhost/", "docker.io/library/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
 /// Removes what [`leftovers`] listed.
@@ -219,6 +243,9 @@ pub(super) async fn remove_image(docker: &Docker, id: &str) -> Result<(), Error>
     // Without `noprune` the engine would also remove the untagged image that this one was made from,
     // which may be another fork's.
     let options = RemoveImageOptions { noprune: true, ..RemoveImageOptions::default() };
+    // Podman gives bare digits when it makes an image, and does not take them.
+    let is_bare = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_bare { &format!("sha256:{id}") } else { id };
     gone_is_fine(docker.remove_image(id, Some(options), None).await.map(|_| ()))
 }
 
@@ -247,7 +274,7 @@ pub(super) fn remove_later(id: String) {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
             if let Ok(backend) = super::DockerBackend::connect(crate::isolation::Isolation::Full).await
-                && let Err(error) = remove_container(&backend.docker, &id).await
+                && let Err(error) = remove_container(backend.docker(), &id).await
             {
                 tracing::warn!(sandbox = %id, %error, "a sandbox could not be removed");
             }

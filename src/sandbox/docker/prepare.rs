@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ImageSummary;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CommitContainerOptions, ListImagesOptions};
 use futures_util::StreamExt;
@@ -19,7 +20,9 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
 use super::breakdown;
+use super::evict::Store;
 use super::files::{self, append, header, owned};
+use super::images::Image;
 use super::owner;
 use super::program::{Program, hex};
 use super::users::User;
@@ -30,6 +33,8 @@ use crate::sandbox::{SandboxError, tree::Tree};
 const REPOSITORY: &str = "apprentice-prepared";
 /// The label that says which program is inside.
 const PROGRAM: &str = "apprentice.program";
+/// The label that says which image it was made from.
+const BASE: &str = "apprentice.base";
 /// The labels that say who the user is.
 const USER: [&str; 4] = ["apprentice.uid", "apprentice.gid", "apprentice.home", "apprentice.added"];
 
@@ -50,46 +55,62 @@ pub(super) struct Prepared {
 
 /// What an image is made ready for.
 pub(super) struct Preparation<'a> {
-    pub(super) docker: &'a Docker,
+    pub(super) store: Store<'a>,
     pub(super) spec: &'a SandboxSpec,
     pub(super) program: &'a Program,
     /// The image to start from.
-    pub(super) image: &'a str,
+    pub(super) image: &'a Image,
     /// Whether its work directory is the repository.
     pub(super) holds_tree: bool,
 }
 
 impl Preparation<'_> {
-    /// Finds the image or makes it.
+    /// Finds the image or makes it. What it is made from may be gone meanwhile: then it is had again.
     pub(super) async fn run(&self) -> Result<Prepared, SandboxError> {
-        let base = self.docker.inspect_image(self.image).await.map_err(self.failed("inspecting it"))?;
-        let env = base.config.and_then(|config| config.env).unwrap_or_default();
-        let env = env.iter().filter_map(|line| line.split_once('='));
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let docker = self.store.docker;
         let program = self.program.key().map_err(self.failed("reading this program"))?;
-        let name = self.name(&base.id.unwrap_or_default(), &program);
-        let labels = match self.docker.inspect_image(&name).await {
-            Ok(image) => image.config.and_then(|config| config.labels).unwrap_or_default(),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                self.make(&name, &program).await?
+        let name = self.name(&program);
+        let found = match docker.inspect_image(&name).await {
+            Ok(image) => {
+                image.config.and_then(|config| config.labels).filter(|labels| user_of(labels).is_some())
             }
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => None,
             Err(error) => return Err(self.failed("inspecting it")(error)),
+        };
+        let labels = if let Some(labels) = found {
+            labels
+        } else {
+            self.find_base().await?;
+            self.make(&name, &program).await?
         };
         let user = user_of(&labels).ok_or_else(|| {
             self.failed("reading its labels")(anyhow!("`{name}` does not say who its user is"))
         })?;
         let had_user = labels.get(USER[3]).is_some_and(|added| added == "no");
         let tree = if self.holds_tree { Some(self.tree(&name).await?) } else { None };
+        let env = self.image.env.clone();
         Ok(Prepared { image: name, user, had_user, env, tree })
     }
 
-    fn name(&self, base: &str, program: &str) -> String {
+    /// Brings back the image that this starts from, if it is gone.
+    async fn find_base(&self) -> Result<(), SandboxError> {
+        match self.store.docker.inspect_image(&self.image.id).await {
+            Ok(_) => Ok(()),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                self.store.bring_back(self.spec, self.image).await
+            }
+            Err(error) => Err(self.failed("inspecting it")(error)),
+        }
+    }
+
+    fn name(&self, program: &str) -> String {
+        let base = &self.image.id;
         let made_of = serde_json::json!([base, self.spec.user, self.spec.workdir, self.holds_tree, program]);
         format!("{REPOSITORY}:{}", hex(&Sha256::digest(made_of.to_string())))
     }
 
     fn failed<E: Into<anyhow::Error>>(&self, doing: &str) -> impl FnOnce(E) -> SandboxError + use<E> {
-        let (image, doing) = (self.image.to_owned(), doing.to_owned());
+        let (image, doing) = (self.image.name.clone(), doing.to_owned());
         move |error| {
             let error = error.into();
             let breakdown = error.downcast_ref().and_then(|error| breakdown(error, &image, &doing));
@@ -105,7 +126,7 @@ impl Preparation<'_> {
     /// Makes the image called `name`; gives its labels.
     async fn make(&self, name: &str, program: &str) -> Result<HashMap<String, String>, SandboxError> {
         let body = ContainerCreateBody {
-            image: Some(self.image.to_owned()),
+            image: Some(self.image.id.clone()),
             entrypoint: Some(vec!["chown".to_owned()]),
             user: Some("0:0".to_owned()),
             network_disabled: Some(true),
@@ -119,23 +140,23 @@ impl Preparation<'_> {
             ..ContainerCreateBody::default()
         };
         // The command line names the user, who is known only once the image can be read.
-        let looked = self.docker.create_container(None, body.clone()).await;
+        let looked = self.store.docker.create_container(None, body.clone()).await;
         let looked = looked.map_err(self.failed("making a container of it"))?.id;
         let user = self.choose_user(&looked).await;
-        owner::remove_container(self.docker, &looked).await.map_err(self.failed("cleaning up"))?;
+        owner::remove_container(self.store.docker, &looked).await.map_err(self.failed("cleaning up"))?;
         let user = user?;
         let command = ["-R", "-h", &user.ids(), &self.spec.workdir].map(str::to_owned).to_vec();
         let body = ContainerCreateBody { cmd: Some(command), ..body };
-        let made = self.docker.create_container(None, body).await;
+        let made = self.store.docker.create_container(None, body).await;
         let made = made.map_err(self.failed("making a container of it"))?.id;
         let labels = self.fill(&made, &user, name, program).await;
-        owner::remove_container(self.docker, &made).await.map_err(self.failed("cleaning up"))?;
+        owner::remove_container(self.store.docker, &made).await.map_err(self.failed("cleaning up"))?;
         labels
     }
 
     async fn choose_user(&self, id: &str) -> Result<User, SandboxError> {
-        let passwd = files::download_file(self.docker, id, "/etc/passwd").await?.unwrap_or_default();
-        let group = files::download_file(self.docker, id, "/etc/group").await?.unwrap_or_default();
+        let passwd = files::download_file(self.store.docker, id, "/etc/passwd").await?.unwrap_or_default();
+        let group = files::download_file(self.store.docker, id, "/etc/group").await?.unwrap_or_default();
         Ok(User::choose(&self.spec.user, passwd, group))
     }
 
@@ -153,7 +174,7 @@ impl Preparation<'_> {
             tokio::task::spawn_blocking(move || pack(&packed_user, &packed_program, &workdir)).await;
         let archive = archive.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         let archive = archive.map_err(self.failed("packing this program"))?;
-        files::upload(self.docker, id, archive).await?;
+        files::upload(self.store.docker, id, archive).await?;
         if self.holds_tree && !user.is_root() {
             self.give_workdir(id).await?;
         }
@@ -163,6 +184,7 @@ impl Preparation<'_> {
         let mut labels: HashMap<String, String> =
             USER.iter().map(|name| (*name).to_owned()).zip(values).collect();
         labels.insert(PROGRAM.to_owned(), program.to_owned());
+        labels.insert(BASE.to_owned(), self.image.id.clone());
         labels.extend(owner::nobody());
         let config = ContainerConfig { labels: Some(labels.clone()), ..ContainerConfig::default() };
         let (repo, tag) = name.split_once(':').expect("invariant: our names have a tag");
@@ -170,17 +192,19 @@ impl Preparation<'_> {
             container: Some(id.to_owned()),
             repo: Some(repo.to_owned()),
             tag: Some(tag.to_owned()),
+            // Podman reads no labels from the configuration, which Docker does.
+            changes: Some(as_instructions(&labels)),
             ..CommitContainerOptions::default()
         };
-        self.docker.commit_container(options, config).await.map_err(self.failed("keeping it"))?;
+        self.store.docker.commit_container(options, config).await.map_err(self.failed("keeping it"))?;
         Ok(labels)
     }
 
     /// Gives the repository that came with the image to its user.
     async fn give_workdir(&self, id: &str) -> Result<(), SandboxError> {
         let doing = "giving its work directory to the user";
-        self.docker.start_container(id, None).await.map_err(self.failed(doing))?;
-        match self.docker.wait_container(id, None).next().await {
+        self.store.docker.start_container(id, None).await.map_err(self.failed(doing))?;
+        match self.store.docker.wait_container(id, None).next().await {
             Some(Ok(_)) | None => Ok(()),
             Some(Err(error)) => Err(self.failed(doing)(error)),
         }
@@ -194,10 +218,10 @@ impl Preparation<'_> {
             labels: Some(owner::labels(&self.spec.name)),
             ..ContainerCreateBody::default()
         };
-        let id = self.docker.create_container(None, body).await;
+        let id = self.store.docker.create_container(None, body).await;
         let id = id.map_err(self.failed("making a container of it"))?.id;
-        let tree = files::download_tree(self.docker, &id, &self.spec.workdir).await;
-        owner::remove_container(self.docker, &id).await.map_err(self.failed("cleaning up"))?;
+        let tree = files::download_tree(self.store.docker, &id, &self.spec.workdir).await;
+        owner::remove_container(self.store.docker, &id).await.map_err(self.failed("cleaning up"))?;
         tree.map(Arc::new)
     }
 }
@@ -224,7 +248,7 @@ pub(super) async fn stale(docker: &Docker, program: &str) -> Result<Vec<Stale>, 
     let made_ready = images.into_iter().filter(|image| !owner::is_owned(&image.labels));
     let stale = made_ready.filter_map(|image| {
         let names: Vec<String> =
-            image.repo_tags.into_iter().filter(|name| name.starts_with(REPOSITORY)).collect();
+            image.repo_tags.into_iter().filter(|name| owner::plain(name).starts_with(REPOSITORY)).collect();
         let is_current = image.labels.get(PROGRAM).is_some_and(|known| known == program);
         (names.is_empty() || !is_current).then_some(Stale { id: image.id, names, created: image.created })
     });
@@ -241,6 +265,24 @@ pub(super) async fn remove(docker: &Docker, stale: &Stale) -> Result<bool, Error
         }
     }
     Ok(true)
+}
+
+/// Whether `image` was made ready by this program or another version of it, and is no fork's.
+pub(super) fn is_prepared(image: &ImageSummary) -> bool {
+    image.labels.contains_key(PROGRAM) && !owner::is_owned(&image.labels)
+}
+
+/// Which image `image` was made ready from.
+pub(super) fn base_of(image: &ImageSummary) -> Option<&str> {
+    image.labels.get(BASE).map(String::as_str)
+}
+
+/// Labels in the language of Dockerfiles.
+fn as_instructions(labels: &HashMap<String, String>) -> String {
+    let quoted =
+        |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"));
+    let line = |(name, value): (&String, &String)| format!("LABEL {}={}", quoted(name), quoted(value));
+    labels.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn user_of(labels: &HashMap<String, String>) -> Option<User> {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -11,7 +12,9 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
 
+use super::engine::Engine;
 use super::files::{self, SESSION_DIRECTORY, lost};
+use super::images::Image;
 use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
@@ -40,7 +43,10 @@ pub(super) enum Storage {
 /// What containers of one kind are made of.
 pub(super) struct Recipe {
     pub(super) docker: Docker,
+    /// Makes the image ready again.
+    pub(super) engine: Arc<Engine>,
     pub(super) spec: SandboxSpec,
+    pub(super) image: Arc<Image>,
     pub(super) prepared: Prepared,
     pub(super) argv: Vec<String>,
     /// The repository on the host; absent when the image holds it.
@@ -60,11 +66,23 @@ impl Recipe {
 
     /// Starts a container and fills its work directory.
     pub(super) async fn make(&self) -> Result<Running, SandboxError> {
-        let running = self.boot(&self.prepared.image).await?;
+        let running = match self.boot(&self.prepared.image).await {
+            Err(error @ SandboxError::Image { .. }) if self.is_image_gone().await => {
+                tracing::info!(%error, "the image of a sandbox was removed, and is made ready again");
+                self.engine.prepare_again(&self.spec, &self.image, self.tree.is_none()).await?;
+                self.boot(&self.prepared.image).await?
+            }
+            booted => booted?,
+        };
         match self.fill(&running).await {
             Ok(()) => Ok(running),
             Err(error) => Err(running.abandon(error).await),
         }
+    }
+
+    async fn is_image_gone(&self) -> bool {
+        let found = self.docker.inspect_image(&self.prepared.image).await;
+        matches!(found, Err(Error::DockerResponseServerError { status_code: 404, .. }))
     }
 
     /// Makes one that waits for its first command: bash has run in it, so that the engine's storage has read

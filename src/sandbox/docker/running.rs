@@ -44,6 +44,11 @@ impl Running {
         self.tunnel = tunnel;
     }
 
+    /// Whether its first process is there, as far as is known without asking it; one that talks is.
+    pub(super) fn is_open(&self) -> bool {
+        self.wire.try_lock().map_or(true, |mut wire| !wire.is_lost && wire.line.is_open())
+    }
+
     pub(super) fn id(&self) -> &str {
         &self.id
     }

@@ -27,9 +27,9 @@ struct State {
 }
 
 impl Warm {
-    /// Gives one that waits, or makes one.
+    /// Gives one that waits, or makes one. One that ended meanwhile, with its engine perhaps, is passed over.
     pub(super) async fn take(&self, recipe: &Recipe) -> Result<Running, SandboxError> {
-        let ready = self.state().ready.pop();
+        let ready = std::iter::from_fn(|| self.state().ready.pop()).find(Running::is_open);
         match ready {
             Some(running) => Ok(running),
             None => recipe.make().await,

@@ -1,18 +1,24 @@
 //! `apprentice trajectory`: import, show, replay, and what a student learns from it.
 
+mod curation;
+mod examples;
+mod export;
 mod replay;
+#[cfg(feature = "train")]
+mod tokens;
+#[cfg(not(feature = "train"))]
+#[path = "trajectory/no_tokens.rs"]
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
-use crate::chat::{self, Scaffold};
+use crate::fsio;
 use crate::import::{self, Imported, Options, Reject, TrajectoryFormat};
 use crate::trajectory::{Action, Trajectory};
-use crate::{example, fsio, task_dir};
 
 /// Import, show and replay trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
@@ -26,7 +32,8 @@ enum Command {
     Import(ImportArgs),
     Show(ShowArgs),
     Replay(replay::Args),
-    Examples(ExamplesArgs),
+    Examples(examples::Args),
+    Export(export::Args),
 }
 
 /// Read recorded trajectories of any known format into one JSONL file
@@ -59,19 +66,6 @@ struct ShowArgs {
     id: Option<String>,
 }
 
-/// Write what a student sees before each of the expert's steps, and the expert's reply
-#[derive(Debug, clap::Args)]
-struct ExamplesArgs {
-    /// A file of trajectories
-    file: PathBuf,
-    /// The directory of the tasks
-    #[arg(long)]
-    tasks: PathBuf,
-    /// Where the examples are written
-    #[arg(long)]
-    out: PathBuf,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -81,7 +75,8 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Command::Import(args) => run_import(&args, output),
         Command::Show(args) => run_show(&args, output),
         Command::Replay(args) => replay::run(&args, output),
-        Command::Examples(args) => run_examples(&args, output),
+        Command::Examples(args) => examples::run(&args, output),
+        Command::Export(args) => export::run(&args, output),
     }
 }
 
@@ -212,37 +207,6 @@ fn described(trajectory: &Trajectory) -> String {
         seen.lines().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
     text
-}
-
-fn run_examples(args: &ExamplesArgs, output: Output) -> Result<Answer, Failure> {
-    let trajectories = read_all(&args.file)?;
-    let tasks = task_dir::load_all(&args.tasks).map_err(Failure::input)?;
-    let scaffold = Scaffold::default();
-    let mut lines = Vec::new();
-    for trajectory in &trajectories {
-        let task = tasks.get(&trajectory.task).ok_or_else(|| unknown_task(trajectory, &args.tasks))?;
-        for example in example::examples(&task.task, trajectory) {
-            lines.push(json!({
-                "format": "apprentice.example/1",
-                "trajectory": example.trajectory,
-                "task": task.task.id,
-                "step": example.index + 1,
-                "messages": chat::conversation(&scaffold, example.task, example.history),
-                "reply": chat::render_reply(example.expert),
-                "action": example.action().text(),
-            }));
-        }
-    }
-    if lines.is_empty() {
-        return Err(Failure::nothing(anyhow::anyhow!("the trajectories have no executed step")));
-    }
-    fsio::write_json_lines(&args.out, &lines)
-        .with_context(|| "could not write the examples")
-        .map_err(Failure::host)?;
-    let value = json!({"format": "apprentice.examples/1", "examples": lines.len(), "out": args.out.display().to_string()});
-    let human = format!("Wrote {} examples to {}", lines.len(), args.out.display());
-    output.result(&value, &human).map_err(Failure::host)?;
-    Ok(Answer::Yes)
 }
 
 fn unknown_task(trajectory: &Trajectory, tasks: &Path) -> Failure {

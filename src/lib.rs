@@ -47,6 +47,7 @@ pub mod rollout;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod viewer;
 
 // Layer 5: the surface.
 pub mod cli;

@@ -4,6 +4,7 @@ mod curation;
 mod examples;
 mod export;
 mod replay;
+mod show;
 #[cfg(feature = "train")]
 mod tokens;
 #[cfg(not(feature = "train"))]
@@ -18,7 +19,7 @@ use super::failure::{Answer, Failure};
 use super::output::Output;
 use crate::fsio;
 use crate::import::{self, Imported, Options, Reject, TrajectoryFormat};
-use crate::trajectory::{Action, Trajectory};
+use crate::trajectory::Trajectory;
 
 /// Import, show and replay trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Import(ImportArgs),
-    Show(ShowArgs),
+    Show(show::Args),
     Replay(replay::Args),
     Examples(examples::Args),
     Export(export::Args),
@@ -56,16 +57,6 @@ struct ImportArgs {
     task: Option<String>,
 }
 
-/// Show trajectories step by step
-#[derive(Debug, clap::Args)]
-struct ShowArgs {
-    /// A file of any known format
-    file: PathBuf,
-    /// Only the trajectory with this id
-    #[arg(long)]
-    id: Option<String>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -73,7 +64,7 @@ struct ShowArgs {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     match args.command {
         Command::Import(args) => run_import(&args, output),
-        Command::Show(args) => run_show(&args, output),
+        Command::Show(args) => show::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
         Command::Examples(args) => examples::run(&args, output),
         Command::Export(args) => export::run(&args, output),
@@ -172,41 +163,6 @@ fn read_all(file: &Path) -> Result<Vec<Trajectory>, Failure> {
         }
         None => Ok(imported.trajectories),
     }
-}
-
-fn run_show(args: &ShowArgs, output: Output) -> Result<Answer, Failure> {
-    let wanted = |t: &&Trajectory| args.id.as_ref().is_none_or(|id| *id == t.id);
-    let all = read_all(&args.file)?;
-    let chosen: Vec<&Trajectory> = all.iter().filter(wanted).collect();
-    if chosen.is_empty() {
-        let ids: Vec<&str> = all.iter().map(|t| t.id.as_str()).collect();
-        let failure = Failure::nothing(anyhow::anyhow!("no trajectory has this id"));
-        return Err(failure.with_hint(format!("use one of: {}", ids.join(", "))));
-    }
-    for trajectory in chosen {
-        output.result(trajectory, &described(trajectory)).map_err(Failure::host)?;
-    }
-    Ok(Answer::Yes)
-}
-
-fn described(trajectory: &Trajectory) -> String {
-    let mut text = format!("{}  task {}  {} steps\n", trajectory.id, trajectory.task, trajectory.steps.len());
-    for (index, step) in trajectory.steps.iter().enumerate() {
-        let kind = match &step.action {
-            Action::Bash { .. } => "bash",
-            Action::Editor(_) => "editor",
-            Action::Submit => "submit",
-            Action::Answer { .. } => "answer",
-        };
-        let note = if step.executed { "" } else { "  (not executed)" };
-        text.push_str(&format!("\nStep {}  {kind}{note}\n", index + 1));
-        for (mark, part) in [("  # ", step.thought.as_str()), ("  $ ", &step.action.text())] {
-            part.trim_end().lines().for_each(|line| text.push_str(&format!("{mark}{line}\n")));
-        }
-        let seen = step.observation.as_ref().map_or("", |observation| observation.output.trim_end());
-        seen.lines().for_each(|line| text.push_str(&format!("    {line}\n")));
-    }
-    text
 }
 
 fn unknown_task(trajectory: &Trajectory, tasks: &Path) -> Failure {

@@ -16,8 +16,8 @@
     }
     here = index;
     const nav = links[index].closest("nav");
-    const [top, bottom] = [links[index].offsetTop - nav.offsetTop, nav.scrollTop + nav.clientHeight];
-    if (top < nav.scrollTop || top + 24 > bottom) nav.scrollTop = top - nav.clientHeight / 2;
+    const top = links[index].offsetTop;
+    if (top < nav.scrollTop || top + 24 > nav.scrollTop + nav.clientHeight) nav.scrollTop = top - nav.clientHeight / 2;
   }
 
   function go(index) {

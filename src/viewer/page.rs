@@ -79,8 +79,7 @@ fn index(page: &mut String, view: &View<'_>) {
     page.push_str("<nav aria-label=\"Steps\"><ol>\n");
     for (index, step) in view.trajectory.steps.iter().enumerate() {
         let number = index + 1;
-        let action = step.action.text();
-        let line: String = action.trim_start().lines().next().unwrap_or_default().chars().take(90).collect();
+        let line = label(step);
         let outcome = view.replayed(number).map_or("", |replayed| replayed.outcome.as_str());
         add(
             page,
@@ -96,6 +95,26 @@ fn index(page: &mut String, view: &View<'_>) {
         );
     }
     page.push_str("</ol></nav>\n");
+}
+
+/// What a step does, in a few words: the directory that it first enters and the name of the editor say little.
+fn label(step: &Step) -> String {
+    const LABEL_CHARS: usize = 90;
+    let action = step.action.text();
+    let line = action.trim_start().lines().next().unwrap_or_default();
+    let line = match line.strip_prefix("cd ").and_then(|rest| rest.split_once(" && ")) {
+        Some((_, rest)) => rest,
+        None => line.strip_prefix("str_replace_editor ").unwrap_or(line),
+    };
+    let path = match &step.action {
+        Action::Editor(call) => call.arguments.get("path").and_then(|path| path.as_str()),
+        _ => None,
+    };
+    let name = path.and_then(|path| path.rsplit('/').next());
+    match (line.split_whitespace().next(), name) {
+        (Some(verb), Some(name)) => format!("{verb} {name}"),
+        _ => line.chars().take(LABEL_CHARS).collect(),
+    }
 }
 
 fn overview(page: &mut String, view: &View<'_>) {

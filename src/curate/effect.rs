@@ -194,7 +194,7 @@ mod tests {
             let call = EditorCall {
                 dialect: Dialect::SweAgentRange,
                 text: text.into(),
-                arguments: Default::default(),
+                arguments: serde_json::Map::default(),
             };
             Effect::of(&Action::Editor(call))
         };

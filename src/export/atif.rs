@@ -116,13 +116,14 @@ fn steps(trajectory: &Trajectory) -> Vec<Value> {
     let mut first = true;
     for (index, step) in trajectory.steps.iter().enumerate() {
         let call = call(step, index + 1, first);
-        match steps.last_mut().filter(|last| step.continues && !first && last["tool_calls"].is_array()) {
-            Some(last) => join(last, call, step, index + 1),
-            None => {
-                let mut new = json!({"source": "agent", "message": step.thought, "tool_calls": [call]});
-                observe(&mut new, step, index + 1);
-                steps.push(new);
-            }
+        let same_reply =
+            steps.last_mut().filter(|last| step.continues && !first && last["tool_calls"].is_array());
+        if let Some(last) = same_reply {
+            join(last, call, step, index + 1);
+        } else {
+            let mut new = json!({"source": "agent", "message": step.thought, "tool_calls": [call]});
+            observe(&mut new, step, index + 1);
+            steps.push(new);
         }
         first = false;
     }

@@ -84,7 +84,7 @@ fn parquet(out: &Path, layout: Layout, reward: (PathBuf, String)) -> anyhow::Res
 
 #[cfg(not(feature = "parquet"))]
 fn parquet(_: &Path, _: Layout, _: (PathBuf, String)) -> anyhow::Result<Box<dyn LessonSink>> {
-    anyhow::bail!("this build cannot write Parquet: build with the feature `parquet`, or use `--rows jsonl`")
+    anyhow::bail!("this build cannot write Parquet (it lacks the feature `parquet`)")
 }
 
 /// Where rows are stored.

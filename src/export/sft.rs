@@ -58,7 +58,7 @@ fn said(message: &mut Message, step: &Step, thoughts: Thoughts) {
     match (thoughts, step.thought.trim()) {
         (Thoughts::Tags, _) => {}
         (Thoughts::Plain, thought) if !thought.is_empty() => {
-            message.content = format!("{thought}\n\n{action}")
+            message.content = format!("{thought}\n\n{action}");
         }
         _ => message.content = action.into_owned(),
     }

@@ -76,7 +76,8 @@ fn bar(page: &mut String, view: &View<'_>, title: &str) {
 
 /// The list of steps at the side.
 fn index(page: &mut String, view: &View<'_>) {
-    page.push_str("<nav aria-label=\"Steps\"><ol>\n");
+    let class = if view.replay.is_some() { " class=\"replayed\"" } else { "" };
+    add(page, format_args!("<nav aria-label=\"Steps\"{class}><ol>\n"));
     for (index, step) in view.trajectory.steps.iter().enumerate() {
         let number = index + 1;
         let line = label(step);

@@ -1,7 +1,7 @@
 //! What `trajectory examples` and `trajectory export` share: which trajectories, which steps of them, and how they are written.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -119,6 +119,11 @@ pub(super) struct Tokens {
 impl CurationArgs {
     /// Reads what the options name.
     pub(super) fn curator(&self) -> Result<Curator, Failure> {
+        if self.drop.contains(&Filter::Diverged) && self.replays.is_none() {
+            let refused = anyhow::anyhow!("`--drop diverged` needs to know what a replay found");
+            return Err(Failure::usage(refused)
+                .with_hint("name what `trajectory replay --out` wrote with `--replays`"));
+        }
         let tasks = match &self.tasks {
             Some(dir) => Some((dir.clone(), task_dir::load_all(dir).map_err(Failure::input)?)),
             None => None,
@@ -132,7 +137,7 @@ impl CurationArgs {
             ..Scaffold::default()
         };
         Ok(Curator {
-            rules: Rules { targets: self.targets, filters: BTreeSet::from_iter(self.drop.iter().copied()) },
+            rules: Rules { targets: self.targets, filters: self.drop.iter().copied().collect() },
             style: Style { scaffold, hint: if self.hint { Hint::Title } else { Hint::Off } },
             scope: self.scope,
             tasks,

@@ -27,12 +27,14 @@ pub(super) struct Args {
     /// What becomes of thoughts in `sft`: `tags`, `plain` or `off`
     #[arg(long, default_value = "tags", value_parser = thoughts)]
     thoughts: Thoughts,
-    /// How `verl` and `skyrl` store rows: `parquet` or `jsonl`
-    #[arg(long, default_value = "parquet", value_parser = rows)]
+    /// How `verl` and `skyrl` store rows: `parquet` (in builds with the feature `parquet`), or `jsonl`, which both read, too
+    #[arg(long, default_value = ROWS, value_parser = rows)]
     rows: Rows,
     #[command(flatten)]
     curation: CurationArgs,
 }
+
+const ROWS: &str = if cfg!(feature = "parquet") { "parquet" } else { "jsonl" };
 
 fn thoughts(text: &str) -> Result<Thoughts, String> {
     match text {
@@ -45,7 +47,11 @@ fn thoughts(text: &str) -> Result<Thoughts, String> {
 
 fn rows(text: &str) -> Result<Rows, String> {
     match text {
-        "parquet" => Ok(Rows::Parquet),
+        "parquet" if cfg!(feature = "parquet") => Ok(Rows::Parquet),
+        "parquet" => {
+            Err("this build cannot write Parquet: build with the feature `parquet`, or use `jsonl`"
+                .to_owned())
+        }
         "jsonl" => Ok(Rows::Jsonl),
         _ => Err("use `parquet` or `jsonl`".to_owned()),
     }

@@ -200,7 +200,8 @@ mod tokens {
         let lost = cut[4]["lost_steps"].as_u64().unwrap();
         assert!(0 < lost && cut[4]["prompt_tokens"].as_u64() <= whole[3]["prompt_tokens"].as_u64(), "{lost}");
         assert_eq!(cut[4]["messages"].as_array().unwrap().len() as u64, 2 + 2 * (4 - lost));
-        assert_eq!(cut[4]["messages"][..2], whole[4]["messages"].as_array().unwrap()[..2]);
+        let first = |line: &Value| line["messages"].as_array().unwrap()[..2].to_vec();
+        assert_eq!(first(&cut[4]), first(&whole[4]));
         assert_eq!(
             (&summary["tokens"]["shortened"], &summary["tokens"]["lost_steps"]),
             (&json!(1), &json!(lost))

@@ -288,7 +288,7 @@ fn the_plug_in_is_bit_equal_to_ours_with_and_without_the_program() {
 const SIMILARITIES: &str = "import sys, json, srl_reward
 for line in sys.stdin:
     pair = json.loads(line)
-    print(srl_reward.similarity(pair['expert'], pair['student']).hex(), srl_reward._process is not None)";
+    print(srl_reward.similarity(pair['expert'], pair['student']).hex(), srl_reward._server.process is not None)";
 
 /// Reads Python's `float.hex`.
 fn hex(text: &str) -> f64 {
@@ -380,7 +380,7 @@ fn the_experts_own_reply_earns_one_through_every_trainers_function() {
 fn a_forked_worker_and_a_killed_program_still_get_the_reward() {
     let Some(python) = python(&[]) else { return };
     let dir = trained("verl", JSONL);
-    let program = "import os, srl_reward as s\nassert s.similarity('diet', 'tide') == 0.25\nfirst = s._process.pid\nif os.fork() == 0:\n    ok = s.similarity('diet', 'tide') == 0.25 and s._process.pid != first\n    os._exit(0 if ok else 1)\nassert os.wait()[1] == 0\ns._process.kill()\ns._process.wait()\nassert s.similarity('diet', 'tide') == 0.25 and s._process.pid != first\nassert s.similarity('\\ud800', 'x') == 0.0\nprint('ok')";
+    let program = "import os, srl_reward as s\nassert s.similarity('diet', 'tide') == 0.25\nfirst = s._server.process.pid\nif os.fork() == 0:\n    ok = s.similarity('diet', 'tide') == 0.25 and s._server.process.pid != first\n    os._exit(0 if ok else 1)\nassert os.wait()[1] == 0\ns._server.process.kill()\ns._server.process.wait()\nassert s.similarity('diet', 'tide') == 0.25 and s._server.process.pid != first\nassert s.similarity('\\ud800', 'x') == 0.0\nimport copy\nother = copy.copy(s._server)\nassert other.ask('diet', 'tide') == 0.25 and other.process.pid != s._server.process.pid\nother.stop()\nprint('ok')";
     assert_eq!(run(&python, dir.path(), program, "", PROGRAM), "ok\n");
 }
 

@@ -69,13 +69,13 @@ impl Browser {
             events: Vec::new(),
             _dir: dir,
         };
-        let targets = browser.ask("Target.getTargets", json!({}));
+        let targets = browser.ask("Target.getTargets", &json!({}));
         let targets = targets["targetInfos"].as_array().unwrap();
         let id = targets.iter().find(|target| target["type"] == "page").unwrap()["targetId"].clone();
-        let attached = browser.ask("Target.attachToTarget", json!({"targetId": id, "flatten": true}));
+        let attached = browser.ask("Target.attachToTarget", &json!({"targetId": id, "flatten": true}));
         browser.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
         for domain in ["Page", "Log", "Runtime", "Network"] {
-            browser.ask(&format!("{domain}.enable"), json!({}));
+            browser.ask(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
@@ -87,7 +87,7 @@ impl Browser {
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    fn ask(&mut self, method: &str, params: Value) -> Value {
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.asked += 1;
         let mut request = json!({"id": self.asked, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -106,7 +106,7 @@ impl Browser {
 
     fn open(&mut self, page: &Path) {
         self.events.clear();
-        self.ask("Page.navigate", json!({"url": format!("file://{}", page.display())}));
+        self.ask("Page.navigate", &json!({"url": format!("file://{}", page.display())}));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.message();
             self.events.push(event);
@@ -116,7 +116,7 @@ impl Browser {
     /// What an expression gives, promises awaited.
     fn value(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let answer = self.ask("Runtime.evaluate", asked);
+        let answer = self.ask("Runtime.evaluate", &asked);
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].clone()
     }
@@ -124,7 +124,7 @@ impl Browser {
     /// Presses a key and waits until what it did is drawn.
     fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
-            self.ask("Input.dispatchKeyEvent", json!({"type": kind, "key": key, "text": key}));
+            self.ask("Input.dispatchKeyEvent", &json!({"type": kind, "key": key, "text": key}));
         }
         self.value(DRAWN);
     }
@@ -201,6 +201,33 @@ fn long() -> Trajectory {
         observation.output.push_str("the Needle is here\n");
     }
     trajectory(steps)
+}
+
+fn show(dir: &Path, more: &[&str]) -> (i32, String) {
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_apprentice"));
+    let output =
+        command.current_dir(dir).args(["trajectory", "show", "in.jsonl"]).args(more).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_command_shows_steps_and_writes_the_page_of_one_trajectory() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = trajectory(vec![Step::new("Look.", Action::bash("ls")), Step::new("", Action::Submit)]);
+    let other = Trajectory { id: "b".into(), ..one.clone() };
+    apprentice::fsio::write_json_lines(&dir.path().join("in.jsonl"), [&one, &other]).unwrap();
+    let replay = json!({"format": "apprentice.replay/1", "trajectory": "b", "step_list": [{"step": 2, "outcome": "not_recorded"}]});
+    fs_err::write(dir.path().join("replays.jsonl"), format!("{replay}\n")).unwrap();
+    let (code, said) = show(dir.path(), &["--id", "b", "--step", "2", "--replays", "."]);
+    assert_eq!(code, 0);
+    assert!(said.contains("── step 2 of 2 · submit · not recorded ─") && !said.contains("Look."), "{said}");
+    let (code, said) = show(dir.path(), &["--html", "a.html"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("hint: name one with `--id`: a, b"), "{said}");
+    assert_eq!(show(dir.path(), &["--html", "a.html", "--id", "a"]).0, 0);
+    assert!(fs_err::read_to_string(dir.path().join("a.html")).unwrap().contains("<article id=\"s2\""));
+    assert_eq!(show(dir.path(), &["--id", "c"]).0, 4);
 }
 
 #[test]
@@ -303,12 +330,12 @@ fn the_page_is_whole_without_its_script() {
     let dir = tempfile::tempdir().unwrap();
     let page = write(dir.path(), &long(), &[42]);
     let mut browser = Browser::start(&chromium);
-    browser.ask("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+    browser.ask("Emulation.setScriptExecutionDisabled", &json!({"value": true}));
     browser.open(&page);
-    let document = browser.ask("DOM.getDocument", json!({"depth": 0}));
+    let document = browser.ask("DOM.getDocument", &json!({"depth": 0}));
     let root = document["root"]["nodeId"].clone();
-    let found = browser.ask("DOM.querySelectorAll", json!({"nodeId": root, "selector": "article.step"}));
+    let found = browser.ask("DOM.querySelectorAll", &json!({"nodeId": root, "selector": "article.step"}));
     assert_eq!(found["nodeIds"].as_array().unwrap().len(), 100);
-    let tools = browser.ask("DOM.querySelectorAll", json!({"nodeId": root, "selector": "#tools[hidden]"}));
+    let tools = browser.ask("DOM.querySelectorAll", &json!({"nodeId": root, "selector": "#tools[hidden]"}));
     assert_eq!(tools["nodeIds"].as_array().unwrap().len(), 1);
 }

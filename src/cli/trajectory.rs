@@ -21,7 +21,7 @@ use crate::fsio;
 use crate::import::{self, Imported, Options, Reject, TrajectoryFormat};
 use crate::trajectory::Trajectory;
 
-/// Import, show and replay trajectories, and turn them into examples
+/// Import, show, replay and export trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

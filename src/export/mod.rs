@@ -78,13 +78,14 @@ pub enum Thoughts {
     Off,
 }
 
-/// How rows are stored.
+/// How rows are stored; Parquet where the build can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rows {
     /// Parquet.
-    #[default]
+    #[cfg_attr(feature = "parquet", default)]
     Parquet,
     /// JSON lines.
+    #[cfg_attr(not(feature = "parquet"), default)]
     Jsonl,
 }
 

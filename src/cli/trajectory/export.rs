@@ -27,14 +27,12 @@ pub(super) struct Args {
     /// What becomes of thoughts in `sft`: `tags`, `plain` or `off`
     #[arg(long, default_value = "tags", value_parser = thoughts)]
     thoughts: Thoughts,
-    /// How `verl` and `skyrl` store rows: `parquet` (in builds with the feature `parquet`), or `jsonl`, which both read, too
-    #[arg(long, default_value = ROWS, value_parser = rows)]
-    rows: Rows,
+    /// How `verl` and `skyrl` store rows: `parquet`, or `jsonl`, which both read, too (default: parquet where the build can)
+    #[arg(long, value_parser = rows)]
+    rows: Option<Rows>,
     #[command(flatten)]
     curation: CurationArgs,
 }
-
-const ROWS: &str = if cfg!(feature = "parquet") { "parquet" } else { "jsonl" };
 
 fn thoughts(text: &str) -> Result<Thoughts, String> {
     match text {
@@ -60,7 +58,8 @@ fn rows(text: &str) -> Result<Rows, String> {
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     let format = named(&args.to)?;
     let mut curator = args.curation.curator()?;
-    let options = Options { scope: curator.scope, thoughts: args.thoughts, rows: args.rows };
+    let options =
+        Options { scope: curator.scope, thoughts: args.thoughts, rows: args.rows.unwrap_or_default() };
     let exported = match format.open(&args.out, options).map_err(Failure::host)? {
         Sink::Trajectories(mut sink) => {
             curator.refuse_filters(format.name())?;

@@ -28,13 +28,13 @@ WHITE = (
 
 def step_reward(reply, expert):
     """What a reply earns where the expert did `expert`."""
-    action = read_action(_text(reply))
-    return MALFORMED if action is None else similarity(_text(expert), action)
+    action = read_action(reply)
+    return MALFORMED if action is None else similarity(expert, action)
 
 
 def read_action(reply):
     """The action of a well-formed reply, else None."""
-    reply = reply.lstrip(WHITE)
+    reply = _text(reply).lstrip(WHITE)
     if not reply.startswith("<think>"):
         return None
     thought, closed, action = reply[len("<think>") :].partition("</think>")
@@ -46,8 +46,8 @@ def read_action(reply):
 
 def similarity(expert, student):
     """How alike two actions are."""
-    expert, student = _compared(expert.strip(WHITE)), _compared(student.strip(WHITE))
-    found = _ask(expert, student)
+    expert, student = _compared(_text(expert).strip(WHITE)), _compared(_text(student).strip(WHITE))
+    found = _server.ask(expert, student)
     if found is None:
         found = difflib.SequenceMatcher(None, student, expert, autojunk=AUTOJUNK).ratio()
     return found
@@ -66,65 +66,62 @@ def _text(value):
     return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-_lock = threading.Lock()
-_process = None
-_absent = False
+class _Server:
+    """One `apprentice reward` on a pipe, started when it is first asked."""
 
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.process = None
+        self.absent = False
 
-def _ask(expert, student):
-    """The program's answer; None where there is none."""
-    global _process, _absent
-    line = json.dumps({"expert": expert, "student": student}) + "\n"
-    with _lock:
-        # Twice, because a program that was ended may be started again.
-        for _ in range(2):
-            if _absent or not _start():
-                return None
-            try:
-                _process.stdin.write(line.encode("ascii"))
-                _process.stdin.flush()
-                return json.loads(_process.stdout.readline())["reward"]
-            except (OSError, ValueError, KeyError):
-                _stop()
-        _absent = True
-        return None
+    def __reduce__(self):
+        # A trainer may send the reward to its workers: each gets a server of its own.
+        return (type(self), ())
 
+    def ask(self, expert, student):
+        """The program's answer; None where there is none."""
+        line = json.dumps({"expert": expert, "student": student}) + "\n"
+        with self.lock:
+            # Twice, because a program that was ended may be started again.
+            for _ in range(2):
+                if not self.start():
+                    return None
+                try:
+                    self.process.stdin.write(line.encode("ascii"))
+                    self.process.stdin.flush()
+                    return json.loads(self.process.stdout.readline())["reward"]
+                except (OSError, ValueError, KeyError):
+                    self.stop()
+            self.absent = True
+            return None
 
-def _start():
-    global _process, _absent
-    if _process is not None:
-        return True
-    program = os.environ.get("APPRENTICE") or shutil.which("apprentice")
-    if not program:
-        _absent = True
-        return False
-    arguments = [program, "reward"] + (["--autojunk"] if AUTOJUNK else [])
-    try:
-        _process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    except OSError:
-        _absent = True
-        return False
-    return True
-
-
-@atexit.register
-def _stop():
-    global _process
-    if _process is not None:
-        _process.kill()
+    def start(self):
+        if self.process is not None:
+            return True
+        program = os.environ.get("APPRENTICE") or shutil.which("apprentice")
+        if self.absent or not program:
+            self.absent = True
+            return False
+        arguments = [program, "reward"] + (["--autojunk"] if AUTOJUNK else [])
         try:
-            _process.stdin.close()
+            self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         except OSError:
-            pass
-        _process.wait()
-        _process.stdout.close()
-    _process = None
+            self.absent = True
+        return self.process is not None
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        self.process = None
 
 
-def _forget():
-    global _process, _lock
-    _process, _lock = None, threading.Lock()
-
-
+_server = _Server()
+atexit.register(lambda: _server.stop())
 # A forked child must not share its parent's pipe, nor a lock that a thread holds there.
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=lambda: _server.__init__())

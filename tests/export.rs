@@ -435,6 +435,14 @@ fn harbor_accepts_our_atif() {
 }
 
 #[test]
+fn skyrl_makes_the_environment() {
+    let Some(python) = python(&["skyrl_gym"]) else { return };
+    let dir = trained("skyrl", JSONL);
+    let program = "import srl_reward, skyrl_gym\nenv = skyrl_gym.make('srl', env_config={}, extras={'reward_spec': {'method': 'rule', 'ground_truth': 'diet'}})\nenv.init([{'role': 'user', 'content': 'x'}])\nmade = env.step('<think>a</think>tide')\nprint(made['reward'], made['done'], made['observations'])";
+    assert_eq!(run(&python, dir.path(), program, "", PROGRAM), "0.25 True []\n");
+}
+
+#[test]
 fn verifiers_loads_the_package_and_scores_with_it() {
     let Some(python) = python(&["verifiers.v1"]) else { return };
     let dir = trained("prime", JSONL);

@@ -173,7 +173,7 @@ impl Prompter {
 pub fn fit(
     history: usize,
     max_tokens: usize,
-    without: impl Fn(usize) -> Result<Vec<u32>, ModelError>,
+    mut without: impl FnMut(usize) -> Result<Vec<u32>, ModelError>,
 ) -> Result<Option<Fitted>, ModelError> {
     let whole = without(0)?;
     if whole.len() <= max_tokens {

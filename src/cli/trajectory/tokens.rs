@@ -9,7 +9,7 @@ use super::curation::Tokens;
 use crate::chat::render_reply;
 use crate::curate::lesson::Style;
 use crate::example::Example;
-use crate::model::tokenizer::ChatTokenizer;
+use crate::model::tokenizer::{ChatTokenizer, PromptMemo};
 use crate::model::tree::Packed;
 use crate::train::data::fit;
 
@@ -17,6 +17,8 @@ use crate::train::data::fit;
 pub(super) struct Counter {
     tokenizer: ChatTokenizer,
     max_tokens: usize,
+    /// The parts of the trajectory's prompts.
+    memo: PromptMemo,
     /// The sequences of the trajectory at hand: prompts with their replies.
     sequences: Vec<Vec<u32>>,
     prompts: usize,
@@ -38,6 +40,7 @@ impl Counter {
         Ok(Self {
             tokenizer,
             max_tokens,
+            memo: PromptMemo::default(),
             sequences: Vec::new(),
             prompts: 0,
             replies: 0,
@@ -51,7 +54,7 @@ impl Counter {
 
     /// The tokens of an example; none where even its problem alone does not fit.
     pub(super) fn count(&mut self, style: &Style, example: &Example<'_>) -> Result<Option<Tokens>, Failure> {
-        let without = |lost: usize| self.tokenizer.encode_prompt(&style.messages(example, lost));
+        let without = |lost| self.memo.encode_prompt(&self.tokenizer, &style.messages(example, lost));
         let fitted = fit(style.shown(example).len(), self.max_tokens, without).map_err(Failure::input)?;
         let Some(fitted) = fitted else {
             self.too_long += 1;
@@ -70,6 +73,7 @@ impl Counter {
 
     /// Sums up what the trajectory's examples share.
     pub(super) fn end_trajectory(&mut self) {
+        self.memo = PromptMemo::default();
         let sequences = std::mem::take(&mut self.sequences);
         self.shared += Packed::new(sequences.iter().map(Vec::as_slice)).tokens().len();
     }

@@ -2,6 +2,7 @@
 //!
 //! A view over a trajectory, never stored: the trajectory is the storage.
 
+use crate::chat::{parse_reply, render_reply};
 use crate::task::Task;
 use crate::trajectory::{Action, Step, Trajectory};
 
@@ -24,6 +25,12 @@ impl<'a> Example<'a> {
     /// The action that the reward compares with.
     pub fn action(&self) -> &'a Action {
         &self.expert.action
+    }
+
+    /// Whether the expert's own reply is well-formed and says what the expert did.
+    pub fn is_learnable(&self) -> bool {
+        let reply = render_reply(self.expert);
+        parse_reply(&reply).is_ok_and(|reply| reply.action == self.action().text().trim())
     }
 }
 

@@ -3,6 +3,8 @@
 //! Guarantees that a file written by [`write_atomic`] is either the old one or the new one, and that
 //! every error names its path, and its line where there is one. Does not lock: one writer a file.
 
+pub mod whole;
+
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 

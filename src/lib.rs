@@ -20,6 +20,7 @@ pub mod task;
 pub mod trajectory;
 
 // Layer 2: rules, pure functions on the domain.
+pub mod curate;
 pub mod editor;
 pub mod episode;
 pub mod mutate;
@@ -28,6 +29,7 @@ pub mod reward;
 pub mod testlog;
 
 // Layer 3: engines, each behind its own types; they never import each other.
+pub mod export;
 pub mod import;
 #[cfg(feature = "train")]
 pub mod model;
@@ -46,6 +48,7 @@ pub mod rollout;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod viewer;
 
 // Layer 5: the surface.
 pub mod cli;

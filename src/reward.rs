@@ -62,15 +62,18 @@ impl TextReward {
     /// How alike two actions are, in [0, 1].
     pub fn similarity(self, expert: &str, student: &str) -> f64 {
         // A reply's action is read without the white space around it, so the expert's is, too.
-        let (expert, student) = (self.compared(expert.trim()), self.compared(student.trim()));
+        let (expert, student) = (self.scope.text(expert.trim()), self.scope.text(student.trim()));
         ratio(&student, &expert, self.autojunk)
     }
+}
 
-    fn compared(self, action: &str) -> Cow<'_, str> {
-        match (self.scope, action) {
-            (Scope::Action, _) => Cow::Borrowed(action),
-            (Scope::Wrapped, "submit") => Cow::Borrowed("<function=submit>\n</function>"),
-            (Scope::Wrapped, command) => {
+impl Scope {
+    /// The text that is compared where an action is `action`.
+    pub fn text(self, action: &str) -> Cow<'_, str> {
+        match (self, action) {
+            (Self::Action, _) => Cow::Borrowed(action),
+            (Self::Wrapped, "submit") => Cow::Borrowed("<function=submit>\n</function>"),
+            (Self::Wrapped, command) => {
                 let call = format!("<function=bash>\n<parameter=command>{command}</parameter>\n</function>");
                 Cow::Owned(call)
             }

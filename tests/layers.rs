@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
     &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
-    &["editor", "episode", "mutate", "patch", "reward", "testlog"],
-    &["import", "model", "run", "sandbox", "task_dir", "workspace"],
-    &["act", "grade", "ready", "replay", "report", "rollout", "synth", "train"],
+    &["curate", "editor", "episode", "mutate", "patch", "reward", "testlog"],
+    &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
+    &["act", "grade", "ready", "replay", "report", "rollout", "synth", "train", "viewer"],
     &["cli", "quickstart", "recipe"],
 ];
 

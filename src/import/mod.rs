@@ -3,6 +3,7 @@
 //! A file holds one JSON value or one a line. Guarantees that a record is either a trajectory or a
 //! [`Reject`] that names file, line, step and reason: nothing is dropped silently. Runs nothing.
 
+pub mod atif_own;
 pub mod native;
 pub mod swe_agent;
 pub mod swe_bench;

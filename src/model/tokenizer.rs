@@ -4,7 +4,7 @@
 //! prompt of step k+1, so the prefix tree shares them; and that a tokenizer trained here gives every
 //! text back byte for byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -167,16 +167,37 @@ impl ChatTokenizer {
     /// # Errors
     /// When the template cannot render it.
     pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
+        let mut tokens = Vec::new();
+        self.each_part(messages, |part| {
+            tokens.extend(self.encode_part(part)?);
+            Ok(())
+        })?;
+        Ok(tokens)
+    }
+
+    /// Hands over the parts that a prompt is encoded in, in order.
+    fn each_part(
+        &self,
+        messages: &[Message],
+        mut take: impl FnMut(Part<'_>) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
         let failed = |source| ModelError::Template { messages: messages.len(), source };
         let frames = self.template.frames(messages).map_err(failed)?;
         let replies = messages.iter().filter(|message| message.role == Role::Assistant);
-        let mut tokens = encode(&self.framing, &frames[0])?;
+        take(Part::Frame(&frames[0]))?;
         for (reply, frame) in replies.zip(&frames[1..]) {
-            tokens.extend(self.encode_reply(&reply.content)?);
+            take(Part::Reply(&reply.content))?;
             let frame = frame.strip_prefix(&self.end_text).ok_or_else(|| failed(unended()))?;
-            tokens.extend(encode(&self.framing, frame)?);
+            take(Part::Frame(frame))?;
         }
-        Ok(tokens)
+        Ok(())
+    }
+
+    fn encode_part(&self, part: Part<'_>) -> Result<Vec<u32>, ModelError> {
+        match part {
+            Part::Frame(text) => encode(&self.framing, text),
+            Part::Reply(text) => self.encode_reply(text),
+        }
     }
 
     /// The tokens of a reply and the end of its turn.
@@ -217,6 +238,51 @@ impl ChatTokenizer {
     /// One more than the largest token.
     pub fn vocab_size(&self) -> usize {
         self.framing.get_vocab(true).values().max().map_or(0, |&last| last as usize + 1)
+    }
+}
+
+/// A part of a prompt, encoded by itself.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    /// What the template writes around replies.
+    Frame(&'a str),
+    /// What the assistant said.
+    Reply(&'a str),
+}
+
+/// Encodes prompts that begin alike, such as those of a trajectory's steps, each part of them once.
+#[derive(Debug, Clone, Default)]
+pub struct PromptMemo {
+    frames: HashMap<String, Vec<u32>>,
+    replies: HashMap<String, Vec<u32>>,
+}
+
+impl PromptMemo {
+    /// What [`ChatTokenizer::encode_prompt`] gives; a memo knows the parts of one tokenizer only.
+    ///
+    /// # Errors
+    /// When the template cannot render it.
+    pub fn encode_prompt(
+        &mut self,
+        tokenizer: &ChatTokenizer,
+        messages: &[Message],
+    ) -> Result<Vec<u32>, ModelError> {
+        let mut tokens = Vec::new();
+        tokenizer.each_part(messages, |part| {
+            let (known, text) = match part {
+                Part::Frame(text) => (&mut self.frames, text),
+                Part::Reply(text) => (&mut self.replies, text),
+            };
+            if let Some(part) = known.get(text) {
+                tokens.extend_from_slice(part);
+                return Ok(());
+            }
+            let part = tokenizer.encode_part(part)?;
+            tokens.extend_from_slice(&part);
+            known.insert(text.to_owned(), part);
+            Ok(())
+        })?;
+        Ok(tokens)
     }
 }
 
@@ -349,6 +415,16 @@ mod tests {
         assert_eq!(tokenizer.decode(&tokens[..1]), "<think>");
         assert!((256 + 5..=400).contains(&tokenizer.vocab_size()));
         assert_ne!(tokenizer.end(), tokenizer.pad());
+    }
+
+    #[test]
+    fn a_memo_gives_the_same_tokens() {
+        let (tokenizer, messages) = (trained(), conversation());
+        let mut memo = PromptMemo::default();
+        for n in [2, 4, 6, 4, 2] {
+            let tokens = memo.encode_prompt(&tokenizer, &messages[..n]).unwrap();
+            assert_eq!(tokens, tokenizer.encode_prompt(&messages[..n]).unwrap());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{Scaffold, conversation, parse_reply, render_reply};
+use crate::chat::{Scaffold, conversation};
 use crate::example::{Example, examples};
 use crate::model::error::ModelError;
 use crate::model::tokenizer::ChatTokenizer;
@@ -37,7 +37,7 @@ impl<'a> DataSet<'a> {
         for (task, trajectory) in pairs {
             let first = data.examples.len();
             for example in examples(task, trajectory) {
-                if is_learnable(&example) {
+                if example.is_learnable() {
                     data.examples.push(example);
                 } else {
                     data.unreadable += 1;
@@ -58,12 +58,6 @@ impl<'a> DataSet<'a> {
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
-}
-
-/// Whether the expert's own reply is well-formed and says what the expert did.
-fn is_learnable(example: &Example<'_>) -> bool {
-    let reply = render_reply(example.expert);
-    parse_reply(&reply).is_ok_and(|reply| reply.action == example.action().text().trim())
 }
 
 /// The order in which examples are dealt.
@@ -168,25 +162,37 @@ impl Prompter {
         let without = |lost: usize| {
             tokenizer.encode_prompt(&conversation(&self.scaffold, example.task, &example.history[lost..]))
         };
-        let whole = without(0)?;
-        if whole.len() <= self.max_tokens {
-            return Ok(Some(Fitted { tokens: whole.into(), lost: 0 }));
-        }
-        // Losing more makes it shorter, so the least loss that fits is found by halving.
-        let (mut too_long, mut fitting) = (0, None);
-        let mut end = example.history.len();
-        while too_long < end {
-            let lost = too_long + (end - too_long).div_ceil(2);
-            let tokens = without(lost)?;
-            if tokens.len() <= self.max_tokens {
-                fitting = Some(Fitted { tokens: tokens.into(), lost });
-                end = lost - 1;
-            } else {
-                too_long = lost;
-            }
-        }
-        Ok(fitting)
+        fit(example.history.len(), self.max_tokens, without)
     }
+}
+
+/// The prompt that loses the fewest of `history` steps and has at most `max_tokens`, of those that `without` so many gives.
+///
+/// # Errors
+/// When `without` does.
+pub fn fit(
+    history: usize,
+    max_tokens: usize,
+    mut without: impl FnMut(usize) -> Result<Vec<u32>, ModelError>,
+) -> Result<Option<Fitted>, ModelError> {
+    let whole = without(0)?;
+    if whole.len() <= max_tokens {
+        return Ok(Some(Fitted { tokens: whole.into(), lost: 0 }));
+    }
+    // Losing more makes it shorter, so the least loss that fits is found by halving.
+    let (mut too_long, mut fitting) = (0, None);
+    let mut end = history;
+    while too_long < end {
+        let lost = too_long + (end - too_long).div_ceil(2);
+        let tokens = without(lost)?;
+        if tokens.len() <= max_tokens {
+            fitting = Some(Fitted { tokens: tokens.into(), lost });
+            end = lost - 1;
+        } else {
+            too_long = lost;
+        }
+    }
+    Ok(fitting)
 }
 
 /// What messages call an example.

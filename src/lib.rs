@@ -38,6 +38,7 @@ pub mod workspace;
 
 // Layer 4: workflows, one verb each.
 pub mod act;
+pub mod audit;
 pub mod grade;
 pub mod replay;
 pub mod report;

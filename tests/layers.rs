@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 6] = [
     &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
     &["editor", "episode", "mutate", "patch", "reward", "testlog"],
     &["import", "model", "run", "sandbox", "task_dir", "workspace"],
-    &["act", "grade", "replay", "report", "rollout", "synth", "train"],
+    &["act", "audit", "grade", "replay", "report", "rollout", "synth", "train"],
     &["cli", "quickstart", "recipe"],
 ];
 

@@ -1,5 +1,7 @@
-//! `apprentice trajectory`: import, show, replay, and what a student learns from it.
+//! `apprentice trajectory`: import, show, replay, audit, and what a student learns from it.
 
+mod audit;
+mod described;
 mod replay;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use crate::import::{self, Imported, Options, Reject, TrajectoryFormat};
 use crate::trajectory::{Action, Trajectory};
 use crate::{example, fsio, task_dir};
 
-/// Import, show and replay trajectories, and turn them into examples
+/// Import, show, replay and audit trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -26,6 +28,7 @@ enum Command {
     Import(ImportArgs),
     Show(ShowArgs),
     Replay(replay::Args),
+    Audit(audit::Args),
     Examples(ExamplesArgs),
 }
 
@@ -81,6 +84,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Command::Import(args) => run_import(&args, output),
         Command::Show(args) => run_show(&args, output),
         Command::Replay(args) => replay::run(&args, output),
+        Command::Audit(args) => audit::run(&args, output),
         Command::Examples(args) => run_examples(&args, output),
     }
 }

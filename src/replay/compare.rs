@@ -91,7 +91,9 @@ fn difference(recorded: &str, replayed: &str) -> (f64, Difference) {
             (a, b) => break (a.map(str::to_owned), b.map(str::to_owned)),
         }
     };
-    let diff = TextDiff::configure().timeout(std::time::Duration::from_secs(2)).diff_lines(recorded, replayed);
+    // A last line without end is no other line.
+    let (recorded, replayed) = (format!("{recorded}\n"), format!("{replayed}\n"));
+    let diff = TextDiff::configure().timeout(std::time::Duration::from_secs(2)).diff_lines(&recorded, &replayed);
     let common = diff.iter_all_changes().filter(|change| change.tag() == ChangeTag::Equal).count();
     let total = diff.old_slices().len() + diff.new_slices().len();
     let similarity = if total == 0 { 0.0 } else { 2.0 * common as f64 / total as f64 };

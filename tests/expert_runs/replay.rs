@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apprentice::trajectory::Trajectory;
+use apprentice::trajectory::{Action, Observation, Source, Step, Trajectory};
 use serde_json::Value;
 
 use crate::workshop::{Workshop, failing, insert_step, lines};
@@ -52,6 +52,15 @@ async fn shared_beginnings_run_once_and_a_stopped_replay_goes_on() {
         printed.iter().map(|r| (r["trajectory"].as_str().unwrap(), r["grade"].as_str().unwrap())).collect();
     assert!(grades.iter().all(|(id, grade)| (*grade == "resolved") != id.starts_with("failing")), "{grades:?}");
 
+    // What is shared was run once: even the clock says the same of it.
+    let seconds = |replay: &Value, at: usize| replay["step_list"][at]["seconds"].clone();
+    for three in printed.chunks(3) {
+        for at in 0..three[1]["shared_steps"].as_u64().unwrap() as usize {
+            assert_ne!(seconds(&three[0], at), 0.0);
+            assert!(three[1..].iter().all(|replay| seconds(replay, at) == seconds(&three[0], at)));
+        }
+    }
+
     // Killed after three and a half.
     let path = workshop.path("two/replays.jsonl");
     let whole = fs_err::read_to_string(workshop.path("one/replays.jsonl")).unwrap();
@@ -78,6 +87,30 @@ async fn shared_beginnings_run_once_and_a_stopped_replay_goes_on() {
     workshop.write("all.jsonl", &other);
     let refused = workshop.trajectory("replay", &["all.jsonl", "--out", "one"]);
     assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_shells_are_honoured_and_a_recorded_directory_is_kept() {
+    let Some(workshop) = Workshop::new(1).await else { return };
+    let step = |command: &str, seen: &str| {
+        Step::new("", Action::bash(command)).seeing(Observation::recorded(seen))
+    };
+    let expert = &workshop.tasks[0].expert;
+    let walk = |id: &str, fresh_shells: bool, after: &str| Trajectory {
+        id: id.to_owned(),
+        steps: vec![step("cd src && export A=1", ""), step("pwd; echo \"[$A]\"", after), Step::new("", Action::Submit)],
+        source: Source { fresh_shells, workdir: Some("/workspace/demo__1.0".to_owned()), ..Source::default() },
+        patch: None,
+        ..expert.clone()
+    };
+    let all = [
+        walk("carried", false, "/workspace/demo__1.0/src\n[1]\n"),
+        walk("fresh", true, "/workspace/demo__1.0\n[]\n"),
+    ];
+    workshop.write("walks.jsonl", &all);
+    let output = workshop.trajectory("replay", &["walks.jsonl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(lines(&output).iter().all(|replay| replay["shared_steps"] == 0));
 }
 
 /// Steps that a start saves.

@@ -120,7 +120,8 @@ async fn an_insertion_of_openhands_takes_the_execute_bit() {
     let mut files = HostFiles::new("/root");
     files.put("run.sh", Some(b"a\n"));
     files.mode("run.sh", 0o755);
-    let arguments = serde_json::json!({"command": "insert", "path": "/root/run.sh", "insert_line": 0, "new_str": "x"});
+    let arguments =
+        serde_json::json!({"command": "insert", "path": "/root/run.sh", "insert_line": 0, "new_str": "x"});
     let call = call(Dialect::OpenHands, arguments.as_object().unwrap().clone());
     editor::perform(&mut files, &mut State::default(), &call).await.unwrap();
     assert_eq!(files.mode_of("run.sh"), 0o600);

@@ -22,7 +22,8 @@ use host_files::HostFiles;
 
 fn fixtures() -> Option<PathBuf> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/fixtures"));
-    let root = std::env::var_os("APPRENTICE_FIXTURES").map_or_else(beside, PathBuf::from).join("trajectories");
+    let root =
+        std::env::var_os("APPRENTICE_FIXTURES").map_or_else(beside, PathBuf::from).join("trajectories");
     if !root.is_dir() {
         println!("skipped: ../shared is not here");
         return None;
@@ -68,7 +69,9 @@ impl Seen {
             Some((number.trim().parse::<usize>().ok().filter(|_| number.starts_with(' '))?, text))
         });
         let numbered: Vec<(usize, &str)> = numbered.collect();
-        let (Some(&(first, _)), Some(path)) = (numbered.first(), arguments["path"].as_str()) else { return 0 };
+        let (Some(&(first, _)), Some(path)) = (numbered.first(), arguments["path"].as_str()) else {
+            return 0;
+        };
         let shown = numbered.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
         let argument = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default();
         // What stood there before the edit.
@@ -79,7 +82,8 @@ impl Seen {
         let lines = self.0.entry(path.to_owned()).or_default();
         let before: Vec<&str> = before.split('\n').collect();
         // A range shows nothing of the end of its file.
-        let spare = usize::from(arguments.get("view_range").is_some() || argument("command") == "str_replace");
+        let spare =
+            usize::from(arguments.get("view_range").is_some() || argument("command") == "str_replace");
         if lines.len() < first - 1 + before.len() {
             lines.resize(first - 1 + before.len() + spare, None);
         }
@@ -94,7 +98,8 @@ impl Seen {
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        let line = |(at, line): (usize, &Option<String>)| line.clone().unwrap_or_else(|| format!("{UNSEEN} {at}"));
+        let line =
+            |(at, line): (usize, &Option<String>)| line.clone().unwrap_or_else(|| format!("{UNSEEN} {at}"));
         Some(self.0.get(path)?.iter().enumerate().map(line).collect::<Vec<_>>().join("\n"))
     }
 
@@ -112,7 +117,8 @@ async fn replayed(calls: Vec<Recorded>) -> (usize, usize) {
     for (arguments, observation) in calls {
         let path = arguments["path"].as_str().unwrap().to_owned();
         let inside = path.strip_prefix("/testbed/").unwrap().to_owned();
-        let recorded = observation.strip_prefix("OBSERVATION:\n").unwrap_or(&observation).replace("\r\n", "\n");
+        let recorded =
+            observation.strip_prefix("OBSERVATION:\n").unwrap_or(&observation).replace("\r\n", "\n");
         let learnt = seen.learn(&arguments, &recorded);
         if let Some(text) = seen.text(&path) {
             files.put(&inside, Some(text.as_bytes()));
@@ -139,11 +145,15 @@ async fn the_editor_of_swe_smith_says_what_its_conversations_recorded() {
     assert_eq!(counts, [(17, 4), (30, 19), (9, 8)]);
 }
 
+/// The arguments of an editor's call (absent for a command), the action, and what was seen after it.
+type Happened = (Option<Map<String, Value>>, Value, String);
+
 /// The editor calls of an OpenHands event stream, and its commands, with what came back.
-fn events(root: &std::path::Path, name: &str) -> Vec<(Option<Map<String, Value>>, Value, String)> {
+fn events(root: &std::path::Path, name: &str) -> Vec<Happened> {
     let text = fs_err::read_to_string(root.join("openhands").join(name)).unwrap();
     let events: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let observation = |id: &Value| events.iter().find(|event| event["cause"] == *id && event.get("observation").is_some());
+    let observation =
+        |id: &Value| events.iter().find(|event| event["cause"] == *id && event.get("observation").is_some());
     let actions = events.iter().filter(|event| event["source"] == "agent" && event.get("action").is_some());
     let called = actions.filter_map(|action| {
         let call = &action["tool_call_metadata"]["model_response"]["choices"][0]["message"]["tool_calls"][0];

@@ -4,9 +4,11 @@
 //! else. Only then is the label compared with the grade.
 
 use super::Verdict;
+use super::weakened::is_named_like_a_test;
 use crate::grade::{Outcome, Verdict as Grade};
 use crate::patch::{self, Patch};
 use crate::replay::Replay;
+use crate::replay::effect::Effect;
 use crate::trajectory::Trajectory;
 
 /// All that was seen of one trajectory.
@@ -31,6 +33,8 @@ pub struct Judged<'a> {
     pub patch: &'a str,
     /// Its grade with the tests put back.
     pub grade: &'a Grade,
+    /// What it makes of the repository; absent where it does not apply or the repository is not at hand.
+    pub effect: Option<Effect>,
     /// The same grade made again, where the first one contradicts the label.
     pub again: Option<&'a Grade>,
     /// Paths that it changes and that the repository does not have.
@@ -115,7 +119,8 @@ fn weakens(evidence: &Evidence<'_>) -> Option<Found> {
         return None;
     }
     let of = |judged: &Option<Judged<'_>>, whose: &str| {
-        let ways = judged.as_ref().map(|judged| judged.weakened.join("; ")).filter(|ways| !ways.is_empty())?;
+        let ways =
+            judged.as_ref().map(|judged| judged.weakened.join("; ")).filter(|ways| !ways.is_empty())?;
         Some((Verdict::TestsWeakened, format!("the {whose} patch {ways}")))
     };
     // A replay that went another way says nothing about the record.
@@ -129,26 +134,32 @@ fn other_steps(evidence: &Evidence<'_>) -> Option<Found> {
     if unfaithful(&evidence.replay).is_some() || patch::same(recorded.patch, replayed.patch) {
         return None;
     }
-    let difference = difference(recorded.patch, replayed.patch)?;
+    let difference = match (&recorded.effect, &replayed.effect) {
+        (Some(recorded), Some(replayed)) => difference(recorded, replayed)?,
+        // Where the repository lies in an image only the texts can be compared.
+        _ => difference_of_texts(recorded.patch, replayed.patch)?,
+    };
     Some((Verdict::PatchNotOfSteps, difference + &whose(recorded)))
 }
 
 /// How a recorded patch is another one than the steps': a change that they do not make, or one to an existing
-/// file that it lacks. New files may be missing: scaffolds leave scratch files out.
-fn difference(recorded: &str, replayed: &str) -> Option<String> {
+/// file that it lacks. New files and tests may be missing: scaffolds leave them out.
+fn difference(recorded: &Effect, replayed: &Effect) -> Option<String> {
+    if let Some(path) = recorded.strange_to(replayed) {
+        return Some(format!("the steps do not make the recorded change of `{path}`"));
+    }
+    let missing = replayed.left_by(recorded).find(|path| !is_named_like_a_test(path));
+    missing.map(|path| format!("the recorded patch lacks the steps' change of `{path}`"))
+}
+
+/// The same from the texts alone: only files that one of them does not name at all.
+fn difference_of_texts(recorded: &str, replayed: &str) -> Option<String> {
     let (Ok(recorded), Ok(replayed)) = (Patch::parse(recorded), Patch::parse(replayed)) else {
         return Some("the recorded patch is no patch, and the steps make one".to_owned());
     };
-    let has = |patch: &Patch, wanted: &patch::FilePatch| {
-        let wanted = wanted.to_string();
-        patch.files.iter().any(|file| patch::same(&file.to_string(), &wanted))
-    };
-    let strange = recorded.files.iter().find(|file| !has(&replayed, file));
-    if let Some(file) = strange {
-        return Some(format!("the steps do not make the recorded change of `{}`", file.path()));
-    }
-    let missing = replayed.files.iter().find(|file| file.old.is_some() && !has(&recorded, file));
-    missing.map(|file| format!("the recorded patch lacks the steps' change of `{}`", file.path()))
+    let named = replayed.paths();
+    let strange = recorded.paths().into_iter().find(|path| !named.contains(path));
+    strange.map(|path| format!("the steps do not change `{path}` as the recorded patch does"))
 }
 
 fn by_label(evidence: &Evidence<'_>, judged: &Judged<'_>) -> Found {
@@ -174,9 +185,10 @@ fn by_label(evidence: &Evidence<'_>, judged: &Judged<'_>) -> Found {
         Some(again) if again.outcome == Outcome::Infrastructure => {
             (Verdict::Unverified, format!("the second grade could not be made: {}", again.reason))
         }
-        Some(again) if again.is_resolved() != is_resolved => {
-            (Verdict::Unverified, "two grades of the same patch disagree: the tests are not stable here".to_owned())
-        }
+        Some(again) if again.is_resolved() != is_resolved => (
+            Verdict::Unverified,
+            "two grades of the same patch disagree: the tests are not stable here".to_owned(),
+        ),
         _ => {
             let says = if label { "resolved, but" } else { "unresolved, but" };
             (Verdict::LabelWrong, format!("the label says {says} {result}"))
@@ -206,12 +218,21 @@ mod tests {
     }
 
     fn judged<'a>(patch: &'a str, grade: &'a Grade) -> Judged<'a> {
-        Judged { patch, grade, again: None, foreign: Vec::new(), weakened: Vec::new(), owner: None }
+        Judged {
+            patch,
+            grade,
+            effect: None,
+            again: None,
+            foreign: Vec::new(),
+            weakened: Vec::new(),
+            owner: None,
+        }
     }
 
     /// The verdict on a record with this label and grade, whose steps could not be replayed.
     fn verdict(label: Option<bool>, outcome: Outcome, again: Option<Outcome>) -> Verdict {
-        let (grade, again) = (Grade::new("t", outcome, ""), again.map(|outcome| Grade::new("t", outcome, "")));
+        let (grade, again) =
+            (Grade::new("t", outcome, ""), again.map(|outcome| Grade::new("t", outcome, "")));
         let evidence = Evidence {
             trajectory: &trajectory(label),
             replay: Err("the sandbox was lost".to_owned()),
@@ -262,11 +283,19 @@ mod tests {
 
     #[test]
     fn scratch_files_may_be_missing_and_changes_may_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a", "test_a"] {
+            fs_err::write(dir.path().join(path), "x\n").unwrap();
+        }
+        let of = |text: &str| Effect::of(dir.path(), text).unwrap();
         let scratch = "diff --git a/n b/n\nnew file mode 100644\n--- /dev/null\n+++ b/n\n@@ -0,0 +1 @@\n+n\n";
-        let both = format!("{PATCH}{scratch}");
-        assert_eq!(difference(PATCH, &both), None);
-        assert!(difference(&both, PATCH).unwrap().contains("do not make the recorded change of `n`"));
-        assert!(difference(scratch, &both).unwrap().contains("lacks the steps' change of `a`"));
-        assert!(difference(&PATCH.replace("+y", "+z"), PATCH).is_some());
+        let test = PATCH.replace("/a", "/test_a");
+        let all = of(&format!("{PATCH}{scratch}{test}"));
+        assert_eq!(difference(&of(PATCH), &all), None);
+        assert!(difference(&all, &of(PATCH)).unwrap().contains("do not make the recorded change of `n`"));
+        assert!(difference(&of(scratch), &all).unwrap().contains("lacks the steps' change of `a`"));
+        assert!(difference(&of(&PATCH.replace("+y", "+z")), &of(PATCH)).is_some());
+        assert!(difference_of_texts(scratch, PATCH).unwrap().contains("do not change `n`"));
+        assert_eq!(difference_of_texts(&PATCH.replace("+y", "+z"), PATCH), None);
     }
 }

@@ -3,6 +3,7 @@
 //! Guarantees that equal grades are made once, and that the verdicts come in the order of the cases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::decide::{Evidence, Judged, decide};
@@ -10,9 +11,11 @@ use super::weakened::{changes_tests, weakened};
 use super::{Audited, Seen};
 use crate::grade::{self, Job, JobPrediction, Outcome, Verdict as Grade};
 use crate::patch::{self, Patch};
+use crate::replay::effect::{self, Effect};
 use crate::replay::{self, Options, Ran, Work};
 use crate::sandbox::spec::SandboxSpec;
 use crate::task::{LoadedTask, Task};
+use crate::testlog::Status;
 use crate::workspace;
 
 /// One trajectory to audit.
@@ -54,7 +57,8 @@ pub async fn audit(cases: &[Case], options: &Options, said: impl Fn(&str)) -> Ve
         said(&format!("   {id}  {how}"));
     })
     .await;
-    let mut desk = Desk { cases, replays: &replays, options, grades: BTreeMap::new() };
+    let trees = trees(cases, options);
+    let mut desk = Desk { cases, replays: &replays, trees: &trees, options, grades: BTreeMap::new() };
     said("     Grading patches, solutions and starting points");
     desk.grade(desk.wanted()).await;
     said("     Grading again what contradicts its label, and tests that a patch changed");
@@ -65,6 +69,8 @@ pub async fn audit(cases: &[Case], options: &Options, said: impl Fn(&str)) -> Ve
 struct Desk<'a> {
     cases: &'a [Case],
     replays: &'a [Ran],
+    /// The repositories at their starting points; absent where one lies in an image or cannot be had.
+    trees: &'a [Option<PathBuf>],
     options: &'a Options,
     grades: BTreeMap<Key, Grade>,
 }
@@ -90,7 +96,7 @@ impl Desk<'_> {
     fn patches(&self, number: usize) -> (Option<&str>, Option<&str>) {
         let (recorded, replayed) = (self.recorded(number), self.replayed(number));
         match (recorded, replayed) {
-            (Some(a), Some(b)) if patch::same(a, b) => (recorded, recorded),
+            (Some(a), Some(b)) if effect::same(self.trees[number].as_deref(), a, b) => (recorded, recorded),
             patches => patches,
         }
     }
@@ -100,7 +106,8 @@ impl Desk<'_> {
         let mut wanted = BTreeMap::new();
         for number in 0..self.cases.len() {
             let (recorded, replayed) = self.patches(number);
-            let patches = [recorded, replayed].into_iter().flatten().map(|text| Graded::Patch(text.to_owned()));
+            let patches =
+                [recorded, replayed].into_iter().flatten().map(|text| Graded::Patch(text.to_owned()));
             let gold = self.task(number).gold.is_some().then_some(Graded::Gold);
             for graded in patches.chain(gold).chain([Graded::Noop]) {
                 wanted.insert(self.key(number, Tests::PutBack, graded), number);
@@ -187,8 +194,13 @@ impl Desk<'_> {
         Judged {
             patch: text,
             grade,
+            effect: self.trees[number].as_ref().and_then(|tree| Effect::of(tree, text)),
             again: of(Tests::PutBackAgain),
-            foreign: if grade.outcome == Outcome::PatchDoesNotApply { self.foreign(number, &patch) } else { Vec::new() },
+            foreign: if grade.outcome == Outcome::PatchDoesNotApply {
+                self.foreign(number, &patch)
+            } else {
+                Vec::new()
+            },
             weakened: tests.map_or_else(Vec::new, |tests| weakened(&patch, tests, grade, of(Tests::Kept))),
             owner: self.owner(number, text),
         }
@@ -196,8 +208,7 @@ impl Desk<'_> {
 
     /// Paths that a patch changes and the repository does not have; none where it lies in an image.
     fn foreign(&self, number: usize, patch: &Patch) -> Vec<String> {
-        let prepared = workspace::prepare(&self.cases[number].work.task, &self.options.cache);
-        let Some(tree) = prepared.ok().and_then(|workspace| workspace.tree) else { return Vec::new() };
+        let Some(tree) = &self.trees[number] else { return Vec::new() };
         let old: BTreeSet<&String> = patch.files.iter().filter_map(|file| file.old.as_ref()).collect();
         old.into_iter().filter(|path| tree.join(path).symlink_metadata().is_err()).cloned().collect()
     }
@@ -224,12 +235,22 @@ impl Desk<'_> {
             Outcome::Resolved => Some("they pass without any change".to_owned()),
             Outcome::Infrastructure => Some(noop.reason.clone()),
             _ => {
-                let passes = noop.pass_to_pass.values().any(|status| status.is_some_and(|status| status.is_pass()));
+                let passes = noop.pass_to_pass.values().any(|status| status.is_some_and(Status::is_pass));
                 (gold.is_none() && !passes)
                     .then(|| "it has no solution of its own, and no test passes before a change".to_owned())
             }
         }
     }
+}
+
+/// Every case's repository, each task's prepared once.
+fn trees(cases: &[Case], options: &Options) -> Vec<Option<PathBuf>> {
+    let mut known: BTreeMap<&str, Option<PathBuf>> = BTreeMap::new();
+    let tree = |case: &'_ Case| workspace::prepare(&case.work.task, &options.cache).ok()?.tree;
+    cases
+        .iter()
+        .map(|case| known.entry(&case.work.task.task.id).or_insert_with(|| tree(case)).clone())
+        .collect()
 }
 
 /// The task with its tests used in this way.

@@ -12,8 +12,20 @@ use crate::testlog::Status;
 
 /// Lines that keep a test from running or from failing.
 const SKIPS: [&str; 14] = [
-    "mark.skip", "mark.xfail", "pytest.skip(", "unittest.skip", "skipTest(", "@skip", "expectedFailure", "#[ignore",
-    ".skip(", "t.Skip", "exit 0", "|| true", "sys.exit(0)", "os._exit(0)",
+    "mark.skip",
+    "mark.xfail",
+    "pytest.skip(",
+    "unittest.skip",
+    "skipTest(",
+    "@skip",
+    "expectedFailure",
+    "#[ignore",
+    ".skip(",
+    "t.Skip",
+    "exit 0",
+    "|| true",
+    "sys.exit(0)",
+    "os._exit(0)",
 ];
 
 /// How `patch` weakens the tests, in words; `graded` is its grade with the tests put back, `kept` the one with its own.
@@ -29,7 +41,8 @@ pub(super) fn changes_tests(patch: &Patch, tests: &Tests) -> bool {
     patch.files.iter().any(|file| is_test(file, tests))
 }
 
-/// Whether a file that was there before belongs to the tests.
+/// Whether a file that was there before belongs to the tests that judge the task: it is put back, brought by the
+/// task, or named by an expected test, as pytest does.
 fn is_test(file: &FilePatch, tests: &Tests) -> bool {
     let Some(path) = &file.old else { return false };
     let is_kept = |kept: &str| {
@@ -38,10 +51,13 @@ fn is_test(file: &FilePatch, tests: &Tests) -> bool {
     };
     let brought = tests.patch.as_deref().and_then(|patch| Patch::parse(patch).ok()).unwrap_or_default();
     let brought: Vec<&str> = brought.paths();
-    tests.restore.iter().any(|kept| is_kept(kept)) || brought.contains(&path.as_str()) || is_named_like_a_test(path)
+    tests.restore.iter().any(|kept| is_kept(kept))
+        || brought.contains(&path.as_str())
+        || tests.fail_to_pass.iter().chain(&tests.pass_to_pass).any(|id| id.split("::").next() == Some(path))
 }
 
-fn is_named_like_a_test(path: &str) -> bool {
+/// Whether a path is one of a test, as far as names tell.
+pub(super) fn is_named_like_a_test(path: &str) -> bool {
     let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.split('.').next().unwrap_or(name);
     dirs.split('/').any(|dir| matches!(dir, "test" | "tests" | "__tests__"))
@@ -89,7 +105,8 @@ fn by_running(graded: &Verdict, kept: &Verdict) -> Option<String> {
         verdict.fail_to_pass.clone().into_iter().chain(verdict.pass_to_pass.clone()).collect()
     };
     let (graded, kept) = (pairs(graded), pairs(kept));
-    let passes = |status: Option<&Option<Status>>| status.is_some_and(|status| status.is_some_and(|s| s.is_pass()));
+    let passes =
+        |status: Option<&Option<Status>>| status.is_some_and(|status| status.is_some_and(Status::is_pass));
     graded.iter().find_map(|(id, before)| {
         let after = kept.get(id);
         if passes(after) && !passes(Some(before)) {
@@ -113,7 +130,7 @@ mod tests {
             patch: None,
             restore: vec!["checks".to_owned()],
             fail_to_pass: vec!["a".to_owned()],
-            pass_to_pass: Vec::new(),
+            pass_to_pass: vec!["spec/test_a.py::test_f".to_owned()],
         }
     }
 
@@ -123,7 +140,9 @@ mod tests {
             b'+' => (old, new + 1),
             _ => (old + 1, new + 1),
         });
-        let text = format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,{old} +1,{new} @@\n{hunk}");
+        let text = format!(
+            "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,{old} +1,{new} @@\n{hunk}"
+        );
         let graded = Verdict::new("t", Outcome::Resolved, "");
         weakened(&Patch::parse(&text).unwrap(), &tests(), &graded, None)
     }
@@ -131,26 +150,34 @@ mod tests {
     #[test]
     fn checks_that_go_are_found_and_checks_that_come_or_move_are_not() {
         assert_eq!(ways("checks/a", "-check 1\n-check 2\n+check 1\n"), ["takes 1 lines out of `checks/a`"]);
-        assert!(ways("tests/test_a.py", "-    assert f() == 1\n+    pytest.skip('x')\n")[0].contains("from failing"));
+        assert!(
+            ways("spec/test_a.py", "-    assert f() == 1\n+    pytest.skip('x')\n")[0]
+                .contains("from failing")
+        );
         assert_eq!(ways("checks/a", "-check 1\n check 2\n+check 1\n"), Vec::<String>::new());
         assert_eq!(ways("checks/a", " check 1\n+check 2\n"), Vec::<String>::new());
         assert_eq!(ways("checks/a", "-check 1\n+check 2\n"), Vec::<String>::new());
         assert_eq!(ways("checks/a", "-# a remark\n check 2\n"), Vec::<String>::new());
-        assert_eq!(ways("src/a.py", "-assert x\n a\n"), Vec::<String>::new());
+        assert_eq!(ways("spec/test_b.py", "-assert x\n a\n"), Vec::<String>::new());
         let deleted = "diff --git a/checks/a b/checks/a\ndeleted file mode 100644\n--- a/checks/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
         let graded = Verdict::new("t", Outcome::Resolved, "");
-        assert_eq!(weakened(&Patch::parse(deleted).unwrap(), &tests(), &graded, None), ["deletes `checks/a`"]);
+        assert_eq!(
+            weakened(&Patch::parse(deleted).unwrap(), &tests(), &graded, None),
+            ["deletes `checks/a`"]
+        );
     }
 
     #[test]
     fn a_test_that_passes_only_with_the_patchs_tests_is_found() {
         let verdict = |status: Option<Status>| {
-            let outcome = if status == Some(Status::Passed) { Outcome::Resolved } else { Outcome::Unresolved };
+            let outcome =
+                if status == Some(Status::Passed) { Outcome::Resolved } else { Outcome::Unresolved };
             let mut verdict = Verdict::new("t", outcome, "");
             verdict.fail_to_pass.insert("a".to_owned(), status);
             verdict
         };
-        let (passed, failed, gone) = (verdict(Some(Status::Passed)), verdict(Some(Status::Failed)), verdict(None));
+        let (passed, failed, gone) =
+            (verdict(Some(Status::Passed)), verdict(Some(Status::Failed)), verdict(None));
         assert_eq!(by_running(&failed, &passed), Some("makes `a` pass by changing the tests".to_owned()));
         assert_eq!(by_running(&passed, &gone), Some("takes the test `a` away".to_owned()));
         assert_eq!(by_running(&passed, &passed), None);

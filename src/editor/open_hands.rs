@@ -57,14 +57,14 @@ struct Editor<'a, F> {
 
 /// A file's text with the line ends that Python gives it.
 struct Text {
-    text: String,
+    content: String,
     encoding: Encoding,
     mark: &'static [u8],
 }
 
 impl Text {
     fn lines(&self) -> Vec<&str> {
-        self.text.split_inclusive('\n').collect()
+        self.content.split_inclusive('\n').collect()
     }
 
     fn encode(&self, text: &str) -> Vec<u8> {
@@ -77,8 +77,8 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 fn decoded(mut bytes: Vec<u8>) -> Text {
     let mark = if bytes.starts_with(MARK) { MARK } else { &[] };
     bytes.drain(..mark.len());
-    let (text, encoding) = python::decode(bytes);
-    Text { text, encoding, mark }
+    let (content, encoding) = python::decode(bytes);
+    Text { content, encoding, mark }
 }
 
 impl<F: Files> Editor<'_, F> {
@@ -132,9 +132,9 @@ impl<F: Files> Editor<'_, F> {
             (Found::Missing, command) if command != "create" => {
                 invalid(format!("The path {path} does not exist. Please provide a valid path."))
             }
-            (Found::File(_) | Found::Directory | Found::Refused(_), "create") => {
-                invalid(format!("File already exists at: {path}. Cannot overwrite files using command `create`."))
-            }
+            (Found::File(_) | Found::Directory | Found::Refused(_), "create") => invalid(format!(
+                "File already exists at: {path}. Cannot overwrite files using command `create`."
+            )),
             (_, "view") => Ok(found),
             (Found::Directory, _) => invalid(format!(
                 "The path {path} is a directory and only the `view` command can be used on directories."
@@ -162,9 +162,7 @@ impl<F: Files> Editor<'_, F> {
         let refused = |reason: String| Err(format!("File validation failed for {path}: {reason}"));
         if FILE_MIB << 20 < bytes.len() {
             let mib = bytes.len() as f64 / f64::from(1 << 20);
-            return refused(format!(
-                "File is too large ({mib:.1}MB). Maximum allowed size is {FILE_MIB}MB."
-            ));
+            return refused(format!("File is too large ({mib:.1}MB). Maximum allowed size is {FILE_MIB}MB."));
         }
         if is_document(path) {
             return Err(format!(
@@ -203,7 +201,8 @@ impl<F: Files> Editor<'_, F> {
             )));
         }
         // The original leaves the path unquoted, so that one with a space is not found.
-        let shown = format!(r"find -L {path} -maxdepth 2 -not \( -path '{path}/\.*' -o -path '{path}/*/\.*' \)");
+        let shown =
+            format!(r"find -L {path} -maxdepth 2 -not \( -path '{path}/\.*' -o -path '{path}/*/\.*' \)");
         let hidden = format!("find -L {path} -mindepth 1 -maxdepth 1 -name '.*' 2>/dev/null");
         let trouble = self.files.run(&format!("{shown} 2>&1 >/dev/null")).await?;
         if !trouble.is_empty() {
@@ -217,7 +216,7 @@ impl<F: Files> Editor<'_, F> {
         all.sort_unstable();
         let all = all.iter().map(|line| format!("{line}\n")).collect::<String>();
         let marked = |line| if directories.contains(line) { format!("{line}/") } else { str::to_owned(line) };
-        let listed: Vec<String> = clipped(&all, DIRECTORY_NOTICE).trim().split('\n').map(marked).collect();
+        let listed: Vec<String> = clipped(&all, DIRECTORY_NOTICE).trim().lines().map(marked).collect();
         let mut said = format!(
             "Here's the files and directories up to 2 levels deep in {path}, excluding hidden items:\n{}",
             listed.join("\n")
@@ -234,7 +233,7 @@ impl<F: Files> Editor<'_, F> {
     fn view(&self, text: &Text, range: Option<&str>) -> Said {
         let range = range.map(numbers);
         let (first, last) = match range.as_ref().map(Option::as_deref) {
-            None | Some(Some([])) => return Ok(numbered(&text.text, &self.path, 1)),
+            None | Some(Some([])) => return Ok(numbered(&text.content, &self.path, 1)),
             Some(Some(&[first, last])) => (first, last),
             Some(range) => {
                 let range = list(range.unwrap_or_default());
@@ -272,7 +271,8 @@ impl<F: Files> Editor<'_, F> {
 
     async fn create(&mut self, text: &str) -> Result<Said, F::Error> {
         let path = &self.path;
-        let parent = path.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent });
+        let parent =
+            path.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent });
         let reason = match self.files.read(parent).await? {
             Found::Directory | Found::Refused(_) => None,
             Found::Missing => Some("[Errno 2] No such file or directory"),
@@ -299,19 +299,20 @@ impl<F: Files> Editor<'_, F> {
             Ok(text) => text,
             Err(error) => return Ok(Err(error)),
         };
-        let (at, old, new) = match place_of(&text.text, old, new.unwrap_or_default(), &self.path) {
+        let (at, old, new) = match place_of(&text.content, old, new.unwrap_or_default(), &self.path) {
             Ok(place) => place,
             Err(error) => return Ok(Err(error)),
         };
-        let bytes = text.encode(&format!("{}{new}{}", &text.text[..at], &text.text[at + old.len()..]));
+        let bytes = text.encode(&format!("{}{new}{}", &text.content[..at], &text.content[at + old.len()..]));
         if let Err(error) = self.write(&bytes).await? {
             return Ok(Err(error));
         }
-        self.remember(&text.text);
-        let line = text.text[..at].matches('\n').count() + 1;
+        self.remember(&text.content);
+        let line = text.content[..at].matches('\n').count() + 1;
         let first = line.saturating_sub(AROUND);
         let last = line + AROUND + new.matches('\n').count();
-        let snippet = numbered(&span(&decoded(bytes), first, last), &format!("a snippet of {}", self.path), first + 1);
+        let snippet =
+            numbered(&span(&decoded(bytes), first, last), &format!("a snippet of {}", self.path), first + 1);
         Ok(Ok(format!(
             "The file {} has been edited. {snippet}Review the changes and make sure they are as expected. Edit the \
              file again if necessary.",
@@ -341,7 +342,7 @@ impl<F: Files> Editor<'_, F> {
         }
         // The original puts a private temporary file in the place of the old one.
         self.files.run(&format!("chmod 600 {}", quoted(&self.path))).await?;
-        self.remember(&text.text);
+        self.remember(&text.content);
         let first = at.saturating_sub(AROUND);
         let last = (lines.len() + n_new).min(at + AROUND + n_new);
         let label = (at + 1).saturating_sub(AROUND).max(1);
@@ -387,7 +388,9 @@ fn place_of<'a>(
         found = places(old);
     }
     match found.as_slice() {
-        [] => Err(format!("No replacement was performed, old_str `{old}` did not appear verbatim in {path}.")),
+        [] => {
+            Err(format!("No replacement was performed, old_str `{old}` did not appear verbatim in {path}."))
+        }
         [at] => Ok((*at, old, new)),
         found => {
             let mut lines: Vec<i64> =
@@ -448,7 +451,8 @@ fn is_document(path: &str) -> bool {
 /// The original's guess from the first kilobyte: shares of control and high bytes, and whether they are UTF-8.
 fn is_binary(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(1024)];
-    let share = |is: fn(&u8) -> bool| start.iter().filter(|byte| is(byte)).count() as f64 / start.len() as f64;
+    let share =
+        |is: fn(&u8) -> bool| start.iter().filter(|byte| is(byte)).count() as f64 / start.len() as f64;
     let (odd, low) = (share(|byte| !is_printable(*byte)), share(|byte| *byte < 127));
     let is_likely = (0.3 < odd && low < 0.05) || (0.8 < odd && 0.8 < low);
     !start.is_empty()

@@ -69,8 +69,9 @@ impl<F: Files> Editor<'_, F> {
                 };
                 let edit = match command {
                     "view" => return Ok(self.view(&bytes, flag("view_range"))),
-                    "str_replace" => required("old_str")
-                        .and_then(|old| replaced(&bytes, old, flag("new_str").unwrap_or_default(), &self.path)),
+                    "str_replace" => required("old_str").and_then(|old| {
+                        replaced(&bytes, old, flag("new_str").unwrap_or_default(), &self.path)
+                    }),
                     _ => required("insert_line")
                         .and_then(|line| inserted(&bytes, line, required("new_str")?, &self.path)),
                 };
@@ -92,10 +93,12 @@ impl<F: Files> Editor<'_, F> {
                 Err(format!("`{path}` is binary. Look at it with `file` or `xxd`, edit it with a program."))
             }
             Found::File(bytes) => Ok(bytes),
-            Found::Directory => Err(format!("`{path}` is a directory. Name a file in it; `view` lists them.")),
-            Found::Missing => {
-                Err(format!("`{path}` does not exist. Check the path with `view` on its directory, or `create` it."))
+            Found::Directory => {
+                Err(format!("`{path}` is a directory. Name a file in it; `view` lists them."))
             }
+            Found::Missing => Err(format!(
+                "`{path}` does not exist. Check the path with `view` on its directory, or `create` it."
+            )),
             Found::Refused(reason) => {
                 Err(format!("`{path}` cannot be read: {reason}. Look at it with `ls -l`."))
             }
@@ -129,11 +132,15 @@ impl<F: Files> Editor<'_, F> {
         }
         let inside = r"-not -path '*/.*'";
         let find = |what: &str| format!("(cd {} && find . -mindepth 1 -maxdepth 2 {what})", quoted(path));
-        let all = self.files.run(&find(&format!("{inside} -type d -exec printf '%s/\\n' {{}} + -o {inside} -print"))).await?;
+        let all = self
+            .files
+            .run(&find(&format!("{inside} -type d -exec printf '%s/\\n' {{}} + -o {inside} -print")))
+            .await?;
         let hidden = self.files.run(&find(r"-maxdepth 1 -name '.*'")).await?.lines().count();
         let mut all: Vec<&str> = all.lines().map(|line| line.strip_prefix("./").unwrap_or(line)).collect();
         all.sort_unstable();
-        let mut said = format!("{path}/ ({} entries two levels deep, {hidden} hidden ones left out)\n", all.len());
+        let mut said =
+            format!("{path}/ ({} entries two levels deep, {hidden} hidden ones left out)\n", all.len());
         for entry in all.iter().take(ENTRIES) {
             said.push_str(&format!("{entry}\n"));
         }
@@ -233,9 +240,13 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
+fn line_ends(bytes: &[u8]) -> usize {
+    bytes.split(|byte| *byte == b'\n').count() - 1
+}
+
 /// Whether every line of the file ends as on Windows.
 fn is_crlf(bytes: &[u8]) -> bool {
-    let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let ends = line_ends(bytes);
     0 < ends && ends == bytes.windows(2).filter(|pair| pair == b"\r\n").count()
 }
 
@@ -272,7 +283,9 @@ fn span(range: &str, total: usize, path: &str) -> Result<(usize, usize), String>
     let words = range.split([' ', ',', '[', ']']).filter(|word| !word.is_empty());
     let ends: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
     let &[first, last] = ends.as_slice() else {
-        return Err("`--view_range` takes two numbers, such as `--view_range 10 40`; -1 is the last line.".to_owned());
+        return Err(
+            "`--view_range` takes two numbers, such as `--view_range 10 40`; -1 is the last line.".to_owned()
+        );
     };
     let last = if last == -1 { total as i64 } else { last.min(total as i64) };
     if first < 1 || total as i64 + i64::from(total == 0) < first {
@@ -286,7 +299,8 @@ fn span(range: &str, total: usize, path: &str) -> Result<(usize, usize), String>
 
 /// `text` with the line ends that the file has.
 fn fitting(text: &str, bytes: &[u8]) -> Vec<u8> {
-    let text = if is_crlf(bytes) { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text.to_owned() };
+    let text =
+        if is_crlf(bytes) { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text.to_owned() };
     text.into_bytes()
 }
 
@@ -299,7 +313,7 @@ fn replaced(bytes: &[u8], old: &str, new: &str, path: &str) -> Result<Edit, Stri
         return Err("`--old_str` and `--new_str` are the same. Nothing would change.".to_owned());
     }
     let places: Vec<usize> = places(bytes, &fitted);
-    let line = |at: usize| bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = |at: usize| line_ends(&bytes[..at]) + 1;
     let &[at] = places.as_slice() else {
         return Err(match places.as_slice() {
             [] => not_found(bytes, old, path),
@@ -316,7 +330,7 @@ fn replaced(bytes: &[u8], old: &str, new: &str, path: &str) -> Result<Edit, Stri
     };
     let edited = [&bytes[..at], &new, &bytes[at + fitted.len()..]].concat();
     let first = line(at);
-    let last = first + new.iter().filter(|byte| **byte == b'\n').count();
+    let last = first + line_ends(&new);
     let total = lines(&edited).len();
     Ok(Edit { bytes: edited, first: first.min(total.max(1)), last: last.min(total) })
 }
@@ -343,7 +357,9 @@ fn not_found(bytes: &[u8], old: &str, path: &str) -> String {
              Copy them from `view` as they are, without the numbers.",
             window[0].0 + 1
         ),
-        None => format!("`--old_str` does not occur in `{path}`. Look at the file with `view` and copy the text."),
+        None => {
+            format!("`--old_str` does not occur in `{path}`. Look at the file with `view` and copy the text.")
+        }
     }
 }
 
@@ -351,7 +367,9 @@ fn inserted(bytes: &[u8], line: &str, new: &str, path: &str) -> Result<Edit, Str
     let lines = lines(bytes);
     let total = lines.len();
     let at = line.trim().parse::<usize>().ok().filter(|at| *at <= total).ok_or_else(|| {
-        format!("`--insert_line` is {line}, and `{path}` has {total} lines. Give 0 (before the first) to {total}.")
+        format!(
+            "`--insert_line` is {line}, and `{path}` has {total} lines. Give 0 (before the first) to {total}."
+        )
     })?;
     if new.is_empty() {
         return Err("`--new_str` is empty. Give the lines to insert; an empty line is a line end.".to_owned());
@@ -369,7 +387,7 @@ fn inserted(bytes: &[u8], line: &str, new: &str, path: &str) -> Result<Edit, Str
     } else if !new.ends_with(b"\n") {
         new.extend(end);
     }
-    let n_new = new.iter().filter(|byte| **byte == b'\n').count();
+    let n_new = line_ends(&new);
     let edited = [before, new, lines[at..].concat()].concat();
     Ok(Edit { bytes: edited, first: at + 1, last: at + n_new })
 }

@@ -34,12 +34,7 @@ pub(super) fn replay(
     summary(trajectory, script, steps.collect(), patch)
 }
 
-fn step_replay(
-    at: usize,
-    step: &Step,
-    observation: Option<&Observation>,
-    places: &Places,
-) -> StepReplay {
+fn step_replay(at: usize, step: &Step, observation: Option<&Observation>, places: &Places) -> StepReplay {
     let mut replayed = StepReplay {
         step: at + 1,
         continues: step.continues,
@@ -93,7 +88,8 @@ fn difference(recorded: &str, replayed: &str) -> (f64, Difference) {
     };
     // A last line without end is no other line.
     let (recorded, replayed) = (format!("{recorded}\n"), format!("{replayed}\n"));
-    let diff = TextDiff::configure().timeout(std::time::Duration::from_secs(2)).diff_lines(&recorded, &replayed);
+    let diff =
+        TextDiff::configure().timeout(std::time::Duration::from_secs(2)).diff_lines(&recorded, &replayed);
     let common = diff.iter_all_changes().filter(|change| change.tag() == ChangeTag::Equal).count();
     let total = diff.old_slices().len() + diff.new_slices().len();
     let similarity = if total == 0 { 0.0 } else { 2.0 * common as f64 / total as f64 };

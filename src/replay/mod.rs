@@ -4,6 +4,7 @@
 //! nothing is smoothed over silently. Trajectories of one task that begin alike run that beginning once, as a trunk,
 //! and fork. The replayed patch is the host's own diff. A lost sandbox is tried again and never becomes a result.
 
+pub mod effect;
 pub mod normal;
 
 mod compare;
@@ -19,8 +20,8 @@ use crate::sandbox::SandboxError;
 use crate::trajectory::Trajectory;
 use normal::Places;
 pub use run::{Options, Ran, Work, run_all};
-pub use script::recorded_workdir;
 use script::Script;
+pub use script::recorded_workdir;
 pub use start::start;
 pub use trunk::{Plan, plan};
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::script::{Ground, Script};
 use super::trunk::{self, Trunk};
-use super::{Replay, compare, start};
+use super::{Replay, compare, effect, start};
 use crate::act::Actor;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, PAUSES, SandboxError, Session};
@@ -132,7 +132,10 @@ type Slot = Option<OwnedSemaphorePermit>;
 
 /// What a node is run with.
 struct Held {
+    #[expect(dead_code, reason = "it is free again when this is dropped")]
     slot: Slot,
+    /// The repository at its starting point.
+    tree: Option<Arc<Path>>,
     /// Steps that were run before the last fork.
     forked_at: usize,
 }
@@ -165,7 +168,9 @@ impl Site {
             }
             failed = still;
         }
-        failed.into_iter().for_each(|failure| self.tell(failure.number, Err(failure.error)));
+        for failure in failed {
+            self.tell(failure.number, Err(failure.error));
+        }
     }
 
     /// The repository at its starting point.
@@ -176,7 +181,9 @@ impl Site {
 
     fn give_up(&self, group: &[usize], error: anyhow::Error) {
         let error = Arc::new(error);
-        group.iter().for_each(|number| self.tell(*number, Err(Arc::clone(&error))));
+        for number in group {
+            self.tell(*number, Err(Arc::clone(&error)));
+        }
     }
 
     fn tell(&self, number: usize, ran: Ran) {
@@ -199,7 +206,7 @@ impl Site {
                 if let Some(setup) = ground.editor {
                     actor = actor.with_editor(setup);
                 }
-                self.run_node(trunk, actor, Seen::new(), Held { slot: Some(slot), forked_at: 0 }).await
+                self.run_node(trunk, actor, Seen::new(), Held { slot: Some(slot), tree, forked_at: 0 }).await
             }
         }
     }
@@ -210,7 +217,13 @@ impl Site {
     }
 
     /// Runs a node's actions, ends those trajectories that end there, and forks for the others.
-    fn run_node(self: Arc<Self>, node: Trunk, mut actor: Actor, mut seen: Seen, held: Held) -> BoxFuture<'static, Failed> {
+    fn run_node(
+        self: Arc<Self>,
+        node: Trunk,
+        mut actor: Actor,
+        mut seen: Seen,
+        held: Held,
+    ) -> BoxFuture<'static, Failed> {
         async move {
             for action in &node.actions {
                 match actor.perform(action).await {
@@ -221,11 +234,11 @@ impl Site {
                     }
                 }
             }
-            if let Err(error) = self.end(&node, &mut actor, &seen, held.forked_at).await {
+            if let Err(error) = self.end(&node, &mut actor, &seen, &held).await {
                 drop(actor.stop().await);
                 return shared_failure(&node, error, Again::IfLost);
             }
-            self.run_branches(node.branches, actor, seen, held.slot).await
+            self.run_branches(node.branches, actor, seen, held).await
         }
         .boxed()
     }
@@ -236,7 +249,7 @@ impl Site {
         node: &Trunk,
         actor: &mut Actor,
         seen: &Seen,
-        forked_at: usize,
+        held: &Held,
     ) -> Result<(), SandboxError> {
         if node.ends.is_empty() {
             return Ok(());
@@ -246,8 +259,10 @@ impl Site {
         for number in &node.ends {
             let trajectory = &self.works[*number].trajectory;
             let replay = compare::replay(trajectory, &self.scripts[*number], seen, patch.clone());
-            let shared_steps = if is_shared { seen.len() } else { forked_at };
-            self.tell(*number, Ok(Replay { shared_steps, ..replay }));
+            let shared_steps = if is_shared { seen.len() } else { held.forked_at };
+            let recorded = trajectory.patch.as_ref();
+            let patch_matches = recorded.map(|recorded| effect::same(held.tree.as_deref(), recorded, &patch));
+            self.tell(*number, Ok(Replay { shared_steps, patch_matches, ..replay }));
         }
         Ok(())
     }
@@ -258,7 +273,7 @@ impl Site {
         mut branches: Vec<Trunk>,
         mut actor: Actor,
         seen: Seen,
-        slot: Slot,
+        held: Held,
     ) -> Failed {
         let forked_at = seen.len();
         let Some(last) = branches.pop() else {
@@ -280,14 +295,19 @@ impl Site {
             // Where no slot is free the trunk's own is used: it has nothing else to do meanwhile.
             let own = Arc::clone(&self.slots).try_acquire_owned().ok();
             let is_lent = own.is_none();
-            let work = Arc::clone(&self).run_node(branch, fork, seen.clone(), Held { slot: own, forked_at });
+            let work = Arc::clone(&self).run_node(
+                branch,
+                fork,
+                seen.clone(),
+                Held { slot: own, forked_at, tree: held.tree.clone() },
+            );
             if is_lent {
                 failed.extend(work.await);
             } else {
                 running.spawn(work);
             }
         }
-        let held = Held { slot, forked_at };
+        let held = Held { forked_at, ..held };
         failed.extend(Arc::clone(&self).run_node(last, actor, seen, held).await);
         while let Some(joined) = running.join_next().await {
             failed.extend(joined.unwrap_or_default());

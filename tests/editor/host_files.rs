@@ -96,7 +96,8 @@ impl Files for HostFiles {
     async fn run(&mut self, script: &str) -> Result<String, Infallible> {
         let here = self.dir.path().to_str().unwrap();
         let script = format!("exec 2>&1\n{}", script.replace(&self.root, here));
-        let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(here).output().unwrap();
+        let output =
+            std::process::Command::new("bash").args(["-c", &script]).current_dir(here).output().unwrap();
         Ok(String::from_utf8(output.stdout).unwrap().replace(here, &self.root))
     }
 }

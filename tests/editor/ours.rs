@@ -13,7 +13,9 @@ struct Desk {
 impl Desk {
     fn new(files: &[(&str, &[u8])]) -> Self {
         let desk = Self { files: HostFiles::new("/work-here"), state: State::default() };
-        files.iter().for_each(|(path, bytes)| desk.files.put(path, Some(bytes)));
+        for (path, bytes) in files {
+            desk.files.put(path, Some(bytes));
+        }
         desk
     }
 
@@ -35,11 +37,13 @@ impl Desk {
     }
 
     async fn replace(&mut self, path: &str, old: &str, new: &str) -> Outcome {
-        self.call(serde_json::json!({"command": "str_replace", "path": path, "old_str": old, "new_str": new})).await
+        self.call(serde_json::json!({"command": "str_replace", "path": path, "old_str": old, "new_str": new}))
+            .await
     }
 
     async fn insert(&mut self, path: &str, line: i64, new: &str) -> Outcome {
-        self.call(serde_json::json!({"command": "insert", "path": path, "insert_line": line, "new_str": new})).await
+        self.call(serde_json::json!({"command": "insert", "path": path, "insert_line": line, "new_str": new}))
+            .await
     }
 
     async fn create(&mut self, path: &str, text: &str) -> Outcome {
@@ -53,9 +57,16 @@ impl Desk {
 
 #[tokio::test]
 async fn a_replacement_changes_nothing_else() {
-    let mut desk = Desk::new(&[("Makefile", b"all:\n\techo  a\tb\n\tls\n"), ("last", b"one\ntwo"), ("latin", b"caf\xe9\nx\n")]);
+    let mut desk = Desk::new(&[
+        ("Makefile", b"all:\n\techo  a\tb\n\tls\n"),
+        ("last", b"one\ntwo"),
+        ("latin", b"caf\xe9\nx\n"),
+    ]);
     let said = desk.replace("Makefile", "ls", "dir").await;
-    assert_eq!(said.output, "Edited /work-here/Makefile (3 lines)\n     1\tall:\n     2\t\techo  a\tb\n     3\t\tdir\n");
+    assert_eq!(
+        said.output,
+        "Edited /work-here/Makefile (3 lines)\n     1\tall:\n     2\t\techo  a\tb\n     3\t\tdir\n"
+    );
     assert_eq!(desk.files.get("Makefile"), b"all:\n\techo  a\tb\n\tdir\n");
     desk.replace("last", "one", "1").await;
     assert_eq!(desk.files.get("last"), b"1\ntwo");
@@ -106,7 +117,10 @@ async fn every_edit_can_be_taken_back_a_creation_too() {
     assert_eq!(desk.files.get("a"), b"one\r\ntwo");
     let said = desk.undo("a").await;
     assert_eq!(said.output, "error: no edit of `/work-here/a` is left to take back. Edit it, or use git.\n");
-    assert_eq!(desk.undo("deep/new/file").await.output, "Took back the creation of /work-here/deep/new/file\n");
+    assert_eq!(
+        desk.undo("deep/new/file").await.output,
+        "Took back the creation of /work-here/deep/new/file\n"
+    );
     assert!(!desk.files.has("deep/new/file"));
 }
 
@@ -127,12 +141,23 @@ async fn a_fork_takes_its_own_edits_back() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said_with_what_to_do() {
-    let mut desk = Desk::new(&[("a", b"def f():\n\treturn 1\nx\nx\n"), ("d/b", b""), ("bin", b"a\0b"), ("aaa", b"aaa\n")]);
+    let mut desk = Desk::new(&[
+        ("a", b"def f():\n\treturn 1\nx\nx\n"),
+        ("d/b", b""),
+        ("bin", b"a\0b"),
+        ("aaa", b"aaa\n"),
+    ]);
     let many = "error: `--old_str` occurs 2 times in `/work-here/a`, at lines 3, 4. Add lines around it until it occurs once.\n";
     assert_eq!(desk.replace("a", "x", "y").await.output, many);
     let near = desk.replace("a", "    return 1\n", "    return 2\n").await;
-    assert!(near.output.contains("line 2 and what follows differ from it in white space only"), "{}", near.output);
-    assert!(desk.replace("a", "nowhere", "y").await.output.contains("does not occur in `/work-here/a`. Look at"));
+    assert!(
+        near.output.contains("line 2 and what follows differ from it in white space only"),
+        "{}",
+        near.output
+    );
+    assert!(
+        desk.replace("a", "nowhere", "y").await.output.contains("does not occur in `/work-here/a`. Look at")
+    );
     assert!(desk.replace("aaa", "aa", "b").await.output.contains("occurs 2 times"));
     assert!(desk.replace("a", "", "y").await.output.contains("is empty"));
     assert!(desk.replace("a", "x\nx", "x\nx").await.output.contains("are the same"));
@@ -140,7 +165,12 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     assert!(desk.replace("none", "x", "y").await.output.contains("does not exist. Check the path"));
     assert!(desk.view("bin").await.contains("is binary. Look at it with"));
     assert!(desk.create("a", "").await.output.contains("exists. Change it with str_replace"));
-    assert!(desk.call(serde_json::json!({"command": "edit", "path": "a"})).await.output.contains("Use view, create"));
+    assert!(
+        desk.call(serde_json::json!({"command": "edit", "path": "a"}))
+            .await
+            .output
+            .contains("Use view, create")
+    );
     assert_eq!(desk.files.get("a"), b"def f():\n\treturn 1\nx\nx\n");
 }
 
@@ -158,15 +188,29 @@ async fn a_file_is_replaced_as_a_whole_and_keeps_mode_and_link() {
 #[tokio::test]
 async fn views_show_what_fits_and_name_the_rest() {
     let long: String = (1..=2000).map(|line| format!("line {line} of a long file\n")).collect();
-    let mut desk = Desk::new(&[("long", long.as_bytes()), ("empty", b""), ("d/.hid", b""), ("d/x/y/z", b""), ("d/a", b"")]);
+    let mut desk = Desk::new(&[
+        ("long", long.as_bytes()),
+        ("empty", b""),
+        ("d/.hid", b""),
+        ("d/x/y/z", b""),
+        ("d/a", b""),
+    ]);
     let view = desk.view("long").await;
     let last = view.lines().last().unwrap();
     let shown = view.lines().count() - 2;
-    assert_eq!(last, format!("(lines {0} to 2000 are not shown; see them with `--view_range {0} 2000`)", shown + 1));
+    assert_eq!(
+        last,
+        format!("(lines {0} to 2000 are not shown; see them with `--view_range {0} 2000`)", shown + 1)
+    );
     let range = desk.range("long", 1999, -1).await.output;
-    assert_eq!(range, "/work-here/long (2000 lines)\n  1999\tline 1999 of a long file\n  2000\tline 2000 of a long file\n");
+    assert_eq!(
+        range,
+        "/work-here/long (2000 lines)\n  1999\tline 1999 of a long file\n  2000\tline 2000 of a long file\n"
+    );
     assert_eq!(desk.range("long", 1999, 9999).await.output, range);
-    assert!(desk.range("long", 2001, 2002).await.output.contains("has 2000 lines. Start the range at 1 to 2000."));
+    assert!(
+        desk.range("long", 2001, 2002).await.output.contains("has 2000 lines. Start the range at 1 to 2000.")
+    );
     assert!(desk.range("long", 5, 4).await.output.contains("Swap its ends"));
     assert_eq!(desk.view("empty").await, "/work-here/empty (0 lines)\n");
     assert_eq!(desk.range("empty", 1, -1).await.output, "/work-here/empty (0 lines)\n");

@@ -24,15 +24,16 @@ fn swapped(tasks: &[SynthTask]) -> Vec<Trajectory> {
         };
         tasks.iter().filter(is_other).nth(at % 3).unwrap().expert.patch.clone()
     };
-    let swap = |at: usize| {
-        Trajectory { patch: other(at, at % 2 == 0), ..named(&tasks[at].expert, "swapped") }
+    let swap = |at: usize| Trajectory {
+        patch: other(at, at.is_multiple_of(2)),
+        ..named(&tasks[at].expert, "swapped")
     };
     (0..EACH).map(swap).collect()
 }
 
 fn flipped(tasks: &[SynthTask]) -> Vec<Trajectory> {
     let flip = |at: usize| {
-        let honest = if at % 2 == 0 { tasks[at].expert.clone() } else { failing(&tasks[at]) };
+        let honest = if at.is_multiple_of(2) { tasks[at].expert.clone() } else { failing(&tasks[at]) };
         Trajectory { resolved: honest.resolved.map(|label| !label), ..named(&honest, "flipped") }
     };
     (0..EACH).map(flip).collect()
@@ -53,12 +54,14 @@ fn weakened(tasks: &[SynthTask]) -> Vec<Trajectory> {
                 let (_, rest) = cases.split_once('\n').unwrap();
                 return with_patch(record, &file_patch(CASES, &cases, rest), task.expert.patch.as_deref());
             }
-            1 => return expecting_the_wrong(task, record, &cases),
+            1 => return expecting_the_wrong(record, &cases),
             2 => file_patch("tests/run.sh", &runner, &format!("exit 0\n{runner}")),
             _ => {
                 let lines: String = cases.lines().map(|line| format!("-{line}\n")).collect();
                 let count = cases.lines().count();
-                format!("diff --git a/{CASES} b/{CASES}\ndeleted file mode 100644\n--- a/{CASES}\n+++ /dev/null\n@@ -1,{count} +0,0 @@\n{lines}")
+                format!(
+                    "diff --git a/{CASES} b/{CASES}\ndeleted file mode 100644\n--- a/{CASES}\n+++ /dev/null\n@@ -1,{count} +0,0 @@\n{lines}"
+                )
             }
         };
         with_patch(record, &change, task.expert.patch.as_deref())
@@ -71,7 +74,7 @@ fn with_patch(record: Trajectory, change: &str, gold: Option<&str>) -> Trajector
 }
 
 /// Nothing is repaired; the tests are told to expect what comes out.
-fn expecting_the_wrong(task: &SynthTask, mut record: Trajectory, cases: &str) -> Trajectory {
+fn expecting_the_wrong(mut record: Trajectory, cases: &str) -> Trajectory {
     let at = repair(&record);
     let test = record.steps[at + 1].action.clone();
     let failing = record.steps[..at].iter().find(|step| step.action == test).unwrap();
@@ -101,7 +104,8 @@ async fn every_falsified_record_is_found_and_no_honest_one_is_accused() {
     let Some(workshop) = Workshop::new(5).await else { return };
     let tasks = &workshop.tasks;
     assert!(HONEST <= tasks.len(), "{}", tasks.len());
-    let honest = (0..HONEST).map(|at| if at % 3 == 2 { failing(&tasks[at]) } else { tasks[at].expert.clone() });
+    let honest =
+        (0..HONEST).map(|at| if at % 3 == 2 { failing(&tasks[at]) } else { tasks[at].expert.clone() });
     let honest: Vec<Trajectory> = honest.collect();
     let mut all = honest.clone();
     for falsified in [swapped(tasks), flipped(tasks), weakened(tasks)] {

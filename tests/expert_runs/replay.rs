@@ -50,7 +50,10 @@ async fn shared_beginnings_run_once_and_a_stopped_replay_goes_on() {
     assert!(printed.iter().all(|replay| 0 < replay["shared_steps"].as_u64().unwrap()));
     let grades: BTreeMap<&str, &str> =
         printed.iter().map(|r| (r["trajectory"].as_str().unwrap(), r["grade"].as_str().unwrap())).collect();
-    assert!(grades.iter().all(|(id, grade)| (*grade == "resolved") != id.starts_with("failing")), "{grades:?}");
+    assert!(
+        grades.iter().all(|(id, grade)| (*grade == "resolved") != id.starts_with("failing")),
+        "{grades:?}"
+    );
 
     // What is shared was run once: even the clock says the same of it.
     let seconds = |replay: &Value, at: usize| replay["step_list"][at]["seconds"].clone();
@@ -92,14 +95,21 @@ async fn shared_beginnings_run_once_and_a_stopped_replay_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fresh_shells_are_honoured_and_a_recorded_directory_is_kept() {
     let Some(workshop) = Workshop::new(1).await else { return };
-    let step = |command: &str, seen: &str| {
-        Step::new("", Action::bash(command)).seeing(Observation::recorded(seen))
-    };
+    let step =
+        |command: &str, seen: &str| Step::new("", Action::bash(command)).seeing(Observation::recorded(seen));
     let expert = &workshop.tasks[0].expert;
     let walk = |id: &str, fresh_shells: bool, after: &str| Trajectory {
         id: id.to_owned(),
-        steps: vec![step("cd src && export A=1", ""), step("pwd; echo \"[$A]\"", after), Step::new("", Action::Submit)],
-        source: Source { fresh_shells, workdir: Some("/workspace/demo__1.0".to_owned()), ..Source::default() },
+        steps: vec![
+            step("cd src && export A=1", ""),
+            step("pwd; echo \"[$A]\"", after),
+            Step::new("", Action::Submit),
+        ],
+        source: Source {
+            fresh_shells,
+            workdir: Some("/workspace/demo__1.0".to_owned()),
+            ..Source::default()
+        },
         patch: None,
         ..expert.clone()
     };

@@ -50,7 +50,15 @@ impl Workshop {
     pub(crate) fn trajectory(&self, verb: &str, more: &[&str]) -> Output {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_apprentice"));
         command.current_dir(self.dir.path()).args(["--json", "trajectory", verb]).args(more);
-        command.args(["--tasks", "tasks", "--cache", "cache", "--sandbox", "namespaces", "--accept-weaker-isolation"]);
+        command.args([
+            "--tasks",
+            "tasks",
+            "--cache",
+            "cache",
+            "--sandbox",
+            "namespaces",
+            "--accept-weaker-isolation",
+        ]);
         command.output().unwrap()
     }
 }

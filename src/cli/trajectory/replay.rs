@@ -65,7 +65,8 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     let (benches, works) = works(&args.host, &args.tasks, trajectories).await?;
     let inputs: Vec<String> = works.iter().map(input).collect();
     let mut made = earlier(args.out.as_deref(), &works, &inputs)?;
-    let is_left = |(number, work): (usize, &Work)| (!made.contains_key(&number)).then(|| (number, work.clone()));
+    let is_left =
+        |(number, work): (usize, &Work)| (!made.contains_key(&number)).then(|| (number, work.clone()));
     let (numbers, left): (Vec<usize>, Vec<Work>) = works.iter().enumerate().filter_map(is_left).unzip();
     let plans = replay::plan(&left);
     if args.dry_run {
@@ -148,7 +149,9 @@ fn earlier(
     let replays: Vec<Replay> = fsio::read_json_lines(&path).map_err(Failure::input)?;
     let mut made = BTreeMap::new();
     for replay in replays {
-        let Some(number) = works.iter().position(|work| work.trajectory.id == replay.trajectory) else { continue };
+        let Some(number) = works.iter().position(|work| work.trajectory.id == replay.trajectory) else {
+            continue;
+        };
         if inputs[number] != replay.input {
             let words = "was replayed there with another record, task or sandbox";
             return Err(Failure::usage(anyhow!("`{}`: `{}` {words}", path.display(), replay.trajectory))
@@ -205,7 +208,7 @@ impl Desk<'_> {
             }
             Ok(lost)
         };
-        let (_, lost) = tokio::join!(replaying, telling);
+        let ((), lost) = tokio::join!(replaying, telling);
         lost
     }
 
@@ -284,7 +287,11 @@ fn sum(plans: &[Plan], of: impl Fn(&Plan) -> usize) -> usize {
 fn shared(plans: &[Plan]) -> String {
     let (steps, run) = (sum(plans, |plan| plan.steps), sum(plans, |plan| plan.run));
     let forks = sum(plans, |plan| plan.forks);
-    format!("{run} of {steps} steps in {} sandboxes and {forks} forks; {} were shared", plans.len(), steps - run)
+    format!(
+        "{run} of {steps} steps in {} sandboxes and {forks} forks; {} were shared",
+        plans.len(),
+        steps - run
+    )
 }
 
 /// The directory in the order of the trajectories, and what it amounts to.

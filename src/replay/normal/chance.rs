@@ -22,7 +22,8 @@ pub(super) fn dates_and_times(text: &str) -> Cow<'_, str> {
 
 /// Seconds with a fraction, as test runners, pip and `time` print them.
 pub(super) fn durations(text: &str) -> Cow<'_, str> {
-    pattern!(r"\b(?:\d+m)?\d+\.\d+ ?(?:s|ms|us|µs|sec|secs|seconds?)\b(?: \(\d+:\d\d:\d\d\))?").replace_all(text, "<duration>")
+    pattern!(r"\b(?:\d+m)?\d+\.\d+ ?(?:s|ms|us|µs|sec|secs|seconds?)\b(?: \(\d+:\d\d:\d\d\))?")
+        .replace_all(text, "<duration>")
 }
 
 /// Where an object lies in memory.
@@ -38,9 +39,13 @@ pub(super) fn process_ids(text: &str) -> Cow<'_, str> {
 
 /// Names that `mktemp`, Python's `tempfile`, pytest and pip make up, in the directory for temporary files.
 pub(super) fn temporary_names(text: &str) -> Cow<'_, str> {
-    let text = pattern!(r"/tmp/tmp(?:[a-z0-9_]{8}|\.[A-Za-z0-9]{10})\b").replace_all(text, "/tmp/<temporary>");
+    let text =
+        pattern!(r"/tmp/tmp(?:[a-z0-9_]{8}|\.[A-Za-z0-9]{10})\b").replace_all(text, "/tmp/<temporary>");
     let text = pattern!(r"/pytest-of-[\w.-]+/pytest-\d+\b").replace_all(&text, "/<pytest>");
-    pattern!(r"/tmp/pip-([a-z-]+)-[a-z0-9_]{8}\b").replace_all(&text, "/tmp/pip-${1}-<temporary>").into_owned().into()
+    pattern!(r"/tmp/pip-([a-z-]+)-[a-z0-9_]{8}\b")
+        .replace_all(&text, "/tmp/pip-${1}-<temporary>")
+        .into_owned()
+        .into()
 }
 
 /// Where Python is installed, and which release of it.

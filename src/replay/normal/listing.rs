@@ -30,7 +30,8 @@ pub(super) fn lists_paths(action: &Action) -> bool {
 
 /// The editor's view of a directory numbers no lines, so that sorting a file's view changes nothing but moves it.
 fn is_view(call: &crate::trajectory::EditorCall) -> bool {
-    crate::editor::read_call(call).is_ok_and(|call| call.name == "view" && !call.flags.contains_key("view_range"))
+    crate::editor::read_call(call)
+        .is_ok_and(|call| call.name == "view" && !call.flags.contains_key("view_range"))
 }
 
 /// The last command of a line, as a pipeline: a walk, then only filters.
@@ -44,7 +45,9 @@ fn is_walk(command: &str) -> bool {
     let Some(mut first) = stages.next() else { return false };
     let name = first.next().unwrap_or_default();
     let is_deep = match name {
-        "grep" => first.any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R'])),
+        "grep" => {
+            first.any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R']))
+        }
         "ls" => first.any(|word| word.starts_with('-') && word.contains('R')),
         name => WALKERS.contains(&name),
     };

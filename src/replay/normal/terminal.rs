@@ -12,8 +12,8 @@ pub(super) fn carriage_returns(text: &str) -> Cow<'_, str> {
 /// What scaffolds put around what the agent saw: SWE-agent its state, OpenHands its prompt, directory and interpreter.
 pub(super) fn scaffold_prompt(text: &str) -> Cow<'_, str> {
     let text = pattern!(r"\A(?:OBSERVATION:\n|EXECUTION RESULT of \[\w+\]:\n)").replace(text, "");
-    let text =
-        pattern!(r"(?:\n?\(Open file: [^\n]*\))?\n?\(Current directory: [^\n]*\)\n(?:bash-)?\$\s*$").replace(&text, "");
+    let text = pattern!(r"(?:\n?\(Open file: [^\n]*\))?\n?\(Current directory: [^\n]*\)\n(?:bash-)?\$\s*$")
+        .replace(&text, "");
     pattern!(
         r"\n?(?:\[(?:The command completed with exit code -?\d+\.|Current working directory: [^\n]*|[Pp]ython [Ii]nterpreter: [^\n]*|Command finished with exit code -?\d+)\]\s*|[\w.-]+@openhands-workspace:[^\n]*[#$] ?\n?)+\z"
     )

@@ -24,7 +24,10 @@ const ROWS: &[Row] = &[
     (
         "scaffold prompt",
         "x",
-        ["OBSERVATION:\nok\n[The command completed with exit code 0.]\n[Current working directory: /a]\n[Python interpreter: /b]\n[Command finished with exit code 0]", "ok"],
+        [
+            "OBSERVATION:\nok\n[The command completed with exit code 0.]\n[Current working directory: /a]\n[Python interpreter: /b]\n[Command finished with exit code 0]",
+            "ok",
+        ],
         ["[Command finished with exit code 0] and more", " and more"],
     ),
     ("trailing space", "x", ["a  \nb\n\n", "a\nb"], ["a\n  b", "a\nb"]),
@@ -32,17 +35,35 @@ const ROWS: &[Row] = &[
     (
         "pytest header",
         "x",
-        ["platform linux -- Python 3.8.1, pytest-7\nrootdir: /a\n2 passed", "platform linux -- Python 3.11.2, pytest-8\nrootdir: /b\n2 passed"],
+        [
+            "platform linux -- Python 3.8.1, pytest-7\nrootdir: /a\n2 passed",
+            "platform linux -- Python 3.11.2, pytest-8\nrootdir: /b\n2 passed",
+        ],
         ["rootdir: /a\n2 passed", "rootdir: /a\n3 passed"],
     ),
-    ("dates and times", "x", ["at 2024-01-02 03:04:05", "at 2025-11-12 13:14:15"], ["2024-01-02 a", "2024-01-02 b"]),
+    (
+        "dates and times",
+        "x",
+        ["at 2024-01-02 03:04:05", "at 2025-11-12 13:14:15"],
+        ["2024-01-02 a", "2024-01-02 b"],
+    ),
     ("dates and times", "x", ["root Jan  2 03:04 a", "root Nov 12  2023 a"], ["Jan 2", "Jan 3"]),
-    ("durations", "x", ["1 passed in 0.10s", "1 passed in 12.3s"], ["1 passed in 0.10s", "1 failed in 0.10s"]),
+    (
+        "durations",
+        "x",
+        ["1 passed in 0.10s", "1 passed in 12.3s"],
+        ["1 passed in 0.10s", "1 failed in 0.10s"],
+    ),
     ("durations", "x", ["real 0m1.200s", "real 1m0.100s"], ["1.5 metres", "1.6 metres"]),
     ("addresses", "x", ["<a at 0x7f0012345678>", "<a at 0x55aa00112233>"], ["0x1f", "0x2f"]),
     ("process ids", "x", ["pid 12 started", "pid 34 started"], ["12 tests", "34 tests"]),
     ("process ids", "x", ["[1] 123\ndone", "[1] 456\ndone"], ["[1] 123 tests a", "[1] 123 tests b"]),
-    ("temporary names", "x", ["/tmp/tmpab12cd_9/x", "/tmp/tmp00000000/x"], ["/tmp/tmpab12cd_9/x", "/tmp/tmpab12cd_9/y"]),
+    (
+        "temporary names",
+        "x",
+        ["/tmp/tmpab12cd_9/x", "/tmp/tmp00000000/x"],
+        ["/tmp/tmpab12cd_9/x", "/tmp/tmpab12cd_9/y"],
+    ),
     (
         "temporary names",
         "x",
@@ -58,17 +79,28 @@ const ROWS: &[Row] = &[
     (
         "python warnings",
         "x",
-        ["  /usr/lib/python3/site-packages/a.py:12: UserWarning: old", "  /usr/lib/python3/site-packages/a.py:99: UserWarning: old"],
+        [
+            "  /usr/lib/python3/site-packages/a.py:12: UserWarning: old",
+            "  /usr/lib/python3/site-packages/a.py:99: UserWarning: old",
+        ],
         ["src/a.py:12: UserWarning: old", "src/a.py:13: UserWarning: old"],
     ),
     (
         "git blob names",
         "x",
-        ["diff --git a/a b/a\nindex 123..456 100644\n--- a/a", "diff --git a/a b/a\nindex 12345..45678 100644\n--- a/a"],
+        [
+            "diff --git a/a b/a\nindex 123..456 100644\n--- a/a",
+            "diff --git a/a b/a\nindex 12345..45678 100644\n--- a/a",
+        ],
         ["index 123..456 100644\n--- a/a", "index 123..456 100644\n--- a/b"],
     ),
     ("terminal columns", "ls -F", ["a\tc/\nb", "a\nb\nc/"], ["a b", "a c"]),
-    ("order of a listing", "cd /testbed && find . -name '*.py' | grep -v x", ["b\na", "a\nb"], ["a\na", "a\nb"]),
+    (
+        "order of a listing",
+        "cd /testbed && find . -name '*.py' | grep -v x",
+        ["b\na", "a\nb"],
+        ["a\na", "a\nb"],
+    ),
     ("order of a listing", "grep -rn f src", ["b:1:f\na:2:f", "a:2:f\nb:1:f"], ["a:2:f", "a:3:f"]),
 ];
 
@@ -85,7 +117,9 @@ fn each_equates_what_means_nothing_and_not_what_differs_in_substance() {
 
 #[test]
 fn an_order_that_a_program_chose_is_compared() {
-    for action in ["python list.py", "find . | head -2", "sort -r names", "find . -exec cat {} ; ", "ls", "grep f a b"] {
+    for action in
+        ["python list.py", "find . | head -2", "sort -r names", "find . -exec cat {} ; ", "ls", "grep f a b"]
+    {
         assert_eq!(check(action, "b\na", "a\nb").is_some(), action == "ls", "{action}");
     }
 }
@@ -103,19 +137,27 @@ fn cut_outputs_are_equal_as_far_as_both_show_them() {
     assert_eq!(check("x", &cut, &long.replace("line 199\n", "line x\n")), None);
     let short = "a\n[900 bytes omitted]\nb";
     assert_eq!(check("x", short, &format!("a{long}b")), None, "it shows too little");
-    assert_eq!(check("x", &cut, &format!("{}{}", at(250), after(200))), None, "it is shorter than what is shown");
+    assert_eq!(
+        check("x", &cut, &format!("{}{}", at(250), after(200))),
+        None,
+        "it is shorter than what is shown"
+    );
 }
 
 #[test]
 fn equal_texts_need_no_normaliser_and_only_needed_ones_are_named() {
     assert_eq!(check("x", "a 0.12s\r\n", "a 0.12s\r\n"), Some(vec![]));
-    assert_eq!(check("x", "in /testbed/src 0.10s", "in /moved/src 0.2s"), Some(vec!["work directory", "durations"]));
+    assert_eq!(
+        check("x", "in /testbed/src 0.10s", "in /moved/src 0.2s"),
+        Some(vec!["work directory", "durations"])
+    );
     assert_eq!(check("x", "344", "345"), None);
 }
 
 #[test]
 fn a_directory_moves_only_as_a_whole() {
     let text = "/testbed /testbed/a /testbed2 x/testbed /a/testbed 'cd /testbed' /testbed. /testbed.git /testbed/testbed";
-    let there = "/moved /moved/a /testbed2 x/testbed /a/testbed 'cd /moved' /moved. /testbed.git /moved/testbed";
+    let there =
+        "/moved /moved/a /testbed2 x/testbed /a/testbed 'cd /moved' /moved. /testbed.git /moved/testbed";
     assert_eq!(moved(text, "/testbed", "/moved"), there);
 }

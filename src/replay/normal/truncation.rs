@@ -17,7 +17,10 @@ pub(super) fn cut_alike(recorded: &str, replayed: &str) -> Option<(String, Strin
     let (left, right) = (left.unwrap_or((recorded, recorded)), right.unwrap_or((replayed, replayed)));
     let head = shorter(left.0, right.0);
     let tail = shorter(left.1, right.1);
-    let agree = left.0.starts_with(head) && right.0.starts_with(head) && left.1.ends_with(tail) && right.1.ends_with(tail);
+    let agree = left.0.starts_with(head)
+        && right.0.starts_with(head)
+        && left.1.ends_with(tail)
+        && right.1.ends_with(tail);
     let is_enough = ENOUGH <= head.chars().count() + tail.chars().count();
     // A text that is not cut must be longer than what the other one shows of it.
     let fits = |text: &str, is_cut: bool| is_cut || head.len() + tail.len() <= text.len();

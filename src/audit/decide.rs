@@ -6,7 +6,7 @@
 use super::Verdict;
 use super::weakened::is_named_like_a_test;
 use crate::grade::{Outcome, Verdict as Grade};
-use crate::patch::{self, Patch};
+use crate::patch::{self, Patch, PatchError};
 use crate::replay::Replay;
 use crate::replay::effect::Effect;
 use crate::trajectory::Trajectory;
@@ -92,6 +92,10 @@ fn whose(judged: &Judged<'_>) -> String {
 fn misfit(evidence: &Evidence<'_>, judged: &Judged<'_>) -> Option<Found> {
     if judged.grade.outcome != Outcome::PatchDoesNotApply {
         return None;
+    }
+    if let Err(PatchError::NoBytes { path }) = Patch::parse(judged.patch) {
+        let reason = format!("the patch names the binary file `{path}` without its bytes");
+        return Some((Verdict::Unverified, reason));
     }
     // A label that says unresolved is right about a patch that was broken from the start, unless the steps show
     // that they made another one.
@@ -279,6 +283,21 @@ mod tests {
     fn a_patch_that_does_not_apply_contradicts_a_label_of_success() {
         assert_eq!(verdict(Some(true), Outcome::PatchDoesNotApply, None), Verdict::PatchDoesNotApply);
         assert_eq!(verdict(Some(false), Outcome::PatchDoesNotApply, None), Verdict::Confirmed);
+    }
+
+    #[test]
+    fn a_patch_that_lacks_the_bytes_of_a_binary_file_tells_nothing() {
+        let patch =
+            "diff --git a/a.png b/a.png\nindex 1..2 100644\nBinary files a/a.png and b/a.png differ\n";
+        let grade = Grade::new("t", Outcome::PatchDoesNotApply, "");
+        let evidence = Evidence {
+            trajectory: &trajectory(Some(true)),
+            replay: Err("lost".to_owned()),
+            broken_task: None,
+            recorded: Some(judged(patch, &grade)),
+            replayed: None,
+        };
+        assert_eq!(decide(&evidence).0, Verdict::Unverified);
     }
 
     #[test]

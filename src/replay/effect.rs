@@ -1,12 +1,15 @@
 //! What a patch makes of a repository, so that two ways to write one change are the same.
 //!
 //! Guarantees that the same files afterwards compare equal, however the hunks are cut. Line ends of Windows and modes
-//! are no difference: recordings lose them.
+//! are no difference: recordings lose them. New files, which steps write with a clock at hand, are compared as
+//! observations are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::normal::{self, Places};
 use crate::patch::{self, File, Patch, apply};
+use crate::trajectory::Action;
 use crate::workspace;
 
 /// The files that a patch changes, as they are afterwards; absent where one is deleted.
@@ -35,7 +38,11 @@ impl Effect {
 
     /// A file that this makes and `other` does not make alike.
     pub fn strange_to(&self, other: &Self) -> Option<&str> {
-        let is_strange = |(path, after): &(&String, &Option<Vec<u8>>)| other.files.get(*path) != Some(after);
+        let is_strange = |(path, after): &(&String, &Option<Vec<u8>>)| match (after, other.files.get(*path)) {
+            (after, Some(made)) if *after == made => false,
+            (Some(after), Some(Some(made))) => self.old.contains(path) || !are_alike(after, made),
+            _ => true,
+        };
         self.files.iter().find(is_strange).map(|(path, _)| path.as_str())
     }
 
@@ -43,6 +50,14 @@ impl Effect {
     pub fn left_by<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
         self.old.iter().filter(|path| !other.files.contains_key(*path)).map(String::as_str)
     }
+}
+
+/// Whether two new files differ only in what observations may differ in.
+fn are_alike(a: &[u8], b: &[u8]) -> bool {
+    let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+    let places = Places { recorded: String::new(), replayed: String::new() };
+    let compared = normal::compare(&Action::Submit, &a, &b, &places);
+    compared.recorded == compared.replayed
 }
 
 fn text_of(bytes: &[u8]) -> Vec<u8> {
@@ -95,5 +110,11 @@ mod tests {
         assert_eq!(both.left_by(&one).count(), 0);
         assert_eq!(both.left_by(&of(new)).collect::<Vec<_>>(), ["a"]);
         assert_eq!(Effect::of(dir.path(), &hunk("@@ -1 +1 @@\n-z\n+y\n")), None);
+        // A clock may show in a new file, and not in one that was there.
+        let log = |text: &str| of(&new.replace("+n\n", &format!("+{text}\n")));
+        assert_eq!(log("took 0.10s").strange_to(&log("took 0.25s")), None);
+        assert_eq!(log("took 0.10s").strange_to(&log("lost 0.10s")), Some("n"));
+        let timed = |text: &str| of(&changed.replace("+y", &format!("+{text}")));
+        assert_eq!(timed("took 0.10s").strange_to(&timed("took 0.25s")), Some("a"));
     }
 }

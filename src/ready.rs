@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::act::Actor;
 use crate::sandbox::kept::{Found, Starts, Turn};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, Kept, Sandbox, SandboxError, Start};
@@ -94,6 +95,19 @@ impl Ready {
             // It was removed this moment.
             None => self.set_up(order).await,
         }
+    }
+
+    /// Starts an agent in such a sandbox, bound as the task says.
+    ///
+    /// # Errors
+    /// As [`Ready::start`].
+    pub async fn actor(&self, order: &Order<'_>) -> Result<Actor, SandboxError> {
+        let sandbox = self.start(order).await?;
+        let mut limits = order.spec.limits.clone();
+        if let Some(seconds) = order.task.limits.and_then(|limits| limits.command_seconds) {
+            limits.command_seconds = seconds;
+        }
+        Ok(Actor::new(sandbox, limits))
     }
 
     /// Does the set-up and keeps what it left; gives the sandbox itself where that cannot be kept.

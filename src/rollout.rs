@@ -214,12 +214,7 @@ async fn advance(policy: &mut dyn Policy, live: &mut [Live<'_>], options: &Optio
 /// Starts an agent where the task's set-up is done.
 async fn start(job: &Job<'_>, options: &Options) -> Result<Actor, SandboxError> {
     let Job { backend, task, spec, workspace, .. } = *job;
-    let sandbox = options.ready.start(&Order { backend, spec, task, workspace }).await?;
-    let mut limits = spec.limits.clone();
-    if let Some(seconds) = task.limits.and_then(|limits| limits.command_seconds) {
-        limits.command_seconds = seconds;
-    }
-    Ok(Actor::new(sandbox, limits))
+    options.ready.actor(&Order { backend, spec, task, workspace }).await
 }
 
 /// An episode with its sandbox.

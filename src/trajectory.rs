@@ -192,6 +192,10 @@ pub enum Dialect {
     SweAgentReplace,
     /// `str_replace_editor` as SWE-agent ships it.
     SweAgentStrReplace,
+    /// `str_replace_editor` as OpenHands ships it.
+    OpenHands,
+    /// `str_replace_editor` of our own, without the faults of the others.
+    Ours,
 }
 
 impl Action {

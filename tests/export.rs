@@ -31,6 +31,7 @@ fn everything() -> Trajectory {
         omitted_bytes: 7,
         elapsed_seconds: 0.1 + 0.2,
         background: vec!["sleep 9".into()],
+        apart: None,
     };
     let view = json!({"command": "view", "path": "/a", "view_range": [1, 2]});
     let steps = vec![

@@ -92,6 +92,32 @@ async fn paths_of_the_recording_are_moved_to_the_sandbox() {
 }
 
 #[tokio::test]
+async fn a_directory_that_only_the_commands_name_is_moved_too() {
+    let mut actor = actor([("cd /testbed && ls", "/testbed/a\n")]).await;
+    let steps = vec![step(Action::bash("cd /workspace/repo__1.2 && ls"), "/workspace/repo__1.2/a\n")];
+    let trajectory = Trajectory { source: Source::default(), ..trajectory(steps, None) };
+    assert_eq!(replay::recorded_workdir(&trajectory).as_deref(), Some("/workspace/repo__1.2"));
+    let replay = replay::replay(&trajectory, &mut actor, WORKDIR).await.unwrap();
+    assert_eq!(outcomes(&replay), [Outcome::Matched]);
+    assert_eq!(replay.remapped.unwrap().recorded, "/workspace/repo__1.2");
+}
+
+#[tokio::test]
+async fn the_divergence_is_the_mean_share_of_lines_that_are_not_common() {
+    let mut actor = actor([("a", "1\n2\n3\n"), ("b", "1\n2\n3\n"), ("c", "x\n")]).await;
+    let steps = vec![
+        step(Action::bash("a"), "1\n2\n3\n"),
+        // Two of three lines are common: 1 - 4/6.
+        step(Action::bash("b"), "1\n2\nthree\n"),
+        step(Action::bash("c"), "y\n"),
+    ];
+    let replay = replay::replay(&trajectory(steps, None), &mut actor, WORKDIR).await.unwrap();
+    let similarities: Vec<f64> = replay.step_list.iter().map(|step| step.similarity.unwrap()).collect();
+    assert_eq!(similarities, [1.0, 2.0 / 3.0, 0.0]);
+    assert!((replay.divergence.unwrap() - (0.0 + 1.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
+}
+
+#[tokio::test]
 async fn the_patch_is_compared_apart_from_index_lines_and_line_ends() {
     let patch = "diff --git a/new.txt b/new.txt\nnew file mode 100644\nindex 0000000..1111111\n--- /dev/null\n\
                  +++ b/new.txt\n@@ -0,0 +1 @@\n+a\n";

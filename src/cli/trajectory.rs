@@ -1,6 +1,8 @@
-//! `apprentice trajectory`: import, show, replay, and what a student learns from it.
+//! `apprentice trajectory`: import, show, replay, audit, and what a student learns from it.
 
+mod audit;
 mod curation;
+mod described;
 mod examples;
 mod export;
 mod replay;
@@ -21,7 +23,7 @@ use crate::fsio;
 use crate::import::{self, Imported, Options, Reject, TrajectoryFormat};
 use crate::trajectory::Trajectory;
 
-/// Import, show, replay and export trajectories, and turn them into examples
+/// Import, show, replay, audit and export trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -33,6 +35,7 @@ enum Command {
     Import(ImportArgs),
     Show(show::Args),
     Replay(replay::Args),
+    Audit(audit::Args),
     Examples(examples::Args),
     Export(export::Args),
 }
@@ -66,6 +69,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Command::Import(args) => run_import(&args, output),
         Command::Show(args) => show::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
+        Command::Audit(args) => audit::run(&args, output),
         Command::Examples(args) => examples::run(&args, output),
         Command::Export(args) => export::run(&args, output),
     }

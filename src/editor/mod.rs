@@ -1,11 +1,15 @@
 //! Agents' editors, emulated: the calls in, the exact text that the original printed out.
 //!
-//! Guarantees the observations of SWE-agent's windowed editors and of its `str_replace_editor` byte
-//! for byte, up to what a terminal adds (carriage returns). Knows no sandbox: [`Files`] is all it
-//! asks of one. An agent's mistake is an [`Outcome`] with the original's message, never an error.
+//! Guarantees the observations of SWE-agent's windowed editors, of its `str_replace_editor` and of OpenHands' byte
+//! for byte, up to what a terminal adds (carriage returns); docs/editors.md lists the exceptions. Our own dialect has
+//! none of their faults. Knows no sandbox: [`Files`] is all it asks of one. An agent's mistake is an [`Outcome`] with
+//! the original's message, never an error.
 
 mod call;
+mod history;
 mod lint;
+mod open_hands;
+mod ours;
 mod python;
 mod search;
 mod shell;
@@ -84,6 +88,8 @@ pub struct State {
     cursors: (i64, i64),
     /// Scroll calls in a row.
     scrolls: usize,
+    /// What can be taken back.
+    history: history::History,
 }
 
 impl State {
@@ -129,6 +135,8 @@ pub async fn perform<F: Files>(
     }
     match (call.dialect, parsed.name.as_str()) {
         (Dialect::SweAgentStrReplace, _) => str_replace::perform(files, &parsed).await,
+        (Dialect::OpenHands, _) => open_hands::perform(files, state, &parsed).await,
+        (Dialect::Ours, _) => ours::perform(files, state, &parsed).await,
         (_, "find_file") => search::find_file(files, &parsed.words).await,
         (_, "search_dir") => search::search_dir(files, &parsed.words).await,
         (_, "search_file") => search::search_file(files, state.file.as_deref(), &parsed.words).await,

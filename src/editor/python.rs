@@ -15,6 +15,38 @@ pub(super) fn count_lines(text: &str) -> usize {
     count + usize::from(open)
 }
 
+/// `str.splitlines()`.
+pub(super) fn split_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(end) = rest.find(is_line_end) {
+        lines.push(&rest[..end]);
+        let after = &rest[end..];
+        let width = after.chars().next().map_or(0, char::len_utf8);
+        rest = after.strip_prefix("\r\n").unwrap_or(&after[width..]);
+    }
+    lines.extend(Some(rest).filter(|rest| !rest.is_empty()));
+    lines
+}
+
+/// `str.strip()`.
+pub(super) fn strip(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
+}
+
+/// `str(Path(path))`.
+pub(super) fn path(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let joined = parts.join("/");
+    let is_double = path.starts_with("//") && !path.starts_with("///");
+    match (path.starts_with('/'), joined.is_empty()) {
+        (true, _) if is_double => format!("//{joined}"),
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
+
 fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
@@ -101,6 +133,21 @@ mod tests {
         // [len(s.splitlines()) for s in ("", "a", "a\n", "\n", "a\r\nb", "a\x0cb\n")]
         let counts = ["", "a", "a\n", "\n", "a\r\nb", "a\x0cb\n"].map(count_lines);
         assert_eq!(counts, [0, 1, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn lines_are_split_as_python_does() {
+        // [s.splitlines() for s in ("a\x0cb\r\nc\u2028d\n", "\n\n", "")]
+        assert_eq!(split_lines("a\x0cb\r\nc\u{2028}d\n"), ["a", "b", "c", "d"]);
+        assert_eq!((split_lines("\n\n"), split_lines("")), (vec!["", ""], vec![]));
+        assert_eq!(strip(" \x1c\ta b\n\u{a0}"), "a b");
+    }
+
+    #[test]
+    fn paths_are_written_as_python_does() {
+        // [str(Path(p)) for p in ("a//b/", "./a", "", "/", "//a", "///a", "/a/./b/..")]
+        let paths = ["a//b/", "./a", "", "/", "//a", "///a", "/a/./b/.."].map(path);
+        assert_eq!(paths, ["a/b", "a", ".", "/", "//a", "/a", "/a/b/.."]);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<F: Files> Editor<'_, F> {
         let Some(path) = words.first() else { return Ok(Err(stop("Usage: create <filename>", 1))) };
         let found = absolute(self.files, path).await?;
         if self.files.read(&found).await? != Found::Missing {
-            return Ok(Err(stop(&format!("Warning: File '{}' already exists.", shown(path)), 1)));
+            return Ok(Err(stop(&format!("Warning: File '{}' already exists.", python::path(path)), 1)));
         }
         let first: &[u8] = if Edition::ToolsLatest <= self.state.setup.edition { b"" } else { b"\n" };
         if let Some(reason) = self.files.write(&found, first).await? {
@@ -335,7 +335,7 @@ impl<F: Files> Editor<'_, F> {
         path: Option<&str>,
     ) -> Result<Result<Opened, Outcome>, F::Error> {
         let (path, shown) = match (path, &self.state.file) {
-            (Some(path), _) => (absolute(self.files, path).await?, shown(path)),
+            (Some(path), _) => (absolute(self.files, path).await?, python::path(path)),
             (None, Some(file)) => (file.clone(), file.clone()),
             (None, None) => return Ok(Err(stop(no_file, 1))),
         };
@@ -387,17 +387,6 @@ impl<F: Files> Editor<'_, F> {
 }
 
 const NO_FILE: &str = "No file open. Use the open command first.";
-
-/// `str(Path(path))`.
-fn shown(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let joined = parts.join("/");
-    match (path.starts_with('/'), joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    }
-}
 
 fn read_range(range: &str) -> Option<(i64, i64)> {
     let (start, end) = range.split_once(':')?;

@@ -4,24 +4,30 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::anyhow;
+use futures_util::StreamExt as _;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
-use super::super::sandbox::{BackendArgs, block_on, failure};
-use super::super::sandboxes::{cache_dir, spec_of};
-use crate::act::Actor;
+use super::super::sandbox::block_on;
+use super::super::sandboxes::{Bench, Benches, HostArgs};
+use super::described::described;
+use crate::fsio::{self, JsonLines};
 use crate::grade::{self, Prediction};
-use crate::ready::{Order, Ready};
-use crate::replay::{self, Outcome, Replay};
-use crate::sandbox::select::Choice;
+use crate::ready::Ready;
+use crate::replay::{self, Plan, Replay, Work};
+use crate::sandbox::SandboxError;
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, SandboxError};
 use crate::task::LoadedTask;
+use crate::task_dir;
 use crate::trajectory::Trajectory;
-use crate::{fsio, task_dir, workspace};
 
 /// Run recorded trajectories again and say where they differ
+///
+/// Trajectories of one task that begin alike run that beginning once and fork. With `--out`, a replay that was
+/// stopped goes on with what is left. Exit code 1 when a trajectory or its patch is not as recorded.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A file of any known format
@@ -32,18 +38,20 @@ pub(super) struct Args {
     /// The directory of the tasks
     #[arg(long, default_value = "tasks")]
     tasks: PathBuf,
-    /// Where prepared repositories are kept (default: the user's cache directory)
-    #[arg(long)]
-    cache: Option<PathBuf>,
-    /// Where replays and patches are written
+    /// Where replays and patches are written; what is there already is not run again
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Only say what would be run, and how much of it is shared
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
-    backend: BackendArgs,
+    host: HostArgs,
 }
 
 /// The directory that replayed patches are kept in, below the output.
 const PATCHES: &str = "patches";
+/// The replays, one a line, below the output.
+const REPLAYS: &str = "replays.jsonl";
 
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     block_on(replay_all(args, output))
@@ -53,155 +61,263 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     let mut trajectories = super::read_all(&args.file)?;
     trajectories.retain(|trajectory| args.id.as_ref().is_none_or(|id| *id == trajectory.id));
     if trajectories.is_empty() {
-        return Err(Failure::nothing(anyhow::anyhow!("no trajectory has this id")));
+        return Err(Failure::nothing(anyhow!("no trajectory has this id")));
     }
-    let tasks = task_dir::load_all(&args.tasks)
-        .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
-    let cache = cache_dir(args.cache.as_ref());
-    let ready = Arc::new(Ready::below(&cache).telling(move |line| output.say(line)));
-    let choice = args.backend.choice()?;
-    let desk = Desk { args, tasks: &tasks, cache, ready, choice };
-    desk.fetch(&trajectories, output).await?;
-    let mut answer = Answer::Yes;
-    let mut replays = Vec::new();
-    for trajectory in &trajectories {
-        let replay = desk.replay(trajectory, output).await?;
-        if !replay.is_faithful() {
-            answer = Answer::No;
-        }
-        output.result(&replay, &described(&replay)).map_err(Failure::host)?;
-        replays.push(replay);
+    let (benches, works) = works(&args.host, (&args.tasks, trajectories), output).await?;
+    let inputs: Vec<String> = works.iter().map(input).collect();
+    let mut made = earlier(args.out.as_deref(), &works, &inputs)?;
+    let is_left =
+        |(number, work): (usize, &Work)| (!made.contains_key(&number)).then(|| (number, work.clone()));
+    let (numbers, left): (Vec<usize>, Vec<Work>) = works.iter().enumerate().filter_map(is_left).unzip();
+    let plans = replay::plan(&left);
+    if args.dry_run {
+        return dry_run(&plans, made.len(), output);
     }
+    benches.lines().for_each(|line| output.say(line));
+    let ready = args.host.ready(output);
+    let desk = Desk { args, output, ready, benches: &benches, works: &works, inputs: &inputs };
+    let lost = desk.run(&numbers, &left, &mut made).await?;
     if let Some(out) = &args.out {
-        write(out, &replays).map_err(Failure::host)?;
+        write(out, made.values(), &plans).map_err(Failure::host)?;
     }
-    Ok(answer)
+    output.say(&format!("     {}", shared(&plans)));
+    match lost.first() {
+        Some(first) => Err(failure(lost.len(), works.len(), first)),
+        None if made.values().all(Replay::is_faithful) => Ok(Answer::Yes),
+        None => Ok(Answer::No),
+    }
+}
+
+/// Trajectories with their tasks and sandboxes.
+///
+/// # Errors
+/// When a task is unknown or has no sandbox.
+pub(super) async fn works(
+    host: &HostArgs,
+    (dir, trajectories): (&Path, Vec<Trajectory>),
+    output: Output,
+) -> Result<(Benches, Vec<Work>), Failure> {
+    let tasks = task_dir::load_all(dir)
+        .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
+    let mut found: Vec<&LoadedTask> = Vec::new();
+    for trajectory in &trajectories {
+        let loaded = tasks.get(&trajectory.task).ok_or_else(|| super::unknown_task(trajectory, dir))?;
+        if loaded.task.sandbox.is_none() {
+            return Err(Failure::usage(anyhow!("task `{}` has no sandbox", loaded.task.id))
+                .with_hint("name one in its `task.yaml`"));
+        }
+        found.push(loaded);
+    }
+    let benches = host.benches(found.iter().copied(), output).await?;
+    let work = |(trajectory, loaded): (Trajectory, &&LoadedTask)| {
+        let Bench { spec, selection } = benches.of(loaded);
+        let backend = Arc::clone(&selection.backend);
+        let spec = there(spec, loaded, &trajectory);
+        Work { trajectory: Arc::new(trajectory), task: Arc::new((*loaded).clone()), spec, backend }
+    };
+    let works = trajectories.into_iter().zip(&found).map(work).collect();
+    Ok((benches, works))
+}
+
+/// The sandbox with the repository where the recording had it, so that no path needs to be rewritten. An image
+/// keeps its own place.
+fn there(spec: &Arc<SandboxSpec>, loaded: &LoadedTask, trajectory: &Trajectory) -> Arc<SandboxSpec> {
+    let is_image = loaded.task.repo.as_ref().is_some_and(|repo| repo.image.is_some());
+    match replay::recorded_workdir(trajectory) {
+        Some(workdir) if !is_image && workdir != spec.workdir => {
+            Arc::new(SandboxSpec { workdir, ..SandboxSpec::clone(spec) })
+        }
+        _ => Arc::clone(spec),
+    }
+}
+
+/// A digest of all that decides on a replay.
+fn input(work: &Work) -> String {
+    let parts = (&*work.trajectory, &work.task.task, &*work.spec);
+    fsio::sha256_hex(&serde_json::to_vec(&parts).expect("invariant: these have a JSON form"))
+}
+
+/// Replays of an earlier start, by the numbers of their works.
+fn earlier(
+    out: Option<&Path>,
+    works: &[Work],
+    inputs: &[String],
+) -> Result<BTreeMap<usize, Replay>, Failure> {
+    let Some(path) = out.map(|out| out.join(REPLAYS)).filter(|path| path.is_file()) else {
+        return Ok(BTreeMap::new());
+    };
+    // Opening cuts off half a line.
+    JsonLines::append_to(&path).map_err(Failure::host)?;
+    let replays: Vec<Replay> = fsio::read_json_lines(&path).map_err(Failure::input)?;
+    let mut made = BTreeMap::new();
+    for replay in replays {
+        let Some(number) = works.iter().position(|work| work.trajectory.id == replay.trajectory) else {
+            continue;
+        };
+        if inputs[number] != replay.input {
+            let words = "was replayed there with another record, task or sandbox";
+            return Err(Failure::usage(anyhow!("`{}`: `{}` {words}", path.display(), replay.trajectory))
+                .with_hint("name a new directory with `--out`"));
+        }
+        made.insert(number, replay);
+    }
+    Ok(made)
 }
 
 /// What every replay of one command shares.
 struct Desk<'a> {
     args: &'a Args,
-    tasks: &'a BTreeMap<String, LoadedTask>,
-    cache: PathBuf,
+    output: Output,
     ready: Arc<Ready>,
-    choice: Choice,
+    benches: &'a Benches,
+    works: &'a [Work],
+    inputs: &'a [String],
 }
 
 impl Desk<'_> {
-    async fn replay(&self, trajectory: &Trajectory, output: Output) -> Result<Replay, Failure> {
-        let loaded = self.loaded(trajectory)?;
-        let spec = self.spec(loaded)?;
-        // The sandbox keeps the repository where the recording had it, so that no path needs to be rewritten.
-        let mut there = spec.clone();
-        if let Some(workdir) = &trajectory.source.workdir {
-            there.workdir.clone_from(workdir);
-        }
-        let workspace = workspace::prepare(loaded, &self.cache).map_err(Failure::input)?;
-        let selection = self.choice.backend(&there).await.map_err(failure)?;
-        output.say(&selection.line);
-        let backend = selection.backend.as_ref();
-        let order = Order { backend, spec: &there, task: &loaded.task, workspace: &workspace };
-        let sandbox = self.ready.start(&order).await.map_err(failure)?;
-        let mut actor = Actor::new(sandbox, there.limits.clone());
-        if let Some(setup) = trajectory.source.editor {
-            actor = actor.with_editor(setup);
-        }
-        let replayed = run_in(&mut actor, trajectory, &there.workdir).await;
-        let stopped = actor.stop().await;
-        let mut replayed = replayed.map_err(failure)?;
-        stopped.map_err(failure)?;
-        self.grade(&mut replayed, backend, loaded, &spec).await;
-        Ok(replayed)
-    }
-
-    /// Has the images of all replays before the first one begins.
-    async fn fetch(&self, trajectories: &[Trajectory], output: Output) -> Result<(), Failure> {
-        let mut specs: Vec<Arc<SandboxSpec>> = Vec::new();
-        for trajectory in trajectories {
-            let spec = self.spec(self.loaded(trajectory)?)?;
-            if !specs.iter().any(|known| **known == spec) {
-                specs.push(Arc::new(spec));
-            }
-        }
-        self.choice.backends(&specs, &|line| output.say(line)).await.map(drop).map_err(failure)
-    }
-
-    fn loaded(&self, trajectory: &Trajectory) -> Result<&LoadedTask, Failure> {
-        let loaded = self.tasks.get(&trajectory.task);
-        loaded.ok_or_else(|| super::unknown_task(trajectory, &self.args.tasks))
-    }
-
-    fn spec(&self, loaded: &LoadedTask) -> Result<SandboxSpec, Failure> {
-        loaded.task.sandbox.as_deref().ok_or_else(|| {
-            Failure::usage(anyhow::anyhow!("task `{}` has no sandbox", loaded.task.id))
-                .with_hint("name one in its `task.yaml`")
-        })?;
-        spec_of(&self.args.backend, loaded)
-    }
-
-    async fn grade(
+    /// Replays and grades what is left, tells of each in order, and gives why some could not be made.
+    async fn run(
         &self,
-        replayed: &mut Replay,
-        backend: &dyn Backend,
-        loaded: &LoadedTask,
-        spec: &SandboxSpec,
-    ) {
-        let options = grade::Options { cache: self.cache.clone(), ready: self.ready.clone() };
-        let prediction = Prediction::Patch(&replayed.patch);
-        let verdict = grade::grade(backend, spec, loaded, prediction, &options).await;
-        if verdict.outcome.is_valid() {
-            replayed.grade = Some(verdict.outcome.name().to_owned());
-        } else {
-            replayed.grade_error = Some(verdict.reason);
-        }
-    }
-}
-
-async fn run_in(actor: &mut Actor, trajectory: &Trajectory, workdir: &str) -> Result<Replay, SandboxError> {
-    replay::replay(trajectory, actor, workdir).await
-}
-
-fn write(out: &Path, replays: &[Replay]) -> anyhow::Result<()> {
-    fsio::write_json_lines(&out.join("replays.jsonl"), replays)?;
-    for replay in replays {
-        fsio::write_atomic(
-            &out.join(PATCHES).join(format!("{}.patch", replay.trajectory)),
-            replay.patch.as_bytes(),
-        )?;
-    }
-    let value = json!({"format": "apprentice.replays/1", "replays": replays.len()});
-    fsio::write_json(&out.join("replays.json"), &value)
-}
-
-fn described(replay: &Replay) -> String {
-    let mut text = format!("Replayed {}  task {}\n", replay.trajectory, replay.task);
-    for step in &replay.step_list {
-        let outcome = match step.outcome {
-            Outcome::Matched => "matched",
-            Outcome::Diverged => "DIVERGED",
-            Outcome::NotExecuted => "not executed",
-            Outcome::NotRecorded => "not recorded",
+        numbers: &[usize],
+        left: &[Work],
+        made: &mut BTreeMap<usize, Replay>,
+    ) -> Result<Vec<Arc<anyhow::Error>>, Failure> {
+        let host = &self.args.host;
+        let options = replay::Options {
+            cache: host.cache(),
+            ready: Arc::clone(&self.ready),
+            parallel: host.parallel(),
         };
-        text.push_str(&format!("{:>4}  {outcome:<12}  {}", step.step, step.action));
-        if !step.normalisers.is_empty() {
-            text.push_str(&format!("  ({})", step.normalisers.join(", ")));
-        }
-        text.push('\n');
-        if let Some(difference) = &step.difference {
-            for line in difference.diff.lines() {
-                text.push_str(&format!("        {line}\n"));
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let replaying = async {
+            replay::run_all(left, &options, |at, ran| drop(sender.send((at, ran.clone())))).await;
+            drop(sender);
+        };
+        let ready = futures_util::stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await?, receiver))
+        });
+        let graded = ready.map(|(at, ran)| self.graded(numbers[at], ran)).buffered(options.parallel.max(1));
+        let telling = async {
+            let mut graded = std::pin::pin!(graded);
+            let mut lost = Vec::new();
+            while let Some((number, ran)) = graded.next().await {
+                match ran {
+                    Ok(replay) => {
+                        self.tell(&replay)?;
+                        made.insert(number, replay);
+                    }
+                    Err(error) => {
+                        let id = &self.works[number].trajectory.id;
+                        self.output.say(&format!("warning: could not replay {id}: {error:#}"));
+                        lost.push(error);
+                    }
+                }
             }
-        }
+            Ok(lost)
+        };
+        let ((), lost) = tokio::join!(replaying, telling);
+        lost
     }
-    let patch = match replay.patch_matches {
-        Some(true) => "is the recorded one",
-        Some(false) => "is not the recorded one",
-        None => "has no recorded one to compare with",
-    };
-    let grade = replay.grade.as_deref().or(replay.grade_error.as_deref()).unwrap_or("not graded");
-    text.push_str(&format!(
-        "{} of {} observations matched; the patch {patch}; {grade}",
-        replay.matched, replay.compared
-    ));
-    text
+
+    async fn graded(
+        &self,
+        number: usize,
+        ran: Result<Replay, Arc<anyhow::Error>>,
+    ) -> (usize, Result<Replay, Arc<anyhow::Error>>) {
+        let mut replay = match ran {
+            Ok(replay) => replay,
+            Err(error) => return (number, Err(error)),
+        };
+        replay.input.clone_from(&self.inputs[number]);
+        let work = &self.works[number];
+        let options = grade::Options { cache: self.args.host.cache(), ready: Arc::clone(&self.ready) };
+        // Graded where the task says, not where the recording was made.
+        let spec = &self.benches.of(&work.task).spec;
+        let verdict =
+            grade::grade(&*work.backend, spec, &work.task, Prediction::Patch(&replay.patch), &options).await;
+        if verdict.outcome.is_valid() {
+            replay.grade = Some(verdict.outcome.name().to_owned());
+        } else {
+            replay.grade_error = Some(verdict.reason);
+        }
+        (number, Ok(replay))
+    }
+
+    fn tell(&self, replay: &Replay) -> Result<(), Failure> {
+        if let Some(out) = &self.args.out {
+            let patch = out.join(PATCHES).join(format!("{}.patch", replay.trajectory));
+            fsio::write_atomic(&patch, replay.patch.as_bytes()).map_err(Failure::host)?;
+            let mut lines = JsonLines::append_to(&out.join(REPLAYS)).map_err(Failure::host)?;
+            lines.push(replay).map_err(Failure::host)?;
+        }
+        self.output.result(replay, &described(replay)).map_err(Failure::host)
+    }
+}
+
+fn failure(lost: usize, all: usize, first: &Arc<anyhow::Error>) -> Failure {
+    let hint = first.downcast_ref::<SandboxError>().and_then(SandboxError::hint).map(str::to_owned);
+    let failure = Failure::host(anyhow!("{lost} of {all} trajectories could not be replayed: {first:#}"));
+    failure.with_hint(hint.unwrap_or_else(|| "run the command again with the same `--out`".to_owned()))
+}
+
+fn dry_run(plans: &[Plan], made: usize, output: Output) -> Result<Answer, Failure> {
+    let value = json!({
+        "format": "apprentice.replay-plan/1",
+        "starts": plans,
+        "steps": sum(plans, |plan| plan.steps),
+        "run": sum(plans, |plan| plan.run),
+        "forks": sum(plans, |plan| plan.forks),
+        "made_already": made,
+        "normalisers": replay::normal::names(),
+    });
+    let mut human = String::new();
+    for plan in plans {
+        human.push_str(&format!(
+            "{}  {} trajectories, {} of {} steps run, {} forks: {}\n",
+            plan.task,
+            plan.trajectories.len(),
+            plan.run,
+            plan.steps,
+            plan.forks,
+            plan.trajectories.join(", ")
+        ));
+    }
+    human.push_str(&format!("{}; {made} replays are there already", shared(plans)));
+    output.result(&value, &human).map_err(Failure::host)?;
+    Ok(Answer::Yes)
+}
+
+fn sum(plans: &[Plan], of: impl Fn(&Plan) -> usize) -> usize {
+    plans.iter().map(of).sum()
+}
+
+fn shared(plans: &[Plan]) -> String {
+    let (steps, run) = (sum(plans, |plan| plan.steps), sum(plans, |plan| plan.run));
+    let forks = sum(plans, |plan| plan.forks);
+    format!(
+        "{run} of {steps} steps in {} sandboxes and {forks} forks; {} were shared",
+        plans.len(),
+        steps - run
+    )
+}
+
+/// The directory in the order of the trajectories, and what it amounts to.
+fn write<'a>(out: &Path, replays: impl Iterator<Item = &'a Replay>, plans: &[Plan]) -> anyhow::Result<()> {
+    let replays: Vec<&Replay> = replays.collect();
+    fsio::write_json_lines(&out.join(REPLAYS), &replays)?;
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in replays.iter().flat_map(|replay| &replay.normalisers) {
+        *used.entry(name).or_default() += 1;
+    }
+    let value = json!({
+        "format": "apprentice.replays/1",
+        "replays": replays.len(),
+        "faithful": replays.iter().filter(|replay| replay.is_faithful()).count(),
+        "steps": sum(plans, |plan| plan.steps),
+        "run": sum(plans, |plan| plan.run),
+        "forks": sum(plans, |plan| plan.forks),
+        "normalisers": replay::normal::names(),
+        "normalisers_used": used,
+    });
+    fsio::write_json(&out.join("replays.json"), &value)
 }

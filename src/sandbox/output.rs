@@ -42,11 +42,18 @@ impl BoundedOutput {
     pub fn finish(self) -> (String, u64) {
         let tail: Vec<u8> = self.tail.into();
         if self.omitted == 0 {
-            return (String::from_utf8_lossy(&[self.head, tail].concat()).into_owned(), 0);
+            let mut whole = self.head;
+            whole.extend_from_slice(&tail);
+            return (text_of(whole), 0);
         }
         let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
         (format!("{head}\n[{} bytes omitted]\n{tail}", self.omitted), self.omitted)
     }
+}
+
+/// The text of `bytes`, copied only where invalid UTF-8 must be replaced.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

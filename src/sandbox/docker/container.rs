@@ -22,6 +22,7 @@ use super::owner;
 use super::recipe::{Recipe, START, Storage};
 use super::running::Running;
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
+use crate::sandbox::output::text_of;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree::{self, Tree};
 use crate::sandbox::{Exec, FileRead, FileWrite, Sandbox, SandboxError};
@@ -204,7 +205,7 @@ impl Sandbox for Container {
             .with("running a command", patience, |line| Box::pin(run(line, command, disk)))
             .await?;
         Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
+            output: text_of(output),
             exit: Some(ran.exit),
             omitted_bytes: ran.omitted_bytes,
             elapsed_seconds: begin.elapsed().as_secs_f64(),

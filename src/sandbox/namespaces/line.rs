@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cgroup::Cgroups;
 use super::launch::Process;
 use crate::sandbox::inside::protocol::{Found, Ran, Request, Run, Wrote};
+use crate::sandbox::output::text_of;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::{Exec, FileRead, FileWrite, SandboxError};
 use crate::trajectory::{Exit, Observation};
@@ -39,7 +40,7 @@ impl Line {
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
         Ok(Observation {
-            output: String::from_utf8_lossy(&output).into_owned(),
+            output: text_of(output),
             exit: Some(if out_of_memory { Exit::OutOfMemory } else { ran.exit }),
             omitted_bytes: ran.omitted_bytes,
             elapsed_seconds: ran.elapsed_seconds,

@@ -1,5 +1,5 @@
 //! The line to the process that serves inside a container: its standard streams, which the engine
-//! carries.
+//! carries, and then, where it can be had, a socket of our own.
 //!
 //! Guarantees whole messages, and that waiting for one may be given up and taken up again. One message
 //! there and one back is all that a command costs; the engine is not asked.
@@ -11,14 +11,25 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 
 use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
 
 /// What a process that fails says is kept up to this.
 const COMPLAINT_BYTES: usize = 4096;
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+/// What is read at once, if it is there: a short answer as a whole.
+const GULP_BYTES: usize = 4096;
+
+/// Where answers come from.
+enum Output {
+    /// The engine.
+    Engine(Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>),
+    /// The process itself.
+    Direct(OwnedReadHalf),
+}
 
 /// The manager's end of the line.
 pub(super) struct Line {
@@ -31,7 +42,14 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(attached: AttachContainerResults) -> Self {
         let AttachContainerResults { output, input } = attached;
-        Self { output, input, heard: Vec::new(), complaint: String::new() }
+        Self { output: Output::Engine(output), input, heard: Vec::new(), complaint: String::new() }
+    }
+
+    /// Goes on over `socket`; whatever was asked before has been answered.
+    pub(super) fn change_to(&mut self, socket: UnixStream) {
+        let (output, input) = socket.into_split();
+        self.output = Output::Direct(output);
+        self.input = Box::pin(input);
     }
 
     /// Sends one message.
@@ -86,7 +104,17 @@ impl Line {
     /// Waits until `bytes` have been heard.
     async fn hear(&mut self, bytes: usize) -> io::Result<()> {
         while self.heard.len() < bytes {
-            match self.output.next().await {
+            let stream = match &mut self.output {
+                Output::Engine(stream) => stream,
+                Output::Direct(socket) => {
+                    self.heard.reserve((bytes - self.heard.len()).max(GULP_BYTES));
+                    match socket.read_buf(&mut self.heard).await? {
+                        0 => return Err(self.gone()),
+                        _ => continue,
+                    }
+                }
+            };
+            match stream.next().await {
                 Some(Ok(LogOutput::StdErr { message })) => {
                     let text = String::from_utf8_lossy(&message);
                     let left = COMPLAINT_BYTES.saturating_sub(self.complaint.len());
@@ -94,15 +122,16 @@ impl Line {
                 }
                 Some(Ok(chunk)) => self.heard.extend_from_slice(chunk.as_ref()),
                 Some(Err(error)) => return Err(io::Error::other(error)),
-                None if self.complaint.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its first process is gone"));
-                }
-                None => {
-                    let complaint = self.complaint.trim();
-                    return Err(io::Error::other(format!("its first process is gone: {complaint}")));
-                }
+                None => return Err(self.gone()),
             }
         }
         Ok(())
+    }
+
+    fn gone(&self) -> io::Error {
+        match self.complaint.trim() {
+            "" => io::Error::new(io::ErrorKind::UnexpectedEof, "its first process is gone"),
+            complaint => io::Error::other(format!("its first process is gone: {complaint}")),
+        }
     }
 }

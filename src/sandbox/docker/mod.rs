@@ -3,12 +3,14 @@
 //! Guarantees no network, no capabilities, an unprivileged user, a read-only system with sized file systems
 //! in memory for what commands write, bounds on memory, processes and processor, and labels by which a later
 //! process finds what a killed one left. A command costs no request to the engine: a process of ours serves
-//! in each container ([`super::inside`]), over the container's standard streams. Where
+//! in each container ([`super::inside`]), over a socket of our own or, where none can be had, the container's standard
+//! streams. Where
 //! the image holds the repository, or root works in it, its layer is written to instead, which is bounded by
 //! looking every two seconds, because Docker has no quota on most storage drivers.
 
 mod body;
 mod container;
+mod direct;
 mod files;
 pub mod images;
 mod line;
@@ -30,7 +32,7 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::SystemInfo;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::spec::SandboxSpec;
 use super::{Backend, Sandbox, SandboxError, Start};
@@ -67,6 +69,8 @@ pub struct DockerBackend {
     /// Images that were made ready, by what they were made of.
     prepared: Arc<Mutex<HashMap<String, Arc<OnceCell<Prepared>>>>>,
     recipes: Arc<Mutex<HashMap<String, Weak<Recipe>>>>,
+    /// Bounds how many containers start at a time.
+    turns: Arc<Semaphore>,
     /// Those whose containers wait, which are kept while this backend lives.
     warmed: Arc<Mutex<Vec<Arc<Recipe>>>>,
     /// What killed processes left is removed once, when the first sandbox starts.
@@ -103,6 +107,7 @@ impl DockerBackend {
             program: Arc::default(),
             prepared: Arc::default(),
             recipes: Arc::default(),
+            turns: Arc::new(Semaphore::new(starts_at_a_time())),
             warmed: Arc::default(),
             swept: Arc::new(Once::new()),
         })
@@ -191,6 +196,7 @@ impl DockerBackend {
             tree,
             storage,
             warm: Warm::default(),
+            turns: self.turns.clone(),
         });
         recipes.insert(key, Arc::downgrade(&recipe));
         Ok(recipe)
@@ -247,6 +253,12 @@ impl DockerBackend {
         self.swept.call_once(|| drop(tokio::spawn(self.clone().sweep())));
         self.recipe(start).await
     }
+}
+
+/// How many containers an engine starts at a time; it gains nothing from more.
+fn starts_at_a_time() -> usize {
+    const LEAST: usize = 4;
+    std::thread::available_parallelism().map_or(LEAST, |cores| cores.get().max(LEAST))
 }
 
 /// Whether a repository leaves a sandbox memory to work with.

@@ -4,19 +4,21 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
+use tokio::sync::Semaphore;
 
 use super::files::{self, lost};
 use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
-use super::{body, owner};
+use super::{body, direct, owner};
 use crate::sandbox::inside::protocol::{
     Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Started, User, Wrote,
 };
@@ -47,6 +49,8 @@ pub(super) struct Recipe {
     pub(super) storage: Storage,
     /// Containers that wait.
     pub(super) warm: Warm,
+    /// How many more the engine may start now, for whatever recipe.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Recipe {
@@ -109,6 +113,8 @@ impl Recipe {
 
     /// Starts a container of `image` whose first process answers.
     pub(super) async fn boot(&self, image: &str) -> Result<Running, SandboxError> {
+        // All at once they would all be ready at the end; in turns most are at work before.
+        let _turn = self.turns.acquire().await.expect("invariant: nobody closes it");
         let id = body::create(self, image).await?;
         let attached = async {
             let options = AttachContainerOptions {
@@ -153,7 +159,11 @@ impl Recipe {
                 }
             })
         });
-        match greeted.await {
+        let met = match greeted.await {
+            Ok(()) => direct::meet(&self.docker, &running).await,
+            Err(error) => Err(error),
+        };
+        match met {
             Ok(()) => Ok(running),
             Err(error) => Err(running.abandon(error).await),
         }

@@ -359,6 +359,24 @@ pub(in crate::sandbox) enum Request {
     Delta(Scope),
     /// End the command that runs. It has no answer of its own.
     Abort,
+    /// Make a socket that the manager may fetch, with these bytes waiting in it. A [`Met`] follows.
+    Meet(String),
+}
+
+/// Where the socket is that the manager may fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Meeting {
+    /// Its number among the open files of the process that serves.
+    pub descriptor: i32,
+}
+
+/// Whether the manager fetched it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Met {
+    /// It is the line from now on.
+    Yes,
+    /// The line stays as it is.
+    No,
 }
 
 /// What an archive is for the sandbox that unpacks it.

@@ -18,7 +18,7 @@ use super::protocol::{
     Wrote,
 };
 use super::watch::{self, Ended, Watched};
-use super::{files, init, kernel, limits};
+use super::{files, init, kernel, limits, meeting};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree;
@@ -153,6 +153,7 @@ impl Server {
                 Request::Delta(scope) => self.delta(scope)?,
                 // The command that it meant has ended by itself.
                 Request::Abort => {}
+                Request::Meet(greeting) => meeting::offer(&mut self.channel, &greeting)?,
             }
         }
     }

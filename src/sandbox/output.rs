@@ -63,7 +63,9 @@ impl BoundedOutput {
     pub fn finish_with(self, whereabouts: Option<&str>) -> (String, u64) {
         let tail: Vec<u8> = self.tail.into();
         if self.omitted == 0 {
-            return (String::from_utf8_lossy(&[self.head, tail].concat()).into_owned(), 0);
+            let mut whole = self.head;
+            whole.extend_from_slice(&tail);
+            return (text_of(whole), 0);
         }
         let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
         (format!("{head}{}{tail}", gap(self.omitted, whereabouts)), self.omitted)
@@ -195,6 +197,11 @@ fn tell_half<'a>(lengths: &[usize], kept: &'a [u8], output: &mut String, apart: 
         }
     }
     rest
+}
+
+/// The text of `bytes`, copied only where invalid UTF-8 must be replaced.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ impl Sandbox for Container {
             .with("running a command", patience, |line| Box::pin(run(line, command, disk)))
             .await?;
         let elapsed_seconds = begin.elapsed().as_secs_f64();
-        Ok(Ran { elapsed_seconds, ..ran }.observation(&output))
+        Ok(Ran { elapsed_seconds, ..ran }.observation(output))
     }
 
     async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {

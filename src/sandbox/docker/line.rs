@@ -1,5 +1,5 @@
 //! The line to the process that serves inside a container: its standard streams, which the engine
-//! carries.
+//! carries, and then, where it can be had, a socket of our own.
 //!
 //! Guarantees whole messages, and that waiting for one may be given up and taken up again. One message
 //! there and one back is all that a command costs; the engine is not asked.
@@ -11,7 +11,9 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 
 use crate::sandbox::inside::protocol::{Interact, PREFIX_BYTES, Request, Screen, envelope, lengths};
 use crate::sandbox::terminal::{Keys, Terminal};
@@ -22,7 +24,16 @@ const AHEAD_BYTES: usize = 64 * 1024;
 /// What a process that fails says is kept up to this.
 const COMPLAINT_BYTES: usize = 4096;
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+/// What is read at once, if it is there: a short answer as a whole.
+const GULP_BYTES: usize = 4096;
+
+/// Where answers come from.
+enum Output {
+    /// The engine.
+    Engine(Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>),
+    /// The process itself.
+    Direct(OwnedReadHalf),
+}
 
 /// The manager's end of the line.
 pub(super) struct Line {
@@ -37,10 +48,28 @@ struct Ear {
     complaint: String,
 }
 
+/// What listening once gave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Something,
+    /// Nothing more will come.
+    End,
+}
+
 impl Line {
     pub(super) fn new(attached: AttachContainerResults) -> Self {
         let AttachContainerResults { output, input } = attached;
-        Self { ear: Ear { output, heard: Vec::new(), complaint: String::new() }, input }
+        Self {
+            ear: Ear { output: Output::Engine(output), heard: Vec::new(), complaint: String::new() },
+            input,
+        }
+    }
+
+    /// Goes on over `socket`; whatever was asked before has been answered.
+    pub(super) fn change_to(&mut self, socket: UnixStream) {
+        let (output, input) = socket.into_split();
+        self.ear.output = Output::Direct(output);
+        self.input = Box::pin(input);
     }
 
     /// Whether the other end is there, as far as is known without asking it.
@@ -121,11 +150,11 @@ impl Line {
 impl Ear {
     fn is_open(&mut self) -> bool {
         loop {
-            match self.output.next().now_or_never() {
+            // Nobody asked, so what is heard is a complaint, or belongs to what is asked next.
+            match self.listen(0).now_or_never() {
                 None => return true,
-                // Nobody asked, so this is a complaint, or belongs to what is asked next.
-                Some(Some(Ok(chunk))) => self.take(chunk),
-                Some(Some(Err(_)) | None) => return false,
+                Some(Ok(Heard::Something)) => {}
+                Some(Ok(Heard::End) | Err(_)) => return false,
             }
         }
     }
@@ -156,18 +185,33 @@ impl Ear {
     /// Waits until `bytes` have been heard.
     async fn hear(&mut self, bytes: usize) -> io::Result<()> {
         while self.heard.len() < bytes {
-            match self.output.next().await {
-                Some(Ok(chunk)) => self.take(chunk),
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                None if self.complaint.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its first process is gone"));
-                }
-                None => {
-                    let complaint = self.complaint.trim();
-                    return Err(io::Error::other(format!("its first process is gone: {complaint}")));
-                }
+            if self.listen(bytes - self.heard.len()).await? == Heard::End {
+                return Err(self.gone());
             }
         }
         Ok(())
+    }
+
+    /// Hears what comes next, of which at least `bytes` are waited for later.
+    async fn listen(&mut self, bytes: usize) -> io::Result<Heard> {
+        match &mut self.output {
+            Output::Engine(stream) => {
+                let Some(chunk) = stream.next().await else { return Ok(Heard::End) };
+                self.take(chunk.map_err(io::Error::other)?);
+                Ok(Heard::Something)
+            }
+            Output::Direct(socket) => {
+                self.heard.reserve(bytes.max(GULP_BYTES));
+                let n_read = socket.read_buf(&mut self.heard).await?;
+                Ok(if n_read == 0 { Heard::End } else { Heard::Something })
+            }
+        }
+    }
+
+    fn gone(&self) -> io::Error {
+        match self.complaint.trim() {
+            "" => io::Error::new(io::ErrorKind::UnexpectedEof, "its first process is gone"),
+            complaint => io::Error::other(format!("its first process is gone: {complaint}")),
+        }
     }
 }

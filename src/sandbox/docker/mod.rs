@@ -3,12 +3,14 @@
 //! Guarantees no network, no capabilities, an unprivileged user, a read-only system with sized file systems
 //! in memory for what commands write, bounds on memory, processes and processor, and labels by which a later
 //! process finds what a killed one left. A command costs no request to the engine: a process of ours serves
-//! in each container ([`super::inside`]), over the container's standard streams. Where
+//! in each container ([`super::inside`]), over a socket of our own or, where none can be had, the container's standard
+//! streams. Where
 //! the image holds the repository, or root works in it, its layer is written to instead, which is bounded by
 //! looking every two seconds, because Docker has no quota on most storage drivers.
 
 mod body;
 mod container;
+mod direct;
 pub mod disk;
 mod engine;
 mod evict;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::capacity::Capacity;
 use super::spec::SandboxSpec;
@@ -74,6 +76,8 @@ pub struct DockerBackend {
     engine: Arc<Engine>,
     isolation: Isolation,
     recipes: Arc<Mutex<HashMap<String, Weak<Recipe>>>>,
+    /// Bounds how many containers start at a time.
+    turns: Arc<Semaphore>,
     /// Those whose containers wait, which are kept while this backend lives.
     warmed: Arc<Mutex<Vec<Arc<Recipe>>>>,
     /// What killed processes left is removed once, when the first sandbox starts.
@@ -144,6 +148,7 @@ impl DockerBackend {
             engine: Arc::new(engine),
             isolation,
             recipes: Arc::default(),
+            turns: Arc::new(Semaphore::new(starts_at_a_time())),
             warmed: Arc::default(),
             swept: Arc::new(Once::new()),
         }
@@ -267,6 +272,7 @@ impl DockerBackend {
             tree,
             storage,
             warm: Warm::default(),
+            turns: self.turns.clone(),
         });
         recipes.insert(key, Arc::downgrade(&recipe));
         Ok(recipe)
@@ -320,6 +326,12 @@ impl DockerBackend {
         });
         self.recipe(start).await
     }
+}
+
+/// How many containers an engine starts at a time; it gains nothing from more.
+fn starts_at_a_time() -> usize {
+    const LEAST: usize = 4;
+    std::thread::available_parallelism().map_or(LEAST, |cores| cores.get().max(LEAST))
 }
 
 /// Whether a repository leaves a sandbox memory to work with.

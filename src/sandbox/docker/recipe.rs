@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptions;
+use tokio::sync::Semaphore;
 
 use super::engine::Engine;
 use super::files::{self, SESSION_DIRECTORY, lost};
@@ -19,7 +20,7 @@ use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
-use super::{body, owner, relay};
+use super::{body, direct, owner, relay};
 use crate::sandbox::inside::protocol::{
     Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Shelf, Started, User, Wrote,
 };
@@ -54,6 +55,8 @@ pub(super) struct Recipe {
     pub(super) storage: Storage,
     /// Containers that wait.
     pub(super) warm: Warm,
+    /// How many more the engine may start now, for whatever recipe.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Recipe {
@@ -127,6 +130,8 @@ impl Recipe {
 
     /// Starts a container of `image` whose first process answers.
     pub(super) async fn boot(&self, image: &str) -> Result<Running, SandboxError> {
+        // All at once they would all be ready at the end; in turns most are at work before.
+        let _turn = self.turns.acquire().await.expect("invariant: nobody closes it");
         let id = body::create(self, image).await?;
         let attached = async {
             let options = AttachContainerOptions {
@@ -171,7 +176,11 @@ impl Recipe {
                 }
             })
         });
-        let opened = match greeted.await {
+        let met = match greeted.await {
+            Ok(()) => direct::meet(&self.docker, &running).await,
+            Err(error) => Err(error),
+        };
+        let opened = match met {
             Ok(()) => relay::open(self, &running).await,
             Err(error) => Err(error),
         };

@@ -23,6 +23,27 @@ struct Wire {
     is_lost: bool,
 }
 
+/// A talk in the caller's own task, because another one's thread would have to be woken for it; it goes on in one
+/// of its own when the caller gives up.
+struct Talk<T: Send + 'static>(Option<BoxFuture<'static, io::Result<T>>>);
+
+impl<T: Send + 'static> Talk<T> {
+    async fn said(&mut self) -> io::Result<T> {
+        let Some(talk) = &mut self.0 else { return Err(io::Error::other("it was said already")) };
+        let said = talk.await;
+        self.0 = None;
+        said
+    }
+}
+
+impl<T: Send + 'static> Drop for Talk<T> {
+    fn drop(&mut self) {
+        if let (Some(talk), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            drop(runtime.spawn(talk));
+        }
+    }
+}
+
 /// A running container.
 pub(super) struct Running {
     docker: Docker,
@@ -73,7 +94,7 @@ impl Running {
         talk: impl for<'line> FnOnce(&'line mut Line) -> BoxFuture<'line, io::Result<T>> + Send + 'static,
     ) -> Result<T, SandboxError> {
         let wire = self.wire.clone();
-        let talking = tokio::spawn(async move {
+        let mut talking = Talk(Some(Box::pin(async move {
             let mut wire = wire.lock_owned().await;
             if wire.is_lost {
                 return Err(io::Error::other("it did not answer before"));
@@ -85,9 +106,8 @@ impl Running {
             // What comes after a missed answer would belong to another question.
             wire.is_lost = said.is_err();
             said
-        });
-        let said = talking.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        said.map_err(self.lost(doing))
+        })));
+        talking.said().await.map_err(self.lost(doing))
     }
 
     /// Ends and removes it.

@@ -10,6 +10,7 @@ pub(in crate::sandbox) mod files;
 pub(in crate::sandbox) mod init;
 pub(in crate::sandbox) mod kernel;
 pub(in crate::sandbox) mod limits;
+mod meeting;
 pub(in crate::sandbox) mod mounts;
 pub(in crate::sandbox) mod plain;
 pub(in crate::sandbox) mod process;

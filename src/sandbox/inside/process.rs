@@ -231,8 +231,12 @@ pub(in crate::sandbox) fn signal_all(pids: &BTreeSet<i32>, number: i32) {
 
 /// Whether there are other processes in the pid namespace that this process is the first of.
 pub(in crate::sandbox) fn has_others() -> bool {
-    // SAFETY: a plain system call, which sends nothing.
-    unsafe { libc::kill(-1, 0) == 0 }
+    // Whatever lives there descends from this process's children: orphans become its children. Signal 0 to
+    // all would ask the same of every process of the host.
+    // SAFETY: a plain system call; null asks for no information, and nothing is collected.
+    unsafe {
+        libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) == 0
+    }
 }
 
 /// What the processes were started with, a few dozen at most; one that has ended says nothing.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::isolation::{Limits, Network};
 use crate::sandbox::output::Parts;
+use crate::sandbox::output::text_of;
 use crate::sandbox::session::{Invocation, SessionDir};
 use crate::sandbox::terminal::{Keys, Size, Terminal};
 use crate::sandbox::{Exec, Session, Streams};
@@ -406,6 +407,8 @@ pub(in crate::sandbox) enum Request {
     Typed,
     /// The terminal has another size now; likewise.
     Resized(Size),
+    /// Make a socket that the manager may fetch, with these bytes waiting in it. A [`Met`] follows.
+    Meet(String),
 }
 
 impl Request {
@@ -446,6 +449,22 @@ pub(in crate::sandbox) enum Screen {
     Shown,
     /// The program ended; nothing follows.
     Ended(Exit),
+}
+
+/// Where the socket is that the manager may fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct Meeting {
+    /// Its number among the open files of the process that serves.
+    pub descriptor: i32,
+}
+
+/// Whether the manager fetched it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) enum Met {
+    /// It is the line from now on.
+    Yes,
+    /// The line stays as it is.
+    No,
 }
 
 /// What an archive is for the sandbox that unpacks it.
@@ -535,13 +554,13 @@ pub(in crate::sandbox) struct Ran {
 
 impl Ran {
     /// What the manager's caller sees.
-    pub(in crate::sandbox) fn observation(self, payload: &[u8]) -> Observation {
+    pub(in crate::sandbox) fn observation(self, payload: Vec<u8>) -> Observation {
         let (output, apart) = match &self.parts {
             Some(parts) => {
-                let (output, apart) = parts.tell(payload, self.whereabouts.as_deref());
+                let (output, apart) = parts.tell(&payload, self.whereabouts.as_deref());
                 (output, Some(apart))
             }
-            None => (String::from_utf8_lossy(payload).into_owned(), None),
+            None => (text_of(payload), None),
         };
         Observation {
             output,

@@ -19,7 +19,7 @@ use super::protocol::{
 };
 use super::spill::Spills;
 use super::watch::{self, Ended, Output, Watched};
-use super::{files, init, kernel, limits, relay};
+use super::{files, init, kernel, limits, meeting, relay};
 use crate::sandbox::landlock::rules;
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::tree;
@@ -182,6 +182,7 @@ impl Server {
                 Request::Interact(interact) => self.interact(&interact)?,
                 // The command that they meant has ended by itself.
                 Request::Abort | Request::Typed | Request::Resized(_) => {}
+                Request::Meet(greeting) => meeting::offer(&mut self.channel, &greeting)?,
             }
         }
     }

@@ -91,6 +91,9 @@ impl Cgroups {
     /// How many processes the memory bound has killed.
     pub(in crate::sandbox) fn memory_kills(&self) -> u64 {
         let of_group = |(parent, directory): &(Parent, PathBuf)| -> Option<u64> {
+            if !parent.resources.contains(&Resource::Memory) {
+                return None;
+            }
             let file = match parent.version {
                 Version::One => "memory.oom_control",
                 Version::Two => "memory.events",

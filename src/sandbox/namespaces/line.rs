@@ -45,7 +45,7 @@ impl Line {
         let out_of_memory = matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137))
             && kills < self.cgroups.memory_kills();
         let exit = if out_of_memory { Exit::OutOfMemory } else { ran.exit };
-        Ok(Ran { exit, ..ran }.observation(&output))
+        Ok(Ran { exit, ..ran }.observation(output))
     }
 
     /// Starts a program that a user talks to; gives what to speak to it with, while [`Line::interact`] hears it.

@@ -45,7 +45,7 @@ const END: &str = "end_of_edit";
 pub fn is_call(dialect: Dialect, text: &str) -> bool {
     let name = text.split_whitespace().next().unwrap_or_default();
     let known = match dialect {
-        Dialect::SweAgentStrReplace => name == "str_replace_editor",
+        Dialect::SweAgentStrReplace | Dialect::OpenHands => name == "str_replace_editor",
         _ => WINDOWED.iter().any(|(known, _)| *known == name),
     };
     let belongs = match (name, dialect) {
@@ -75,7 +75,7 @@ fn read_text(dialect: Dialect, text: &str) -> Result<Call, String> {
     let mut words = words::split(head).ok_or_else(|| format!("cannot read the call: {head}"))?.into_iter();
     let name = words.next().ok_or("the call is empty")?;
     let words: Vec<String> = words.collect();
-    if dialect == Dialect::SweAgentStrReplace {
+    if matches!(dialect, Dialect::SweAgentStrReplace | Dialect::OpenHands) {
         sub_command(words)
     } else {
         Ok(Call { name, words, body, ..Call::default() })
@@ -121,7 +121,7 @@ fn sub_command(words: Vec<String>) -> Result<Call, String> {
 fn read_arguments(call: &EditorCall) -> Call {
     let name = call.text.split_whitespace().next().unwrap_or_default().to_owned();
     let arguments = &call.arguments;
-    if call.dialect == Dialect::SweAgentStrReplace {
+    if matches!(call.dialect, Dialect::SweAgentStrReplace | Dialect::OpenHands) {
         return sub_command_arguments(arguments);
     }
     if let ("edit", Some(body)) = (name.as_str(), arguments.get("replacement_text")) {

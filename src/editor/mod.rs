@@ -128,7 +128,7 @@ pub async fn perform<F: Files>(
         state.interrupted();
     }
     match (call.dialect, parsed.name.as_str()) {
-        (Dialect::SweAgentStrReplace, _) => str_replace::perform(files, &parsed).await,
+        (Dialect::SweAgentStrReplace | Dialect::OpenHands, _) => str_replace::perform(files, &parsed).await,
         (_, "find_file") => search::find_file(files, &parsed.words).await,
         (_, "search_dir") => search::search_dir(files, &parsed.words).await,
         (_, "search_file") => search::search_file(files, state.file.as_deref(), &parsed.words).await,

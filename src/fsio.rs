@@ -108,10 +108,8 @@ fn temporary_beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
         _ => Path::new("."),
     };
     fs_err::create_dir_all(parent)?;
-    let made = tempfile::Builder::new()
-        .prefix(".apprentice-")
-        .permissions(plain_file_mode())
-        .tempfile_in(parent);
+    let made =
+        tempfile::Builder::new().prefix(".apprentice-").permissions(plain_file_mode()).tempfile_in(parent);
     made.with_context(|| format!("could not write `{}`", path.display()))
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use apprentice::import::{self, Options, Reject};
 use apprentice::trajectory::{Action, End, Trajectory};
+use serde_json::{Value, json};
 
 #[path = "import/actions.rs"]
 mod actions;
@@ -19,6 +20,8 @@ mod families;
 mod files;
 #[path = "import/fuzz.rs"]
 mod fuzz;
+#[path = "import/mini.rs"]
+mod mini;
 
 fn fixtures() -> Option<PathBuf> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/fixtures"));
@@ -55,6 +58,44 @@ fn one(format: &str, record: &serde_json::Value) -> Trajectory {
     assert_eq!(trajectories[0].source.format, format);
     trajectories.remove(0)
 }
+
+/// The actions as text.
+fn actions(trajectory: &Trajectory) -> Vec<String> {
+    trajectory.steps.iter().map(|step| step.action.text().into_owned()).collect()
+}
+
+fn outputs(trajectory: &Trajectory) -> Vec<&str> {
+    trajectory
+        .steps
+        .iter()
+        .map(|step| step.observation.as_ref().map_or("-", |seen| seen.output.as_str()))
+        .collect()
+}
+
+fn executed(trajectory: &Trajectory) -> Vec<bool> {
+    trajectory.steps.iter().map(|step| step.executed).collect()
+}
+
+fn say(role: &str, content: &str) -> Value {
+    json!({"role": role, "content": content})
+}
+
+/// A tool call as the chat API writes it.
+fn call(id: &str, name: &str, arguments: &Value) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()}})
+}
+
+fn calls(content: &str, calls: &[Value]) -> Value {
+    json!({"role": "assistant", "content": content, "tool_calls": calls})
+}
+
+fn result(id: &str, content: &str) -> Value {
+    json!({"role": "tool", "tool_call_id": id, "content": content})
+}
+
+const TASK: &str =
+    "<uploaded_files>\n/testbed\n</uploaded_files>\n<pr_description>\nIt breaks.\n</pr_description>";
+const PATCH: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
 
 fn editor_calls(trajectory: &Trajectory) -> usize {
     trajectory.steps.iter().filter(|step| matches!(step.action, Action::Editor(_))).count()
@@ -96,7 +137,10 @@ fn every_recorded_file_gives_its_steps() {
             assert_eq!(trajectory.source.format, *format, "{file}");
             assert_eq!(trajectory.end, End::Submitted, "{file}");
             assert_eq!(trajectory.steps.last().unwrap().action, Action::Submit, "{file}");
-            assert!(trajectory.problem.as_ref().is_some_and(|problem| !problem.contains("<pr_desc")), "{file}");
+            assert!(
+                trajectory.problem.as_ref().is_some_and(|problem| !problem.contains("<pr_desc")),
+                "{file}"
+            );
             assert!(trajectory.steps.iter().all(|step| step.executed), "{file}");
         }
     }
@@ -147,14 +191,20 @@ fn recorded_fields_reach_the_trajectory() {
     let Some(root) = fixtures() else { return };
     let smith = &read(&root.join("swe-smith/xml.jsonl"))[0];
     assert_eq!((smith.task.as_str(), smith.source.record), ("pandas-dev__pandas.95280573.pr_53652", Some(1)));
-    assert_eq!((smith.source.tools.as_deref(), smith.source.workdir.as_deref()), (Some("xml"), Some("/testbed")));
+    assert_eq!(
+        (smith.source.tools.as_deref(), smith.source.workdir.as_deref()),
+        (Some("xml"), Some("/testbed"))
+    );
     let mini = &read(&root.join("mini-swe-agent/github_issue.v2.traj.json"))[0];
     assert!(mini.source.fresh_shells && mini.patch.as_ref().unwrap().starts_with("diff --git a/tests/"));
     assert!(mini.problem.as_ref().unwrap().starts_with("GitHub Issue: SyntaxError"));
     let exits: Vec<_> = mini.steps.iter().map(|step| step.observation.as_ref().unwrap().exit).collect();
     assert_eq!(exits[0], Some(apprentice::trajectory::Exit::Code(1)));
     let events = &read(&root.join("openhands/wrong_initial_state.json"))[0];
-    assert_eq!(events.steps[0].thought, "I'll help you rename the file. First, let me check if the file exists and its location.");
+    assert_eq!(
+        events.steps[0].thought,
+        "I'll help you rename the file. First, let me check if the file exists and its location."
+    );
     assert_eq!(events.steps[1].action.text(), "mv /workspace/game_2048.py /workspace/2048.py");
     let basic = &read(&root.join("openhands/basic.json"))[0];
     let shown = &basic.steps[0].observation.as_ref().unwrap().output;

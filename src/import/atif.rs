@@ -62,7 +62,12 @@ impl TrajectoryFormat for Atif {
             let message = chat::content(&step["message"]);
             if step["source"].is("agent") {
                 let text = chat::with_reasoning(step, message);
-                let calls = step["tool_calls"].list().iter().map(call).collect::<Result<Vec<_>, _>>().map_err(fault)?;
+                let calls = step["tool_calls"]
+                    .list()
+                    .iter()
+                    .map(call)
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(fault)?;
                 chat::reply(&mut conversation.steps, &text, calls, Written::ToolCalls, manner);
                 results(&mut conversation.steps, step, manner);
             } else if step["source"].is("user") && conversation.steps.is_empty() {
@@ -71,8 +76,13 @@ impl TrajectoryFormat for Atif {
                 return Err(fault("`source` is missing".to_owned()));
             }
         }
-        let mut trajectory = Family { manner, fresh_shells: is_of(record, "mini"), ..FAMILY }.trajectory(record, origin, conversation)?;
-        trajectory.source.workdir = record["extra"]["workdir"].text().map(Cow::into_owned).or(trajectory.source.workdir);
+        let mut trajectory = Family { manner, fresh_shells: is_of(record, "mini"), ..FAMILY }.trajectory(
+            record,
+            origin,
+            conversation,
+        )?;
+        trajectory.source.workdir =
+            record["extra"]["workdir"].text().map(Cow::into_owned).or(trajectory.source.workdir);
         Ok(vec![trajectory])
     }
 }
@@ -84,7 +94,11 @@ fn is_of(record: &Json, word: &str) -> bool {
 /// SWE-agent's editor for SWE-agent, the other for everybody else.
 fn manner(record: &Json) -> Manner {
     let silent = OPEN_HANDS.silent;
-    let dialect = if is_of(record, "swe-agent") && !is_of(record, "mini") { Dialect::SweAgentStrReplace } else { Dialect::OpenHands };
+    let dialect = if is_of(record, "swe-agent") && !is_of(record, "mini") {
+        Dialect::SweAgentStrReplace
+    } else {
+        Dialect::OpenHands
+    };
     match dialect {
         Dialect::SweAgentStrReplace => Manner { silent, ..SWE_AGENT },
         _ => Manner { dialect, ..OPEN_HANDS },
@@ -109,6 +123,6 @@ fn results(steps: &mut Steps, step: &Json, manner: Manner) {
         let own = result["source_call_id"].text();
         let id = own.or_else(|| if results.len() == 1 { last?.text() } else { None });
         let text = chat::content(&result["content"]);
-        steps.see(id.as_deref(), observed::seen(&text, manner.wrappers));
+        steps.see(id.as_deref(), observed::seen(text, manner.wrappers));
     }
 }

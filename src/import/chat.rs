@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use crate::editor;
 use crate::trajectory::{Action, Dialect, EditorCall};
 
+use super::RecordError;
 use super::json::Json;
 use super::markup::{self, Trim};
 use super::observed::{self, Wrapper};
 use super::steps::Steps;
 use super::tools::Call;
-use super::RecordError;
 
 /// How the agents of a format act, and what is written around what they see.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +125,7 @@ pub(super) fn conversation(messages: &[Json], manner: Manner) -> Result<Conversa
             }
             Said::Result { text, .. } if !has_begun => conversation.prompt = Some(text.into_owned()),
             Said::Result { id, text } => {
-                let seen = observed::seen(&text, manner.wrappers);
+                let seen = observed::seen(text, manner.wrappers);
                 conversation.steps.see(id.as_deref(), seen);
             }
         }
@@ -217,16 +217,25 @@ fn result_id<'a>(message: &Json<'a>) -> Option<Cow<'a, str>> {
 
 /// The words of a message after its reasoning, which some models keep apart.
 pub(super) fn with_reasoning<'a>(message: &Json<'a>, text: Cow<'a, str>) -> Cow<'a, str> {
-    let mut thinking: Vec<Cow<str>> = ["reasoning_content", "reasoning"].iter().filter_map(|key| message[*key].text()).take(1).collect();
+    let mut thinking: Vec<Cow<str>> =
+        ["reasoning_content", "reasoning"].iter().filter_map(|key| message[*key].text()).take(1).collect();
     if thinking.is_empty() {
-        thinking.extend(message["thinking_blocks"].list().iter().filter_map(|block| block["thinking"].text()));
+        thinking
+            .extend(message["thinking_blocks"].list().iter().filter_map(|block| block["thinking"].text()));
     }
     thinking.retain(|text| !text.trim().is_empty());
     if thinking.is_empty() {
         return text;
     }
     thinking.push(text);
-    Cow::Owned(thinking.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n"))
+    Cow::Owned(
+        thinking
+            .iter()
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n\n"),
+    )
 }
 
 /// The tool calls of a message.
@@ -235,10 +244,14 @@ pub(super) fn tool_calls(message: &Json) -> Result<Vec<Call>, String> {
         return Ok(vec![function(&message["function_call"], None)?]);
     }
     let id = |call: &Json| call["id"].text().map(Cow::into_owned);
-    message["tool_calls"].list().iter().map(|call| {
-        let inner = if call["function"].is_object() { &call["function"] } else { call };
-        function(inner, id(call))
-    }).collect()
+    message["tool_calls"]
+        .list()
+        .iter()
+        .map(|call| {
+            let inner = if call["function"].is_object() { &call["function"] } else { call };
+            function(inner, id(call))
+        })
+        .collect()
 }
 
 /// A function's name and arguments. Arguments that are no JSON are the agent's mistake: they are kept as text.
@@ -333,12 +346,16 @@ pub(super) fn line(text: &str, dialect: Dialect) -> Action {
 pub(super) fn unlabelled(thought: &str) -> &str {
     let mut thought = thought.trim();
     for label in ["DISCUSSION", "THOUGHT:", "THOUGHT"] {
-        if let Some(rest) = thought.strip_prefix(label).filter(|rest| rest.starts_with([' ', '\n', ':']) || label.ends_with(':')) {
+        if let Some(rest) = thought
+            .strip_prefix(label)
+            .filter(|rest| rest.starts_with([' ', '\n', ':']) || label.ends_with(':'))
+        {
             thought = rest.trim_start_matches(':').trim();
         }
     }
     for label in ["COMMAND:", "COMMAND"] {
-        if let Some(rest) = thought.strip_suffix(label).filter(|rest| rest.is_empty() || rest.ends_with('\n')) {
+        if let Some(rest) = thought.strip_suffix(label).filter(|rest| rest.is_empty() || rest.ends_with('\n'))
+        {
             thought = rest.trim();
         }
     }

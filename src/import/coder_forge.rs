@@ -19,5 +19,7 @@ pub(super) const FORMAT: Family = Family {
 };
 
 fn recognizes(record: &Json) -> bool {
-    has_messages(record) && record["trajectory_id"].is_text() && (record.has("finish_reason") || record.has("image"))
+    has_messages(record)
+        && record["trajectory_id"].is_text()
+        && (record.has("finish_reason") || record.has("image"))
 }

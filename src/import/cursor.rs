@@ -151,7 +151,10 @@ impl Brackets {
                 match bytes[at - 1] {
                     b'"' => self.in_string = false,
                     b'\\' => self.is_escaping = true,
-                    _ => self.is_closed = true,
+                    _ => {
+                        self.is_closed = true;
+                        return at - 1;
+                    }
                 }
             } else {
                 self.outside(bytes[at]);

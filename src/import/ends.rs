@@ -32,7 +32,9 @@ pub(super) fn end(status: &str) -> End {
         // R2E-Gym's words for an agent that ended by itself, and a chat API's for a full context.
         "agent" => End::Submitted,
         "length" => End::ContextLimit,
-        status => STATUSES.iter().find(|(words, _)| status.contains(words)).map_or(End::Unknown, |(_, end)| *end),
+        status => {
+            STATUSES.iter().find(|(words, _)| status.contains(words)).map_or(End::Unknown, |(_, end)| *end)
+        }
     }
 }
 
@@ -74,7 +76,10 @@ mod tests {
 
     #[test]
     fn a_patch_has_plain_line_ends() {
-        assert_eq!(patch("\r\ndiff --git a/x b/x\r\n+a\r\n\r\n").as_deref(), Some("diff --git a/x b/x\n+a\n"));
+        assert_eq!(
+            patch("\r\ndiff --git a/x b/x\r\n+a\r\n\r\n").as_deref(),
+            Some("diff --git a/x b/x\n+a\n")
+        );
         assert_eq!(patch("no patch"), None);
     }
 }

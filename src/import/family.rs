@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use crate::trajectory::{Dialect, Edition, EditorSetup, End, FORMAT, Source, Trajectory};
 
 use super::chat::{self, Blocks, Conversation, Manner, Silent};
@@ -177,23 +179,32 @@ pub(super) fn with_messages<T>(
 /// at the first messages only; in encoded messages, anywhere.
 pub(super) fn speaks(record: &Json, word: &str) -> bool {
     const MOST: usize = 12;
+    let holds = |text: &str| memmem::find(text.as_bytes(), word.as_bytes()).is_some();
     let messages = if record.is_list() { record } else { &record["messages"] };
     if messages.is_text() {
-        return messages.raw().contains(word);
+        return holds(messages.raw());
     }
     let has = |message: &Json| {
         let content = &message["content"];
-        content.raw().contains(word)
-            || content.list().iter().any(|part| part["text"].raw().contains(word))
-            || message["tool_calls"].list().iter().any(|call| call["function"]["name"].raw().contains(word))
+        holds(content.raw())
+            || content.list().iter().any(|part| holds(part["text"].raw()))
+            || message["tool_calls"].list().iter().any(|call| holds(call["function"]["name"].raw()))
     };
-    messages.list().iter().take(MOST).map(chat::unwrapped).filter(|message| !message["role"].is("system")).any(has)
+    messages
+        .list()
+        .iter()
+        .take(MOST)
+        .map(chat::unwrapped)
+        .filter(|message| !message["role"].is("system"))
+        .any(has)
 }
 
 /// Whether a tool of this name was called, in the API's way or as text.
 pub(super) fn calls(record: &Json, tool: &str) -> bool {
     let encoded = record["messages"].raw();
-    let is_encoded = ["\\\"name\\\": \\\"", "\\\"name\\\":\\\""].iter().any(|name| encoded.contains(&format!("{name}{tool}\\\"")));
+    let is_encoded = ["\\\"name\\\": \\\"", "\\\"name\\\":\\\""]
+        .iter()
+        .any(|name| memmem::find(encoded.as_bytes(), format!("{name}{tool}\\\"").as_bytes()).is_some());
     let is_called = |call: &Json| call["function"]["name"].is(tool) || call["name"].is(tool);
     let calls = |message: &Json| message["tool_calls"].list().iter().any(is_called);
     is_encoded

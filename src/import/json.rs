@@ -427,7 +427,10 @@ mod tests {
     fn what_python_writes_is_read() {
         let read = Json::parse(r#"{"a": NaN, "b": -Infinity, "c": "x\ud800y\udc00", "d": 1e999}"#).unwrap();
         assert_eq!(read["c"].text().unwrap(), "x\u{fffd}y\u{fffd}");
-        assert_eq!((read["a"].truth(), read["b"].to_value(), read["d"].to_value()), (None, Value::Null, Value::Null));
+        assert_eq!(
+            (read["a"].truth(), read["b"].to_value(), read["d"].to_value()),
+            (None, Value::Null, Value::Null)
+        );
     }
 
     #[test]

@@ -119,8 +119,11 @@ fn without_line_ends(value: &str) -> &str {
 
 /// Numbers and lists are written as text; the tools' schemas say which parameters are meant so.
 fn typed(key: &str, value: &str) -> Value {
-    let is_typed = matches!(key, "view_range" | "insert_line" | "timeout" | "line_number" | "start_line" | "end_line");
-    let parsed = || serde_json::from_str(value.trim()).ok().filter(|value: &Value| value.is_number() || value.is_array());
+    let is_typed =
+        matches!(key, "view_range" | "insert_line" | "timeout" | "line_number" | "start_line" | "end_line");
+    let parsed = || {
+        serde_json::from_str(value.trim()).ok().filter(|value: &Value| value.is_number() || value.is_array())
+    };
     if is_typed { parsed() } else { None }.unwrap_or_else(|| Value::String(value.to_owned()))
 }
 
@@ -183,7 +186,9 @@ mod tests {
         let cut = "<function=execute_bash>\n<parameter=command>ls</parameter>\n";
         assert_eq!(one(cut).arguments["command"], "ls");
         assert_eq!(one(&format!("{cut}</function")).arguments["command"], "ls");
-        let odd = one("<function=str_replace_editor>\n<parameter=command=view</parameter>\n<parameter=path>/a</parameter>\n</function>");
+        let odd = one(
+            "<function=str_replace_editor>\n<parameter=command=view</parameter>\n<parameter=path>/a</parameter>\n</function>",
+        );
         assert_eq!((&odd.arguments["command"], &odd.arguments["path"]), (&"view".into(), &"/a".into()));
     }
 
@@ -198,13 +203,16 @@ mod tests {
     #[test]
     fn several_calls_stand_in_order() {
         let text = "<function=a>\n</function>\n<function=b>\n<parameter=x>1</parameter></function>";
-        let names: Vec<String> = calls(text, Trim::LineEnds).unwrap().calls.into_iter().map(|call| call.name).collect();
+        let names: Vec<String> =
+            calls(text, Trim::LineEnds).unwrap().calls.into_iter().map(|call| call.name).collect();
         assert_eq!(names, ["a", "b"]);
     }
 
     #[test]
     fn numbers_and_lists_are_typed_and_text_is_not() {
-        let call = one("<function=e>\n<parameter=view_range>[1, -1]</parameter>\n<parameter=insert_line>3</parameter>\n<parameter=new_str>3</parameter>\n</function>");
+        let call = one(
+            "<function=e>\n<parameter=view_range>[1, -1]</parameter>\n<parameter=insert_line>3</parameter>\n<parameter=new_str>3</parameter>\n</function>",
+        );
         assert_eq!(call.arguments["view_range"], serde_json::json!([1, -1]));
         assert_eq!((&call.arguments["insert_line"], &call.arguments["new_str"]), (&3.into(), &"3".into()));
     }
@@ -213,6 +221,9 @@ mod tests {
     fn blocks_have_their_language_and_surroundings() {
         let found = blocks("a\n```bash\nls\n\ncd\n```\nb\n```\n```\n```open");
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].language, found[0].body, found[0].before, found[1].body), ("bash", "ls\n\ncd", "a\n", ""));
+        assert_eq!(
+            (found[0].language, found[0].body, found[0].before, found[1].body),
+            ("bash", "ls\n\ncd", "a\n", "")
+        );
     }
 }

@@ -56,7 +56,11 @@ const FAMILY: Family = Family {
 fn recognizes(record: &Json) -> bool {
     let is_named = record["trajectory_format"].raw().starts_with("mini-swe-agent");
     let is_chat = has_messages(record) || (is_chat(record) && record[0].has("role"));
-    is_named || (is_chat && ["```bash", "```mswea_bash_command", "<mswea_bash_command>"].iter().any(|mark| speaks(record, mark)))
+    is_named
+        || (is_chat
+            && ["```bash", "```mswea_bash_command", "<mswea_bash_command>"]
+                .iter()
+                .any(|mark| speaks(record, mark)))
 }
 
 fn is_mini_coder(record: &Json) -> bool {
@@ -119,7 +123,7 @@ fn conversation(messages: &[Json]) -> Result<Conversation, RecordError> {
             Said::Result { text, .. } if !has_begun => read.prompt = Some(text.into_owned()),
             Said::Result { id, text } => {
                 refuse_unexecuted(steps, message, id.as_deref());
-                steps.see(id.as_deref(), seen(message, &text));
+                steps.see(id.as_deref(), seen(message, text));
             }
         }
     }
@@ -134,7 +138,11 @@ fn reply(steps: &mut Steps, message: &Json, text: &str, calls: Vec<Call>, writte
     let call = |action: &Json| {
         let command = action["command"].text().unwrap_or_default().into_owned();
         let id = action["tool_call_id"].text().map(Cow::into_owned);
-        Call { name: "bash".to_owned(), arguments: Map::from_iter([("command".to_owned(), Value::from(command))]), id }
+        Call {
+            name: "bash".to_owned(),
+            arguments: Map::from_iter([("command".to_owned(), Value::from(command))]),
+            id,
+        }
     };
     let before = markup::blocks(text).first().map_or(text, |block| block.before);
     let before = before.split("<mswea_bash_command>").next().unwrap_or_default();
@@ -142,7 +150,7 @@ fn reply(steps: &mut Steps, message: &Json, text: &str, calls: Vec<Call>, writte
 }
 
 /// An observation with the exit code that version 2 keeps beside it.
-fn seen(message: &Json, text: &str) -> observed::Seen {
+fn seen(message: &Json, text: Cow<str>) -> observed::Seen {
     let mut seen = observed::seen(text, FAMILY.manner.wrappers);
     let extra = &message["extra"];
     let code = extra["returncode"].number().map(|code| Exit::Code(code as i32));
@@ -181,7 +189,9 @@ fn ends_episode(step: &Step) -> bool {
     let Action::Bash { command } = &step.action else { return false };
     let Some(words) = command.trim_start().strip_prefix("echo ") else { return false };
     let word = words.trim_start().trim_start_matches(['"', '\'']);
-    let is_mark = ["COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT"].iter().any(|mark| word.starts_with(mark));
+    let is_mark = ["COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT"]
+        .iter()
+        .any(|mark| word.starts_with(mark));
     let exit = step.observation.as_ref().and_then(|seen| seen.exit);
     is_mark && exit.is_none_or(Exit::is_success)
 }

@@ -66,16 +66,14 @@ impl TrajectoryFormat for Nebius {
                     chat::reply(steps, &text, Vec::new(), Written::Blocks, FAMILY.manner);
                 }
                 "user" if !has_begun => conversation.prompt = Some(text.into_owned()),
-                "user" => drop(steps.see(None, observed::seen(&text, FAMILY.manner.wrappers))),
+                "user" => drop(steps.see(None, observed::seen(text, FAMILY.manner.wrappers))),
                 role => return Err(chat::fault(steps, format!("`role` is `{role}`, which nobody has"))),
             }
         }
         let mut trajectory = FAMILY.trajectory(record, origin, conversation)?;
         let is_call = |action: &Action| matches!(action, Action::Editor(_));
-        trajectory.source.editor = trajectory.steps.iter().any(|step| is_call(&step.action)).then(|| EditorSetup {
-            edition: Edition::Shell,
-            window: window(record),
-            ..EditorSetup::default()
+        trajectory.source.editor = trajectory.steps.iter().any(|step| is_call(&step.action)).then(|| {
+            EditorSetup { edition: Edition::Shell, window: window(record), ..EditorSetup::default() }
         });
         Ok(vec![trajectory])
     }

@@ -59,5 +59,8 @@ impl TrajectoryFormat for NemoGym {
 /// What the agent was asked: the text, or the last message of the user.
 fn prompt<'a>(input: &Json<'a>) -> Option<Cow<'a, str>> {
     let last = || input.list().iter().rfind(|message| message["role"].is("user"));
-    input.text().or_else(|| last().map(|message| chat::content(&message["content"]))).or_else(|| text(input, &["content"]))
+    input
+        .text()
+        .or_else(|| last().map(|message| chat::content(&message["content"])))
+        .or_else(|| text(input, &["content"]))
 }

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 
 use crate::trajectory::{Exit, Observation};
@@ -42,9 +43,10 @@ pub(super) struct Seen {
 }
 
 /// Takes `wrappers` off, in their order.
-pub(super) fn seen(text: &str, wrappers: &[Wrapper]) -> Seen {
-    let mut seen =
-        Seen { observation: Observation::recorded(text), directory: None, refused: is_refusal(text) };
+pub(super) fn seen(text: impl Into<String>, wrappers: &[Wrapper]) -> Seen {
+    let text = text.into();
+    let refused = is_refusal(&text);
+    let mut seen = Seen { observation: Observation::recorded(text), directory: None, refused };
     for wrapper in wrappers {
         unwrap(*wrapper, &mut seen);
     }
@@ -58,8 +60,7 @@ pub(super) fn seen(text: &str, wrappers: &[Wrapper]) -> Seen {
 fn unwrap(wrapper: Wrapper, seen: &mut Seen) {
     let output = &mut seen.observation.output;
     match wrapper {
-        Wrapper::Terminal if output.contains("\r\n") => *output = output.replace("\r\n", "\n"),
-        Wrapper::Terminal => {}
+        Wrapper::Terminal => plain_line_ends(output),
         Wrapper::Label => cut_head(output, &LABEL),
         Wrapper::Execution => cut_head(output, &EXECUTION),
         Wrapper::Silence => {
@@ -72,6 +73,22 @@ fn unwrap(wrapper: Wrapper, seen: &mut Seen) {
         Wrapper::Returncode => returncode(seen),
         Wrapper::Streams => streams(seen),
     }
+}
+
+/// Undoes what a terminal does to line ends.
+fn plain_line_ends(text: &mut String) {
+    let mut returns = memmem::find_iter(text.as_bytes(), b"\r\n").peekable();
+    if returns.peek().is_none() {
+        return;
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut from = 0;
+    for at in returns {
+        plain.push_str(&text[from..at]);
+        from = at + 1;
+    }
+    plain.push_str(&text[from..]);
+    *text = plain;
 }
 
 fn pattern(text: &str) -> Regex {
@@ -103,10 +120,13 @@ fn prompt(seen: &mut Seen) {
 /// OpenHands' tail, line by line from the end: releases write different parts of it.
 fn finished(seen: &mut Seen) {
     static EXIT: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"\n*\[(?:Command finished with exit code (-?\d+)|The command completed with exit code (-?\d+)\.[^\]\n]*)\]\s*\z")
+        pattern(
+            r"\n*\[(?:Command finished with exit code (-?\d+)|The command completed with exit code (-?\d+)\.[^\]\n]*)\]\s*\z",
+        )
     });
-    static PLACE: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\n?\[(?:Current working directory: ([^\]\n]*)|[Pp]ython [Ii]nterpreter: [^\]\n]*)\]\s*\z"));
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"\n?\[(?:Current working directory: ([^\]\n]*)|[Pp]ython [Ii]nterpreter: [^\]\n]*)\]\s*\z")
+    });
     static PROMPT: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"\[Python Interpreter: [^\]\n]*\]\s*\n[^\n]*@[^\n:]*:[^\n]*[#$] ?\s*\z"));
     static WAITING: LazyLock<Regex> =
@@ -141,8 +161,9 @@ fn tail_start(text: &str) -> usize {
 }
 
 fn returncode(seen: &mut Seen) {
-    static HEAD: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\A(?:<exception>[^<]*</exception>\s*)?<returncode>(-?\d+)</returncode>\s*"));
+    static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"\A(?:<exception>[^<]*</exception>\s*)?<returncode>(-?\d+)</returncode>\s*")
+    });
     let text = &seen.observation.output;
     let Some(found) = HEAD.captures(text) else { return };
     let code = found[1].parse().ok();
@@ -156,11 +177,8 @@ fn returncode(seen: &mut Seen) {
         (None, Some(head), Some(tail)) => format!("{head}{tail}"),
         _ => rest.to_owned(),
     };
-    seen.observation = Observation {
-        exit: code.map(Exit::Code),
-        omitted_bytes: omitted,
-        ..Observation::recorded(output)
-    };
+    seen.observation =
+        Observation { exit: code.map(Exit::Code), omitted_bytes: omitted, ..Observation::recorded(output) };
 }
 
 /// The text from the first `open` to the last `close`.
@@ -183,7 +201,12 @@ fn streams(seen: &mut Seen) {
     let output = match (rest.strip_prefix("[STDOUT]"), rest.rsplit_once("[STDERR]")) {
         (Some(out), Some((_, err))) => {
             let out = out.rsplit_once("[STDERR]").map_or(out, |(out, _)| out);
-            [out.trim_matches('\n'), err.trim_matches('\n')].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n")
+            [out.trim_matches('\n'), err.trim_matches('\n')]
+                .iter()
+                .filter(|part| !part.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join("\n")
         }
         (Some(out), None) => out.trim_matches('\n').to_owned(),
         _ => rest.to_owned(),
@@ -250,13 +273,7 @@ mod tests {
         check("Observation: a OBSERVATION:\n", &[Label], "a OBSERVATION:\n", None, None);
         check("EXECUTION RESULT of [execute_bash]:\nx", &[Execution], "x", None, None);
         check("Your command ran successfully and did not produce any output.", &[Silence], "", None, None);
-        check(
-            "x\n(Open file: n/a)\n(Current directory: /r)\nbash-$",
-            &[Prompt],
-            "x",
-            None,
-            Some("/r"),
-        );
+        check("x\n(Open file: n/a)\n(Current directory: /r)\nbash-$", &[Prompt], "x", None, Some("/r"));
         check("(Open file: a)\nmore", &[Prompt], "(Open file: a)\nmore", None, None);
         check(
             "out\n[The command completed with exit code 0.]\n[Current working directory: /w]\n[Python interpreter: /p]\n[Command finished with exit code 0]",
@@ -279,7 +296,13 @@ mod tests {
             None,
             None,
         );
-        check("<returncode>1</returncode>\n<output>\na\n</output>", &[Returncode], "a\n", Some(Exit::Code(1)), None);
+        check(
+            "<returncode>1</returncode>\n<output>\na\n</output>",
+            &[Returncode],
+            "a\n",
+            Some(Exit::Code(1)),
+            None,
+        );
         check(
             "Exit code: 3\nExecution output of [execute_bash]:\n[STDOUT]\n\na\n\n[STDERR]\n\nb",
             &[Streams],

@@ -6,13 +6,8 @@ use super::family::{Family, MESSAGES, OPEN_HANDS, has_messages, is_chat};
 use super::json::Json;
 
 /// Messages in a record, or a bare list of them.
-pub(super) const FORMAT: Family = Family {
-    name: "openhands",
-    recognizes,
-    manner: OPEN_HANDS,
-    fresh_shells: false,
-    fields: MESSAGES,
-};
+pub(super) const FORMAT: Family =
+    Family { name: "openhands", recognizes, manner: OPEN_HANDS, fresh_shells: false, fields: MESSAGES };
 
 fn recognizes(record: &Json) -> bool {
     has_messages(record) || (is_chat(record) && record[0].has("role"))

@@ -92,8 +92,22 @@ struct Stream {
 
 /// What concerns the scaffold and not the task.
 const SILENT: &[&str] = &[
-    "system", "recall", "change_agent_state", "agent_state_changed", "null", "initialize", "start", "condensation",
-    "condensation_request", "pause", "resume", "stop", "send_pr", "push", "summarize", "loop_recovery",
+    "system",
+    "recall",
+    "change_agent_state",
+    "agent_state_changed",
+    "null",
+    "initialize",
+    "start",
+    "condensation",
+    "condensation_request",
+    "pause",
+    "resume",
+    "stop",
+    "send_pr",
+    "push",
+    "summarize",
+    "loop_recovery",
 ];
 
 impl Stream {
@@ -125,7 +139,10 @@ impl Stream {
             _ => {
                 self.open(event, arguments);
                 let mut call = recorded_call(event).unwrap_or_else(|| own_call(action, arguments));
-                call.id = event["id"].is_null().then_some(None).unwrap_or_else(|| Some(event["id"].to_value().to_string()));
+                call.id = event["id"]
+                    .is_null()
+                    .then_some(None)
+                    .unwrap_or_else(|| Some(event["id"].to_value().to_string()));
                 self.steps.call(call, FAMILY.manner.dialect);
             }
         }
@@ -145,9 +162,10 @@ impl Stream {
         let extras = &event["extras"];
         // The agent was shown this, not the difference.
         let shown = text(extras, &["formatted_output_and_error"]).or_else(|| event["content"].text());
-        let code = [&extras["exit_code"], &extras["metadata"]["exit_code"]].into_iter().find_map(Json::number);
+        let code =
+            [&extras["exit_code"], &extras["metadata"]["exit_code"]].into_iter().find_map(Json::number);
         let Seen { observation, directory, refused } =
-            observed::seen(&shown.unwrap_or_default(), FAMILY.manner.wrappers);
+            observed::seen(shown.unwrap_or_default(), FAMILY.manner.wrappers);
         // −1 says that it still runs.
         let exit = code.filter(|code| 0.0 <= *code).map(|code| Exit::Code(code as i32)).or(observation.exit);
         let directory = text(extras, &["metadata.working_dir"]).map(Cow::into_owned).or(directory);
@@ -184,7 +202,10 @@ fn own_call(action: &str, arguments: &Json) -> Call {
         ),
         "think" => call("think", pick(&["thought"])),
         "finish" | "reject" => call("finish", Map::new()),
-        other => call(other, pick(&["thought", "content", "path", "url", "browser_actions", "agent", "inputs", "code"])),
+        other => call(
+            other,
+            pick(&["thought", "content", "path", "url", "browser_actions", "agent", "inputs", "code"]),
+        ),
     }
 }
 

@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn known_frames_come_off() {
-        let is = |prompt: &str, expected: &str| assert_eq!(problem(prompt).as_deref(), Some(expected), "{prompt}");
+        let is =
+            |prompt: &str, expected: &str| assert_eq!(problem(prompt).as_deref(), Some(expected), "{prompt}");
         is("Solve:\n<pr_description>\nIt breaks.\n</pr_description>\nGo.", "It breaks.");
         is("x\nISSUE:\nIt breaks.\n\nINSTRUCTIONS:\nGo.", "It breaks.");
         is("just words", "just words");

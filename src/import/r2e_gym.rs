@@ -44,7 +44,8 @@ const FAMILY: Family = Family {
 
 fn recognizes(record: &Json) -> bool {
     record["trajectory_steps"].is_list()
-        || (has_messages(record) && ["<function=file_editor>", "<parameter=cmd>"].iter().any(|word| speaks(record, word)))
+        || (has_messages(record)
+            && ["<function=file_editor>", "<parameter=cmd>"].iter().any(|word| speaks(record, word)))
 }
 
 impl TrajectoryFormat for R2eGym {
@@ -79,7 +80,7 @@ fn run(recorded: &[Json]) -> Result<Conversation, RecordError> {
         steps.open(chat::unlabelled(&step["thought"].text().unwrap_or_default()));
         chat::reply(&mut steps, &action, Vec::new(), Written::Functions, FAMILY.manner);
         if let Some(observation) = text(step, &["observation"]) {
-            steps.see(None, observed::seen(&observation, FAMILY.manner.wrappers));
+            steps.see(None, observed::seen(observation, FAMILY.manner.wrappers));
         }
     }
     Ok(Conversation { steps, prompt: None, written: Written::Functions })
@@ -92,7 +93,11 @@ fn make_absolute(action: &mut Action) {
         return;
     }
     let relative = path.trim_start_matches("./");
-    let whole = if relative.is_empty() || relative == "." { WORKDIR.to_owned() } else { format!("{WORKDIR}/{relative}") };
+    let whole = if relative.is_empty() || relative == "." {
+        WORKDIR.to_owned()
+    } else {
+        format!("{WORKDIR}/{relative}")
+    };
     call.arguments.insert("path".to_owned(), whole.into());
     *action = tools::editor(std::mem::take(&mut call.arguments), call.dialect);
 }

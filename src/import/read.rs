@@ -34,7 +34,10 @@ pub fn each(
     let mut records = source::records(path)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let first = batch(&mut records)?;
-    if threads == 1 || first.is_empty() || first.iter().map(|record| record.bytes.len()).sum::<usize>() < BATCH_BYTES {
+    if threads == 1
+        || first.is_empty()
+        || first.iter().map(|record| record.bytes.len()).sum::<usize>() < BATCH_BYTES
+    {
         // A small file is read before a thread would have started.
         let flow = hand_on(first.into_iter().flat_map(|record| outcomes(path, &record, options)), take);
         return if flow.is_break() { Ok(()) } else { hand_on_rest(path, &mut records, options, take) };
@@ -42,7 +45,10 @@ pub fn each(
     in_parallel(path, (first, records), options, threads, take)
 }
 
-fn hand_on(outcomes: impl Iterator<Item = Outcome>, take: &mut dyn FnMut(Outcome) -> ControlFlow<()>) -> ControlFlow<()> {
+fn hand_on(
+    outcomes: impl Iterator<Item = Outcome>,
+    take: &mut dyn FnMut(Outcome) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     outcomes.into_iter().try_for_each(take)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn steps(items: &[Json], manner: Manner) -> Result<Steps, RecordError
 /// Gives an output to its call.
 pub(super) fn output(steps: &mut Steps, item: &Json, manner: Manner) {
     let text = chat::content(&item["output"]);
-    steps.see(item["call_id"].text().as_deref(), observed::seen(&text, manner.wrappers));
+    steps.see(item["call_id"].text().as_deref(), observed::seen(text, manner.wrappers));
 }
 
 /// A reply that is being gathered.

@@ -215,7 +215,10 @@ mod tests {
     fn values_are_records_elsewhere() {
         assert_eq!(read("a.json", b"{\n\"a\": \"}\\\"\"}"), whole("{\n\"a\": \"}\\\"\"}"));
         assert_eq!(read("a.json", b" {\n} {}\n"), [at("{\n}", 1, 1), at("{}", 2, 5)]);
-        assert_eq!(read("a.traj", b"{\"a\": \"cut\n{\"b\": 1}"), [at("{\"a\": \"cut\n", 1, 0), at("{\"b\": 1}", 2, 11)]);
+        assert_eq!(
+            read("a.traj", b"{\"a\": \"cut\n{\"b\": 1}"),
+            [at("{\"a\": \"cut", 1, 0), at("{\"b\": 1}", 2, 11)]
+        );
         assert_eq!(read("a.json", b"{\"a\""), whole("{\"a\""));
         assert_eq!(read("a.json", b""), []);
     }
@@ -236,6 +239,9 @@ mod tests {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(b"{}\n{}\n").unwrap();
         assert_eq!(read("a.jsonl.gz", &packed.finish().unwrap()), [at("{}", 1, 0), at("{}", 2, 3)]);
-        assert_eq!(read("a.demo.yaml", b"history:\n- role: user\n"), whole("{\"history\":[{\"role\":\"user\"}]}"));
+        assert_eq!(
+            read("a.demo.yaml", b"history:\n- role: user\n"),
+            whole("{\"history\":[{\"role\":\"user\"}]}")
+        );
     }
 }

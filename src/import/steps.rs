@@ -137,7 +137,12 @@ impl Steps {
         match self.done.last_mut() {
             _ if words.is_empty() => {}
             Some(step) if step.action == Action::Submit => {
-                step.thought = [step.thought.as_str(), &words].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n\n");
+                step.thought = [step.thought.as_str(), &words]
+                    .iter()
+                    .filter(|text| !text.is_empty())
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join("\n\n");
             }
             _ => self.done.push(Step::new("", Action::Answer { text: words })),
         }
@@ -164,7 +169,9 @@ mod tests {
         let steps = steps.finish();
         let found: Vec<_> = steps
             .iter()
-            .map(|step| (step.thought.as_str(), step.continues, step.observation.as_ref().map(|o| o.output.as_str())))
+            .map(|step| {
+                (step.thought.as_str(), step.continues, step.observation.as_ref().map(|o| o.output.as_str()))
+            })
             .collect();
         assert_eq!(found, [("both", false, Some("A")), ("", true, Some("B")), ("", true, None)]);
     }
@@ -173,7 +180,11 @@ mod tests {
     fn a_think_tools_words_begin_the_next_thought_and_its_result_is_nobodys() {
         let mut steps = Steps::default();
         let arguments = serde_json::json!({"thought": "deep"}).as_object().unwrap().clone();
-        steps.reply("first", vec![Call { name: "think".to_owned(), arguments, id: None }], Dialect::OpenHands);
+        steps.reply(
+            "first",
+            vec![Call { name: "think".to_owned(), arguments, id: None }],
+            Dialect::OpenHands,
+        );
         assert!(steps.see(None, seen("Your thought has been logged.", &[])));
         steps.reply("then", vec![bash("1", "ls")], Dialect::OpenHands);
         let steps = steps.finish();

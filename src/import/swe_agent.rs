@@ -87,8 +87,7 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
         return Err(RecordError::Record { reason: "it has no steps".to_owned() });
     }
     let dialect = dialect(&turns, history);
-    let setup =
-        EditorSetup { window: window(history), edition: edition(&turns), ..EditorSetup::default() };
+    let setup = EditorSetup { window: window(history), edition: edition(&turns), ..EditorSetup::default() };
     let workdir = workdir(&turns);
     let replay = if record.has("replay_config") { replay_config(record) } else { replay_config(whole) };
     let info = &record["info"];
@@ -108,7 +107,10 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
             fresh_shells: false,
             editor: turns.iter().any(|turn| editor::is_call(dialect, &turn.action)).then_some(setup),
         },
-        problem: replay["problem_statement"]["text"].as_str().map(|text| text.trim().to_owned()).or_else(|| told_problem(history)),
+        problem: replay["problem_statement"]["text"]
+            .as_str()
+            .map(|text| text.trim().to_owned())
+            .or_else(|| told_problem(history)),
         end: end(info["exit_status"].text().as_deref(), &turns),
         patch: patch(info, &steps),
         resolved: None,
@@ -140,9 +142,11 @@ impl Turn {
     fn step(&self, dialect: Dialect) -> Step {
         let action = match self.action.trim() {
             "submit" => Action::Submit,
-            text if editor::is_call(dialect, text) => {
-                Action::Editor(EditorCall { dialect, text: text.to_owned(), arguments: self.arguments.clone() })
-            }
+            text if editor::is_call(dialect, text) => Action::Editor(EditorCall {
+                dialect,
+                text: text.to_owned(),
+                arguments: self.arguments.clone(),
+            }),
             command => Action::bash(command),
         };
         let step = Step::new(chat::unlabelled(&self.thought), action);
@@ -166,7 +170,7 @@ fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordErr
         let (action, observation) = (text("action")?, text("observation")?);
         let response = step["response"].text().unwrap_or_default();
         let (state, directory) = read_state(&step["state"]);
-        let seen = seen(&observation, &[Wrapper::Terminal]);
+        let seen = seen(&*observation, &[Wrapper::Terminal]);
         Ok(Turn {
             thought: step["thought"].text().unwrap_or_default().into_owned(),
             arguments: calls.arguments_of(step, &action),
@@ -227,9 +231,9 @@ impl ToolCalls<'_, '_> {
 fn arguments(message: &Json) -> Map<String, Value> {
     let [call] = message["tool_calls"].list() else { return Map::new() };
     match &call["function"]["arguments"] {
-        text @ Json::Text(_) => {
-            Json::parse(&text.text().unwrap_or_default()).map(|arguments| arguments.to_map()).unwrap_or_default()
-        }
+        text @ Json::Text(_) => Json::parse(&text.text().unwrap_or_default())
+            .map(|arguments| arguments.to_map())
+            .unwrap_or_default(),
         other => other.to_map(),
     }
 }
@@ -243,7 +247,7 @@ fn history_turns(history: &Json) -> Result<Vec<Turn>, RecordError> {
         } else if (message["role"].is("user") || message["role"].is("tool"))
             && let Some(turn) = turns.last_mut().filter(|turn| turn.observation.is_none())
         {
-            let seen = seen(&text, &[Wrapper::Terminal, Wrapper::Prompt]);
+            let seen = seen(text, &[Wrapper::Terminal, Wrapper::Prompt]);
             turn.observation = Some(seen.observation);
             turn.executed &= !seen.refused;
             turn.directory = seen.directory;
@@ -258,7 +262,8 @@ fn history_turn(message: &Json, text: &str, before: usize) -> Result<Turn, Recor
     let Some(action) = action else {
         return Err(RecordError::Step { step: before + 1, reason: "it has no action".to_owned() });
     };
-    let thought = message["thought"].text().unwrap_or_else(|| Cow::Borrowed(block.map_or(text, |block| block.before)));
+    let thought =
+        message["thought"].text().unwrap_or_else(|| Cow::Borrowed(block.map_or(text, |block| block.before)));
     Ok(Turn {
         thought: thought.into_owned(),
         arguments: arguments(message),
@@ -296,7 +301,8 @@ fn tools(turns: &[Turn]) -> &'static str {
 
 /// The problem in the last message before the agent's first that is no demonstration.
 fn told_problem(history: &Json) -> Option<String> {
-    let before = history.list().iter().take_while(|message| !message["role"].is("assistant") || is_demo(message));
+    let before =
+        history.list().iter().take_while(|message| !message["role"].is("assistant") || is_demo(message));
     let prompt = before.filter(|message| message["role"].is("user") && !is_demo(message)).last()?;
     problem(&content(&prompt["content"]))
 }
@@ -332,9 +338,7 @@ fn promised_dialect(history: &Json) -> Dialect {
 
 fn edition(turns: &[Turn]) -> Edition {
     let saw = |text: &str| {
-        turns
-            .iter()
-            .any(|turn| turn.observation.as_ref().is_some_and(|seen| seen.output.contains(text)))
+        turns.iter().any(|turn| turn.observation.as_ref().is_some_and(|seen| seen.output.contains(text)))
     };
     let messages = turns.iter().any(|turn| turn.messages);
     match turns[0].state {

@@ -16,7 +16,11 @@ pub(super) const FORMAT: Family = Family {
 };
 
 fn recognizes(record: &Json) -> bool {
-    let is_swe_agents = || ["str_replace_editor", "submit"].iter().any(|tool| calls(record, tool)) && calls(record, "bash");
+    let is_swe_agents =
+        || ["str_replace_editor", "submit"].iter().any(|tool| calls(record, tool)) && calls(record, "bash");
     has_messages(record)
-        && (record["traj_id"].is_text() || is_swe_agents() || calls(record, "submit") || speaks(record, "str_replace_editor view"))
+        && (record["traj_id"].is_text()
+            || is_swe_agents()
+            || calls(record, "submit")
+            || speaks(record, "str_replace_editor view"))
 }

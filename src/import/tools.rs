@@ -50,9 +50,23 @@ enum Tool {
 const TOOLS: &[(Tool, &[&str])] = &[
     (Tool::Shell, SHELL),
     (Tool::Editor, &["str_replace_editor", "str_replace_based_edit_tool", "file_editor"]),
-    (Tool::End, &["submit", "finish", "exit", "exit_forfeit", "attempt_completion", "mark_task_complete", "task_complete"]),
+    (
+        Tool::End,
+        &[
+            "submit",
+            "finish",
+            "exit",
+            "exit_forfeit",
+            "attempt_completion",
+            "mark_task_complete",
+            "task_complete",
+        ],
+    ),
     (Tool::Think, &["think", "Think", "sequentialthinking"]),
-    (Tool::Plan, &["task_tracker", "todo_write", "todowrite", "TodoWrite", "todoread", "TodoRead", "update_plan"]),
+    (
+        Tool::Plan,
+        &["task_tracker", "todo_write", "todowrite", "TodoWrite", "todoread", "TodoRead", "update_plan"],
+    ),
     (Tool::Read, &["read", "Read", "read_file", "view_file"]),
     (Tool::Write, &["write", "Write", "write_file", "create_file"]),
     (Tool::Replace, &["edit", "Edit", "str_replace", "replace", "edit_file"]),
@@ -99,7 +113,8 @@ pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
 
 /// What the agent says with its last call.
 pub(super) fn parting_words(call: &Call) -> Option<String> {
-    let is_end = TOOLS.iter().any(|(tool, names)| matches!(tool, Tool::End) && names.contains(&call.name.as_str()));
+    let is_end =
+        TOOLS.iter().any(|(tool, names)| matches!(tool, Tool::End) && names.contains(&call.name.as_str()));
     if is_end { argument(call, &["message", "result", "summary", "final_thought"]) } else { None }
 }
 
@@ -124,7 +139,8 @@ fn apart(call: &Call) -> Meaning {
 }
 
 fn shell(call: &Call) -> Meaning {
-    let given = ["command", "cmd", "script", "code", "commands"].iter().find_map(|name| call.arguments.get(*name));
+    let given =
+        ["command", "cmd", "script", "code", "commands"].iter().find_map(|name| call.arguments.get(*name));
     let command = match given {
         Some(Value::Array(words)) => command_line(words),
         Some(Value::String(text)) => text.clone(),
@@ -134,13 +150,18 @@ fn shell(call: &Call) -> Meaning {
         },
     };
     let is_input = call.arguments.get("is_input").is_some_and(|value| *value == true || *value == "true");
-    if is_input || is_control(&command) { Meaning::Apart(Action::Bash { command }) } else { Meaning::Act(Action::Bash { command }) }
+    if is_input || is_control(&command) {
+        Meaning::Apart(Action::Bash { command })
+    } else {
+        Meaning::Act(Action::Bash { command })
+    }
 }
 
 /// Nothing, which asks for more output, and keys that reach for a running program.
 fn is_control(command: &str) -> bool {
     let command = command.trim().to_ascii_lowercase();
-    command.is_empty() || matches!(command.as_str(), "c-c" | "c-z" | "c-d" | "ctrl+c" | "ctrl+z" | "ctrl+d" | "^c")
+    command.is_empty()
+        || matches!(command.as_str(), "c-c" | "c-z" | "c-d" | "ctrl+c" | "ctrl+z" | "ctrl+d" | "^c")
 }
 
 /// A line typed with its return key is a command; other keys are not.
@@ -172,7 +193,9 @@ pub(super) fn editor(arguments: Map<String, Value>, dialect: Dialect) -> Action 
     };
     let flags = ["file_text", "view_range", "old_str", "new_str", "insert_line"].map(flag);
     let mut parts = vec!["str_replace_editor".to_owned()];
-    parts.extend(["command", "path"].iter().filter_map(|name| arguments.get(*name)).map(|value| quoted(&word(value))));
+    parts.extend(
+        ["command", "path"].iter().filter_map(|name| arguments.get(*name)).map(|value| quoted(&word(value))),
+    );
     // SWE-agent leaves a space for each option that is not given.
     match dialect {
         Dialect::SweAgentStrReplace => parts.extend(flags.into_iter().map(Option::unwrap_or_default)),
@@ -221,7 +244,8 @@ fn view(path: String, range: Option<(i64, i64)>) -> Action {
 fn read(call: &Call) -> Option<Action> {
     let path = argument(call, PATH)?;
     let first = number(call, &["offset", "start_line", "start"]);
-    let last = number(call, &["limit"]).map(|limit| first.unwrap_or(1).saturating_add(limit).saturating_sub(1));
+    let last =
+        number(call, &["limit"]).map(|limit| first.unwrap_or(1).saturating_add(limit).saturating_sub(1));
     let last = last.or_else(|| number(call, &["end_line", "end"]));
     let whole = first.is_none_or(|first| first <= 1) && last.is_none_or(|last| last < 0);
     Some(view(path, (!whole).then_some((first.unwrap_or(1).max(1), last.unwrap_or(-1)))))
@@ -239,12 +263,16 @@ fn replace(call: &Call) -> Option<Action> {
     let path = argument(call, PATH)?;
     let old = argument(call, &["old_string", "oldString", "old_str", "old_text"])?;
     let new = argument(call, &["new_string", "newString", "new_str", "new_text"])?;
-    let all = ["replace_all", "replaceAll"].iter().any(|name| call.arguments.get(*name) == Some(&Value::Bool(true)));
+    let all = ["replace_all", "replaceAll"]
+        .iter()
+        .any(|name| call.arguments.get(*name) == Some(&Value::Bool(true)));
     if all {
         return Some(replace_all(&path, &old, &new));
     }
     let mut arguments = Map::new();
-    for (name, value) in [("command", "str_replace".to_owned()), ("path", path), ("old_str", old), ("new_str", new)] {
+    for (name, value) in
+        [("command", "str_replace".to_owned()), ("path", path), ("old_str", old), ("new_str", new)]
+    {
         arguments.insert(name.to_owned(), value.into());
     }
     Some(editor(arguments, Dialect::OpenHands))
@@ -258,7 +286,8 @@ fn replace_all(path: &str, old: &str, new: &str) -> Action {
 
 fn glob(call: &Call) -> Option<Action> {
     let pattern = argument(call, &["pattern", "glob_pattern"])?;
-    let base = argument(call, &["path", "search_directory", "target_directory"]).unwrap_or_else(|| ".".to_owned());
+    let base =
+        argument(call, &["path", "search_directory", "target_directory"]).unwrap_or_else(|| ".".to_owned());
     // The star of `find` crosses directories, so `**/` is a star.
     let whole = format!("{}/{}", base.trim_end_matches('/'), pattern.replace("**/", "*"));
     Some(Action::bash(format!("find {} -type f -path {}", quoted(&base), quoted(&whole))))
@@ -310,12 +339,28 @@ mod tests {
             ("file_editor", json!({"command": "view", "path": "/a"}), "str_replace_editor view /a"),
             ("finish", json!({}), "submit"),
             ("Read", json!({"file_path": "/a b"}), "str_replace_editor view '/a b'"),
-            ("read", json!({"filePath": "/a", "offset": 3, "limit": 2}), "str_replace_editor view /a --view_range 3 4"),
-            ("Write", json!({"file_path": "/a/b", "content": "it's\n"}), "mkdir -p -- \"$(dirname -- /a/b)\" && printf %s 'it'\\''s\n' > /a/b"),
-            ("Edit", json!({"file_path": "/a", "old_string": "x", "new_string": ""}), "str_replace_editor str_replace /a --old_str x --new_str ''"),
+            (
+                "read",
+                json!({"filePath": "/a", "offset": 3, "limit": 2}),
+                "str_replace_editor view /a --view_range 3 4",
+            ),
+            (
+                "Write",
+                json!({"file_path": "/a/b", "content": "it's\n"}),
+                "mkdir -p -- \"$(dirname -- /a/b)\" && printf %s 'it'\\''s\n' > /a/b",
+            ),
+            (
+                "Edit",
+                json!({"file_path": "/a", "old_string": "x", "new_string": ""}),
+                "str_replace_editor str_replace /a --old_str x --new_str ''",
+            ),
             ("Glob", json!({"pattern": "**/*.py", "path": "/r"}), "find /r -type f -path '/r/**.py'"),
             ("search", json!({"search_term": "a b", "path": "."}), "grep -rnI -- 'a b' ."),
-            ("Grep", json!({"pattern": "x|y", "glob": "*.py", "-i": true}), "grep -rnI -E -i --include='*.py' -- 'x|y' ."),
+            (
+                "Grep",
+                json!({"pattern": "x|y", "glob": "*.py", "-i": true}),
+                "grep -rnI -E -i --include='*.py' -- 'x|y' .",
+            ),
             ("LS", json!({"path": "/r"}), "ls -A -- /r"),
         ] {
             let Meaning::Act(action) = of(name, arguments) else { panic!("{name} acts") };
@@ -350,7 +395,9 @@ mod tests {
     #[test]
     fn swe_agents_line_has_a_space_for_each_option_left_out() {
         let arguments = json!({"command": "str_replace", "path": "/a", "old_str": "it's", "new_str": "b"});
-        let Action::Editor(call) = editor(arguments.as_object().unwrap().clone(), Dialect::SweAgentStrReplace) else {
+        let Action::Editor(call) =
+            editor(arguments.as_object().unwrap().clone(), Dialect::SweAgentStrReplace)
+        else {
             panic!("an editor's call")
         };
         assert_eq!(call.text, "str_replace_editor str_replace /a   --old_str 'it'\"'\"'s' --new_str b");

@@ -1,52 +1,25 @@
 //! One record of each family, by us, and what becomes of it.
 
 use apprentice::import;
-use apprentice::trajectory::{Action, Dialect, Edition, End, Exit, Trajectory};
+use apprentice::trajectory::{Action, Dialect, Edition, End, Exit};
 use serde_json::{Value, json};
 
-use super::{editor_calls, one, written};
-
-/// The actions as text.
-fn actions(trajectory: &Trajectory) -> Vec<String> {
-    trajectory.steps.iter().map(|step| step.action.text().into_owned()).collect()
-}
-
-fn outputs(trajectory: &Trajectory) -> Vec<&str> {
-    trajectory.steps.iter().map(|step| step.observation.as_ref().map_or("-", |seen| seen.output.as_str())).collect()
-}
-
-fn executed(trajectory: &Trajectory) -> Vec<bool> {
-    trajectory.steps.iter().map(|step| step.executed).collect()
-}
-
-fn say(role: &str, content: &str) -> Value {
-    json!({"role": role, "content": content})
-}
-
-/// A tool call as the chat API writes it.
-fn call(id: &str, name: &str, arguments: &Value) -> Value {
-    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()}})
-}
-
-fn calls(content: &str, calls: &[Value]) -> Value {
-    json!({"role": "assistant", "content": content, "tool_calls": calls})
-}
-
-fn result(id: &str, content: &str) -> Value {
-    json!({"role": "tool", "tool_call_id": id, "content": content})
-}
-
-const TASK: &str = "<uploaded_files>\n/testbed\n</uploaded_files>\n<pr_description>\nIt breaks.\n</pr_description>";
-const PATCH: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+use super::{PATCH, TASK, actions, call, calls, editor_calls, executed, one, outputs, result, say, written};
 
 #[test]
 fn swe_smith_as_xml() {
     let messages = json!([
         say("system", "tools"),
         say("user", TASK),
-        say("assistant", "Look.\n\n<function=bash>\n<parameter=command>cd /testbed && ls</parameter>\n</function>"),
+        say(
+            "assistant",
+            "Look.\n\n<function=bash>\n<parameter=command>cd /testbed && ls</parameter>\n</function>"
+        ),
         say("user", "OBSERVATION:\na.py\r\nb.py"),
-        say("assistant", "<function=str_replace_editor>\n<parameter=command>insert</parameter>\n<parameter=path>/testbed/a.py</parameter>\n<parameter=insert_line>2</parameter>\n<parameter=new_str>\n    x\n</parameter>\n</function>"),
+        say(
+            "assistant",
+            "<function=str_replace_editor>\n<parameter=command>insert</parameter>\n<parameter=path>/testbed/a.py</parameter>\n<parameter=insert_line>2</parameter>\n<parameter=new_str>\n    x\n</parameter>\n</function>"
+        ),
         say("user", "Observation: The file /testbed/a.py has been edited."),
         say("assistant", "Done.\n\n<function=submit>\n</function>"),
         say("user", "OBSERVATION:\nThank you for your work. Run submit again."),
@@ -61,14 +34,38 @@ fn swe_smith_as_xml() {
     let found = one("swe-smith", &record);
     assert_eq!(
         actions(&found),
-        ["cd /testbed && ls", "str_replace_editor insert /testbed/a.py    --new_str '    x' --insert_line 2", "submit", "rm /testbed/b.py", "submit"]
+        [
+            "cd /testbed && ls",
+            "str_replace_editor insert /testbed/a.py    --new_str '    x' --insert_line 2",
+            "submit",
+            "rm /testbed/b.py",
+            "submit"
+        ]
     );
     let Action::Editor(edit) = &found.steps[1].action else { panic!("step 2 is an edit") };
     assert_eq!((edit.dialect, &edit.arguments["insert_line"]), (Dialect::SweAgentStrReplace, &json!(2)));
-    assert_eq!(outputs(&found), ["a.py\nb.py", "The file /testbed/a.py has been edited.", "Thank you for your work. Run submit again.", "", "-"]);
-    assert_eq!((found.id.as_str(), found.task.as_str(), found.end), ("a__b.1.pr_1.x", "a__b.1.pr_1", End::Submitted));
-    assert_eq!((found.resolved, found.patch.as_deref(), found.source.model.as_deref()), (Some(true), Some(PATCH), Some("m")));
-    assert_eq!((found.problem.as_deref(), found.source.workdir.as_deref()), (Some("It breaks."), Some("/testbed")));
+    assert_eq!(
+        outputs(&found),
+        [
+            "a.py\nb.py",
+            "The file /testbed/a.py has been edited.",
+            "Thank you for your work. Run submit again.",
+            "",
+            "-"
+        ]
+    );
+    assert_eq!(
+        (found.id.as_str(), found.task.as_str(), found.end),
+        ("a__b.1.pr_1.x", "a__b.1.pr_1", End::Submitted)
+    );
+    assert_eq!(
+        (found.resolved, found.patch.as_deref(), found.source.model.as_deref()),
+        (Some(true), Some(PATCH), Some("m"))
+    );
+    assert_eq!(
+        (found.problem.as_deref(), found.source.workdir.as_deref()),
+        (Some("It breaks."), Some("/testbed"))
+    );
     // Without the published columns it is told from its calls.
     let bare = one("swe-smith", &json!({"messages": messages, "instance_id": "a__b.1.pr_1"}));
     assert_eq!(bare.steps, found.steps);
@@ -94,7 +91,10 @@ fn swe_smith_as_ticks_and_as_tool_calls_is_the_same_run() {
         own(calls("Done.", &[call("2", "submit", &json!({}))]), "submit"),
     ]).to_string()});
     let (ticks, tool) = (one("swe-smith", &ticks), one("swe-smith", &tool));
-    assert_eq!((ticks.source.tools.as_deref(), tool.source.tools.as_deref()), (Some("ticks"), Some("tool calls")));
+    assert_eq!(
+        (ticks.source.tools.as_deref(), tool.source.tools.as_deref()),
+        (Some("ticks"), Some("tool calls"))
+    );
     assert_eq!((actions(&ticks), outputs(&ticks)), (actions(&tool), outputs(&tool)));
     assert_eq!(actions(&ticks), ["str_replace_editor view /testbed/a.py", "submit"]);
     assert_eq!(ticks.steps[0].thought, "Look.");
@@ -123,7 +123,10 @@ fn swe_agents_demonstrations_in_yaml() {
     let yaml = "history:\n- role: system\n  content: 'edit <search>'\n- role: user\n  content: do it\n- role: assistant\n  content: |\n    DISCUSSION\n    Look.\n    ```\n    ls\n    ```\n- role: user\n  content: |-\n    a.py\n    (Open file: n/a)\n    (Current directory: /o__r)\n    bash-$\n- role: assistant\n  content: 'Done.'\n  action: submit\n  thought: Done.\n";
     let (found, rejects) = written("o__r-1.demo.yaml", yaml);
     assert_eq!(rejects, []);
-    assert_eq!((actions(&found[0]), outputs(&found[0])), (vec!["ls".to_owned(), "submit".to_owned()], vec!["a.py", "-"]));
+    assert_eq!(
+        (actions(&found[0]), outputs(&found[0])),
+        (vec!["ls".to_owned(), "submit".to_owned()], vec!["a.py", "-"])
+    );
     assert_eq!((found[0].task.as_str(), found[0].steps[0].thought.as_str()), ("o__r-1", "Look."));
     assert_eq!(found[0].source.workdir.as_deref(), Some("/o__r"));
 }
@@ -133,110 +136,6 @@ fn swe_agents_refused_step_says_so() {
     let step = |action: &str, seen: &str| json!({"action": action, "observation": seen, "thought": "", "response": "", "state": {}});
     let record = json!({"trajectory": [step("vim a", "Operation 'vim a' is not supported by this environment."), step("submit", "")], "history": []});
     assert_eq!(executed(&one("swe-agent", &record)), [false, true]);
-}
-
-#[test]
-fn mini_version_1() {
-    let record = json!({
-        "info": {"exit_status": "Submitted", "submission": PATCH, "model_stats": {}, "config": {"model": {"model_name": "m"}, "environment": {"cwd": "/testbed"}}},
-        "messages": [
-            say("system", "s"),
-            say("user", "Please solve this issue: It breaks.\n\nYou can execute bash commands and edit files"),
-            say("assistant", "THOUGHT: Two at once.\n\n```bash\nls\n```\n\n```bash\npwd\n```"),
-            say("user", "Please always provide EXACTLY ONE action in triple backticks, found 2 actions."),
-            say("assistant", "No action."),
-            say("user", "Please always provide EXACTLY ONE action in triple backticks, found 0 actions."),
-            say("assistant", "THOUGHT: Write.\n\n```bash\ncat > a.md <<'EOF'\n# a\n\nb\nEOF\n```"),
-            say("user", "<returncode>0</returncode>\n<output>\n</output>"),
-            say("assistant", "Wait.\n\n```bash\nsleep 100\n```"),
-            say("user", "The last command <command>sleep 100</command> timed out and has been killed.\nThe output of the command was:\n <output>\n</output>"),
-            say("assistant", "End.\n\n```bash\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git add -A && git diff --cached\n```"),
-            say("user", PATCH),
-        ],
-        "trajectory_format": "mini-swe-agent-1", "instance_id": "o__r-1",
-    });
-    let found = one("mini-swe-agent", &record);
-    assert_eq!(actions(&found), ["ls\npwd", "No action.", "cat > a.md <<'EOF'\n# a\n\nb\nEOF", "sleep 100", "submit"]);
-    assert_eq!(executed(&found), [false, false, true, true, true]);
-    let exits: Vec<_> = found.steps.iter().map(|step| step.observation.as_ref().unwrap().exit).collect();
-    assert_eq!(exits[2..4], [Some(Exit::Code(0)), Some(Exit::TimedOut)]);
-    assert_eq!(found.steps[2].thought, "Write.");
-    assert_eq!((found.task.as_str(), found.patch.as_deref(), found.source.model.as_deref()), ("o__r-1", Some(PATCH), Some("m")));
-    assert_eq!((found.source.workdir.as_deref(), found.source.fresh_shells, found.end), (Some("/testbed"), true, End::Submitted));
-    assert_eq!(found.problem.as_deref(), Some("It breaks."));
-}
-
-#[test]
-fn mini_version_2_with_tool_calls() {
-    let bash = |id: &str, command: &str| call(id, "bash", &json!({"command": command}));
-    let seen = |id: &str, output: &str, code: i32, exception: &str| {
-        json!({"role": "tool", "tool_call_id": id, "content": format!("<returncode>{code}</returncode>\n<output>\n{output}</output>"),
-            "extra": {"raw_output": output, "returncode": code, "exception_info": exception}})
-    };
-    let listed = |content: Value, actions: &[(&str, &str)]| {
-        let calls: Vec<Value> = actions.iter().map(|(id, command)| bash(id, command)).collect();
-        let actions: Vec<Value> = actions.iter().map(|(id, command)| json!({"command": command, "tool_call_id": id})).collect();
-        json!({"role": "assistant", "content": content, "tool_calls": calls, "extra": {"actions": actions}})
-    };
-    let record = json!({
-        "trajectory_format": "mini-swe-agent-1.1", "info": {"exit_status": "Submitted", "submission": PATCH},
-        "messages": [
-            say("system", "s"), say("user", "It breaks."),
-            listed(json!("Both."), &[("a", "ls"), ("b", "cat x")]),
-            seen("b", "x\n", 0, ""),
-            seen("a", "l\n", 1, ""),
-            listed(Value::Null, &[("c", "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"), ("d", "ls")]),
-            seen("c", "", 0, ""),
-            seen("d", "", -1, "action was not executed"),
-            {"role": "exit", "content": PATCH, "extra": {"exit_status": "Submitted", "submission": PATCH}},
-        ],
-    });
-    let found = one("mini-swe-agent", &record);
-    assert_eq!(actions(&found), ["ls", "cat x", "submit", "ls"]);
-    assert_eq!(outputs(&found), ["l\n", "x\n", "", ""]);
-    assert_eq!(executed(&found), [true, true, true, false]);
-    assert_eq!(found.steps.iter().map(|step| step.continues).collect::<Vec<_>>(), [false, true, false, true]);
-    assert_eq!(found.steps[0].observation.as_ref().unwrap().exit, Some(Exit::Code(1)));
-}
-
-#[test]
-fn mini_version_2_with_tags_and_responses() {
-    let tags = json!({"trajectory_format": "mini-swe-agent-1.1", "info": {"exit_status": "LimitsExceeded"}, "messages": [
-        say("user", "It breaks."),
-        say("assistant", "Look.\n<mswea_bash_command>ls -la</mswea_bash_command>"),
-        say("user", "<returncode>0</returncode>\n<output>\na\n</output>"),
-    ]});
-    let found = one("mini-swe-agent", &tags);
-    assert_eq!((actions(&found), found.steps[0].thought.as_str(), found.end), (vec!["ls -la".to_owned()], "Look.", End::StepLimit));
-    let responses = json!({"trajectory_format": "mini-swe-agent-1.1", "info": {}, "messages": [
-        say("user", "It breaks."),
-        {"object": "response", "output": [
-            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Look."}]},
-            {"type": "function_call", "call_id": "1", "name": "bash", "arguments": "{\"command\": \"ls\"}"},
-        ]},
-        {"type": "function_call_output", "call_id": "1", "output": "<returncode>0</returncode>\n<output>\na\n</output>"},
-    ]});
-    let found = one("mini-swe-agent", &responses);
-    assert_eq!((actions(&found), outputs(&found), found.steps[0].thought.as_str()), (vec!["ls".to_owned()], vec!["a\n"], "Hm.\n\nLook."));
-}
-
-#[test]
-fn data_sets_made_with_mini() {
-    let ask = "Please solve this issue: It breaks.\n\nYou can execute bash commands";
-    let coder = json!({"instance_id": "o__r-1", "model": "m", "patch": PATCH, "verified": true, "messages": [
-        say("user", ask), say("assistant", "Look.\n\n```bash\nls\n```"), say("user", "<returncode>0</returncode>\n<output>\na\n</output>"),
-    ]});
-    let found = one("mini-coder", &coder);
-    assert_eq!((found.resolved, found.patch.as_deref(), found.source.fresh_shells), (Some(true), Some(PATCH), true));
-    let script = "old=$(cat <<'OLD'\na\nOLD\n)\nnew=$(cat <<'NEW'\nb\nNEW\n)\nedit_via_str_replace x.py -- \"$old\" \"$new\"";
-    let klear = json!({"instance_id": "o__r-1", "messages": [
-        say("user", "use edit_via_str_replace"), say("assistant", &format!("Edit.\n\n```bash\n{script}\n```")),
-        say("user", "<returncode>2</returncode>\n<output>\nno match\n</output>"),
-        say("assistant", "End.\n\n```bash\necho MINI_SWE_AGENT_FINAL_OUTPUT\n```"),
-    ]});
-    let found = one("kwai-klear", &klear);
-    assert_eq!(actions(&found), [script, "submit"]);
 }
 
 #[test]
@@ -258,14 +157,20 @@ fn openhands_with_tool_calls_as_swe_gym_published_it() {
         ],
     });
     let found = one("swe-gym", &record);
-    assert_eq!(actions(&found), ["python x.py", "str_replace_editor undo_edit /workspace/o__r__1/x.py", "C-c", "submit"]);
+    assert_eq!(
+        actions(&found),
+        ["python x.py", "str_replace_editor undo_edit /workspace/o__r__1/x.py", "C-c", "submit"]
+    );
     assert_eq!(executed(&found), [true, true, false, true]);
     assert_eq!(outputs(&found)[..3], ["oops\n", "No edit history found.", "^C"]);
     assert_eq!(found.steps[0].observation.as_ref().unwrap().exit, Some(Exit::Code(1)));
     let Action::Editor(edit) = &found.steps[1].action else { panic!("step 2 is an edit") };
     assert_eq!(edit.dialect, Dialect::OpenHands);
     assert_eq!(found.steps[3].thought, "Is this right?\n\nAll done.");
-    assert_eq!((found.patch.as_deref(), found.resolved, found.source.workdir.as_deref()), (Some(PATCH), Some(true), Some("/workspace/o__r__1")));
+    assert_eq!(
+        (found.patch.as_deref(), found.resolved, found.source.workdir.as_deref()),
+        (Some(PATCH), Some(true), Some("/workspace/o__r__1"))
+    );
     assert_eq!(found.problem.as_deref(), Some("It breaks."));
 }
 
@@ -290,35 +195,48 @@ fn openhands_with_calls_as_text() {
 #[test]
 fn openhands_events_of_evaluations_and_of_2024() {
     let row = json!({"instance_id": "o__r-1", "instance": {"problem_statement": "It breaks."}, "test_result": {"git_patch": PATCH}, "error": null,
-        "metadata": {"llm_config": {"model": "m"}},
-        "history": [
-            {"id": 0, "source": "user", "action": "message", "args": {"content": "Fix it."}},
-            {"id": 1, "source": "environment", "observation": "agent_state_changed", "content": "", "extras": {}},
-            {"id": 2, "source": "agent", "action": "run", "args": {"command": "ls", "thought": "Look."}},
-            {"id": 3, "source": "agent", "observation": "run", "cause": 2, "content": "a", "extras": {"exit_code": 0}},
-            {"id": 4, "source": "agent", "action": "edit", "args": {"command": "str_replace", "path": "/w/a", "old_str": "a", "new_str": "b"}},
-            {"id": 5, "source": "agent", "observation": "edit", "cause": 4, "content": "edited", "extras": {}},
-            {"id": 6, "source": "agent", "action": "run_ipython", "args": {"code": "1 + 1"}},
-            {"id": 7, "source": "agent", "observation": "run_ipython", "cause": 6, "content": "2"},
-            {"id": 8, "source": "agent", "action": "browse", "args": {"url": "http://a"}},
-            {"id": 9, "source": "agent", "action": "read", "args": {"path": "/w/a", "start": 4, "end": 9}},
-            {"id": 10, "source": "agent", "action": "finish", "args": {"thought": "Done."}},
-        ]});
+    "metadata": {"llm_config": {"model": "m"}},
+    "history": [
+        {"id": 0, "source": "user", "action": "message", "args": {"content": "Fix it."}},
+        {"id": 1, "source": "environment", "observation": "agent_state_changed", "content": "", "extras": {}},
+        {"id": 2, "source": "agent", "action": "run", "args": {"command": "ls", "thought": "Look."}},
+        {"id": 3, "source": "agent", "observation": "run", "cause": 2, "content": "a", "extras": {"exit_code": 0}},
+        {"id": 4, "source": "agent", "action": "edit", "args": {"command": "str_replace", "path": "/w/a", "old_str": "a", "new_str": "b"}},
+        {"id": 5, "source": "agent", "observation": "edit", "cause": 4, "content": "edited", "extras": {}},
+        {"id": 6, "source": "agent", "action": "run_ipython", "args": {"code": "1 + 1"}},
+        {"id": 7, "source": "agent", "observation": "run_ipython", "cause": 6, "content": "2"},
+        {"id": 8, "source": "agent", "action": "browse", "args": {"url": "http://a"}},
+        {"id": 9, "source": "agent", "action": "read", "args": {"path": "/w/a", "start": 4, "end": 9}},
+        {"id": 10, "source": "agent", "action": "finish", "args": {"thought": "Done."}},
+    ]});
     let found = one("openhands-events", &row);
-    assert_eq!(actions(&found), [
-        "ls", "str_replace_editor str_replace /w/a --old_str a --new_str b", "python3 - <<'CELL'\n1 + 1\nCELL",
-        "browse {\"url\":\"http://a\"}", "str_replace_editor view /w/a --view_range 5 9", "submit",
-    ]);
+    assert_eq!(
+        actions(&found),
+        [
+            "ls",
+            "str_replace_editor str_replace /w/a --old_str a --new_str b",
+            "python3 - <<'CELL'\n1 + 1\nCELL",
+            "browse {\"url\":\"http://a\"}",
+            "str_replace_editor view /w/a --view_range 5 9",
+            "submit",
+        ]
+    );
     assert_eq!(executed(&found), [true, true, false, false, true, true]);
     assert_eq!(outputs(&found), ["a", "edited", "2", "-", "-", "-"]);
-    assert_eq!((found.problem.as_deref(), found.patch.as_deref(), found.task.as_str()), (Some("It breaks."), Some(PATCH), "o__r-1"));
+    assert_eq!(
+        (found.problem.as_deref(), found.patch.as_deref(), found.task.as_str()),
+        (Some("It breaks."), Some(PATCH), "o__r-1")
+    );
     let flat = json!({"instance_id": "o__r-1", "history": [
         [{"action": "message", "source": "user", "content": "Fix it."}, {"observation": "null", "content": ""}],
         [{"action": "run", "command": "ls", "thought": "Look."}, {"observation": "run", "content": "a", "extras": {"exit_code": 1}}],
         [{"action": "finish", "thought": "Done."}, {"observation": "null", "content": ""}],
     ]});
     let found = one("openhands-events", &flat);
-    assert_eq!((actions(&found), outputs(&found)), (vec!["ls".to_owned(), "submit".to_owned()], vec!["a", "-"]));
+    assert_eq!(
+        (actions(&found), outputs(&found)),
+        (vec!["ls".to_owned(), "submit".to_owned()], vec!["a", "-"])
+    );
     assert_eq!(found.steps[0].observation.as_ref().unwrap().exit, Some(Exit::Code(1)));
 }
 
@@ -340,12 +258,21 @@ fn nebius_rows() {
         ],
     });
     let found = one("nebius", &record);
-    assert_eq!(actions(&found), ["find_file \"a.py\" r", "edit 1:1\nx = 1\nend_of_edit", "nothing here", "python a.py"]);
+    assert_eq!(
+        actions(&found),
+        ["find_file \"a.py\" r", "edit 1:1\nx = 1\nend_of_edit", "nothing here", "python a.py"]
+    );
     assert_eq!((executed(&found), editor_calls(&found)), (vec![true, true, false, true], 2));
     assert_eq!(outputs(&found)[..2], ["Found 1 matches\n", "edited"]);
-    assert_eq!((found.end, found.resolved, found.source.workdir.as_deref()), (End::ContextLimit, Some(false), Some("/r")));
+    assert_eq!(
+        (found.end, found.resolved, found.source.workdir.as_deref()),
+        (End::ContextLimit, Some(false), Some("/r"))
+    );
     let setup = found.source.editor.unwrap();
-    assert_eq!((setup.edition, setup.window, found.problem.as_deref()), (Edition::Shell, 50, Some("It breaks.")));
+    assert_eq!(
+        (setup.edition, setup.window, found.problem.as_deref()),
+        (Edition::Shell, 50, Some("It breaks."))
+    );
     assert_eq!((found.steps[0].thought.as_str(), found.patch.as_deref()), ("Find it.", Some(PATCH)));
 }
 
@@ -380,26 +307,37 @@ fn r2e_gym_runs_and_messages() {
         ],
     });
     let found = one("r2e-gym", &record);
-    assert_eq!(actions(&found), ["str_replace_editor view /testbed/a/b.py", "ls", "grep -rnI -- x /testbed", "submit"]);
+    assert_eq!(
+        actions(&found),
+        ["str_replace_editor view /testbed/a/b.py", "ls", "grep -rnI -- x /testbed", "submit"]
+    );
     assert_eq!(outputs(&found)[..2], ["Here's a", "a"]);
     assert_eq!(found.steps[1].observation.as_ref().unwrap().exit, Some(Exit::Code(0)));
     assert_eq!((found.resolved, found.end, found.source.fresh_shells), (Some(true), End::Submitted, true));
-    assert_eq!((found.problem.as_deref(), found.task.as_str(), found.source.workdir.as_deref()), (Some("It breaks."), "o__r-1", Some("/testbed")));
+    assert_eq!(
+        (found.problem.as_deref(), found.task.as_str(), found.source.workdir.as_deref()),
+        (Some("It breaks."), "o__r-1", Some("/testbed"))
+    );
     let messages = json!({"messages": [
         say("system", "s"), say("user", "<github_issue>\nIt breaks.\n</github_issue>"),
         say("assistant", "Look.\n\n<function=execute_bash>\n  <parameter=cmd>ls</parameter>\n</function>"),
         say("user", "Execution output of [execute_bash]:\n[STDOUT]\n\na"),
     ]});
     let found = one("r2e-gym", &messages);
-    assert_eq!((actions(&found), outputs(&found), found.problem.as_deref()), (vec!["ls".to_owned()], vec!["a"], Some("It breaks.")));
+    assert_eq!(
+        (actions(&found), outputs(&found), found.problem.as_deref()),
+        (vec!["ls".to_owned()], vec!["a"], Some("It breaks."))
+    );
 }
 
 #[test]
 fn coder_forge_rows() {
     let call = |id: &str, command: &str| json!({"id": id, "type": "function", "function": {"name": "execute_bash", "arguments": {"command": command}}});
     let messages = json!([
-        say("user", "It breaks."), calls("Both.", &[call("1", "ls"), call("2", "pwd")]),
-        result("1", "a"), result("2", "b"),
+        say("user", "It breaks."),
+        calls("Both.", &[call("1", "ls"), call("2", "pwd")]),
+        result("1", "a"),
+        result("2", "b"),
     ]);
     let record = json!({"trajectory_id": "t", "finish_reason": "stop", "image": "o__r-1", "messages": messages.to_string(), "reward": 0.0, "tools": "[]", "license": "MIT"});
     let found = one("coderforge", &record);
@@ -411,14 +349,19 @@ fn coder_forge_rows() {
 #[test]
 fn sera_rows() {
     let messages = json!([
-        say("user", TASK), calls("Look.", &[call("1", "str_replace_editor", &json!({"command": "view", "path": "/testbed"}))]),
-        result("1", "OBSERVATION:\nfiles"), calls("", &[call("2", "submit", &json!({}))]),
+        say("user", TASK),
+        calls("Look.", &[call("1", "str_replace_editor", &json!({"command": "view", "path": "/testbed"}))]),
+        result("1", "OBSERVATION:\nfiles"),
+        calls("", &[call("2", "submit", &json!({}))]),
     ]);
     for messages in [messages.clone(), messages.to_string().into()] {
         let record = json!({"instance_id": "o__r-1", "messages": messages, "problem_statement": "It breaks.", "rollout_patch": PATCH, "target_patch": "", "func_path": "a.py"});
         let found = one("sera", &record);
         assert_eq!(actions(&found), ["str_replace_editor view /testbed", "submit"]);
-        assert_eq!((found.patch.as_deref(), found.problem.as_deref(), editor_calls(&found)), (Some(PATCH), Some("It breaks."), 1));
+        assert_eq!(
+            (found.patch.as_deref(), found.problem.as_deref(), editor_calls(&found)),
+            (Some(PATCH), Some("It breaks."), 1)
+        );
     }
 }
 
@@ -447,10 +390,16 @@ fn nemo_gym_rollouts() {
         "reward": 1.0, "resolved": true, "patch_exists": true, "model_patch": PATCH, "instance_config": {"instance_id": "o__r-1"}, "agent_timed_out": false,
     });
     let found = one("nemo-gym", &record);
-    assert_eq!(actions(&found), ["str_replace_editor view /w/a", "ls", "str_replace_editor str_replace /w/a --old_str a --new_str b"]);
+    assert_eq!(
+        actions(&found),
+        ["str_replace_editor view /w/a", "ls", "str_replace_editor str_replace /w/a --old_str a --new_str b"]
+    );
     assert_eq!((outputs(&found), found.steps[0].thought.as_str()), (vec!["A", "B", "C"], "Hm.\n\nLook."));
     assert_eq!(found.steps.iter().map(|step| step.continues).collect::<Vec<_>>(), [false, true, false]);
-    assert_eq!((found.task.as_str(), found.resolved, found.problem.as_deref()), ("o__r-1", Some(true), Some("It breaks.")));
+    assert_eq!(
+        (found.task.as_str(), found.resolved, found.problem.as_deref()),
+        ("o__r-1", Some(true), Some("It breaks."))
+    );
 }
 
 #[test]
@@ -475,9 +424,17 @@ fn atif_of_several_agents() {
     let found = one("atif", &record("openhands"));
     assert_eq!(actions(&found), ["ls", "str_replace_editor view /a", "pwd", "C-c", "submit"]);
     assert_eq!(outputs(&found), ["A", "B", "-", "screen", "-"]);
-    assert_eq!((executed(&found), found.steps[0].thought.as_str()), (vec![true, true, true, false, true], "Hm.\n\nLook."));
-    assert_eq!((found.id.as_str(), found.end, found.problem.as_deref()), ("s", End::Submitted, Some("It breaks.")));
-    let Action::Editor(edit) = &one("atif", &record("swe-agent")).steps[1].action else { panic!("step 2 is an edit") };
+    assert_eq!(
+        (executed(&found), found.steps[0].thought.as_str()),
+        (vec![true, true, true, false, true], "Hm.\n\nLook.")
+    );
+    assert_eq!(
+        (found.id.as_str(), found.end, found.problem.as_deref()),
+        ("s", End::Submitted, Some("It breaks."))
+    );
+    let Action::Editor(edit) = &one("atif", &record("swe-agent")).steps[1].action else {
+        panic!("step 2 is an edit")
+    };
     assert_eq!(edit.dialect, Dialect::SweAgentStrReplace);
     assert!(one("atif", &record("mini-swe-agent")).source.fresh_shells);
 }

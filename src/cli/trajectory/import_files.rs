@@ -117,7 +117,8 @@ impl<'a> Import<'a> {
         self.steps += trajectory.steps.len();
         if self.listed.len() < MOST_LISTED {
             let t = &trajectory;
-            self.listed.push(json!({"id": t.id, "task": t.task, "steps": t.steps.len(), "file": t.source.file}));
+            self.listed
+                .push(json!({"id": t.id, "task": t.task, "steps": t.steps.len(), "file": t.source.file}));
         }
         self.out.push(&trajectory).map_err(Failure::host)
     }
@@ -136,7 +137,9 @@ impl<'a> Import<'a> {
         }
         if self.trajectories == 0 {
             let failure = Failure::nothing(anyhow::anyhow!("no trajectory was found in {files} files"));
-            return Err(failure.with_hint("name files, or directories with `.traj`, `.jsonl` or `.parquet` files"));
+            return Err(
+                failure.with_hint("name files, or directories with `.traj`, `.jsonl` or `.parquet` files")
+            );
         }
         self.out.finish().map_err(Failure::host)?;
         let value = json!({
@@ -150,7 +153,11 @@ impl<'a> Import<'a> {
         let (steps, count, out) = (self.steps, self.trajectories, self.args.out.display());
         let mut human = format!("Imported {steps} steps from {count} trajectories into {out}");
         if 0 < self.rejected {
-            human.push_str(&format!(" ({} rejected, see {})", self.rejected, rejects_path(&self.args.out).display()));
+            human.push_str(&format!(
+                " ({} rejected, see {})",
+                self.rejected,
+                rejects_path(&self.args.out).display()
+            ));
         }
         output.result(&value, &human).map_err(Failure::host)?;
         Ok(Answer::Yes)

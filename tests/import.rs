@@ -105,7 +105,9 @@ fn editor_calls(trajectory: &Trajectory) -> usize {
 ///
 /// The list beside the recordings counts an action and its observation as two for two of OpenHands' streams
 /// (3 and 7 events that are no messages); a step holds both.
-const RECORDED: &[(&str, &str, &[(usize, usize)])] = &[
+type Recorded = (&'static str, &'static str, &'static [(usize, usize)]);
+
+const RECORDED: &[Recorded] = &[
     ("swe-agent/history-only.traj", "swe-agent", &[(5, 3)]),
     ("swe-agent/humanevalfix-python-0.traj", "swe-agent", &[(5, 2)]),
     ("swe-agent/marshmallow-1867.default.from_source.traj", "swe-agent", &[(14, 7)]),

@@ -170,12 +170,13 @@ pub(super) fn written(messages: &[Json]) -> Written {
     Written::Functions
 }
 
-fn is_agent(message: &Json) -> bool {
+/// Whether the agent said this.
+pub(super) fn is_agent(message: &Json) -> bool {
     ["assistant", "ai", "gpt", "agent", "model"].iter().any(|role| message["role"].is(role))
 }
 
 /// The strings of a content: itself, or its parts.
-fn parts<'a, 'b>(content: &'b Json<'a>) -> impl Iterator<Item = &'b Json<'a>> {
+pub(super) fn parts<'a, 'b>(content: &'b Json<'a>) -> impl Iterator<Item = &'b Json<'a>> {
     let own = content.is_text().then_some(content);
     own.into_iter().chain(content.list().iter().map(|part| if part.is_text() { part } else { &part["text"] }))
 }
@@ -278,8 +279,7 @@ pub(super) fn reply(steps: &mut Steps, text: &str, calls: Vec<Call>, written: Wr
     if !calls.is_empty() {
         return steps.reply(text, calls, manner.dialect);
     }
-    let functions = if text.contains("<function=") { markup::calls(text, manner.trim) } else { None };
-    match (functions, written) {
+    match (markup::calls(text, manner.trim), written) {
         (Some(parts), _) => steps.reply(unlabelled(&parts.thought), parts.calls, manner.dialect),
         (None, Written::Blocks) => blocks(steps, text, manner),
         (None, Written::Tag) => tag(steps, text, manner),

@@ -175,28 +175,27 @@ pub(super) fn with_messages<T>(
     }
 }
 
-/// Whether what was said, or the names of the tools that were called, hold `word` (which has no escapes). Looks
-/// at the first messages only; in encoded messages, anywhere.
+/// Whether the first replies of the agent hold `word` (which has no escapes); in encoded messages, whether anything
+/// does.
 pub(super) fn speaks(record: &Json, word: &str) -> bool {
-    const MOST: usize = 12;
-    let holds = |text: &str| memmem::find(text.as_bytes(), word.as_bytes()).is_some();
+    const MOST: usize = 4;
     let messages = if record.is_list() { record } else { &record["messages"] };
     if messages.is_text() {
-        return holds(messages.raw());
+        return holds(messages, word);
     }
-    let has = |message: &Json| {
-        let content = &message["content"];
-        holds(content.raw())
-            || content.list().iter().any(|part| holds(part["text"].raw()))
-            || message["tool_calls"].list().iter().any(|call| holds(call["function"]["name"].raw()))
-    };
-    messages
-        .list()
-        .iter()
-        .take(MOST)
-        .map(chat::unwrapped)
-        .filter(|message| !message["role"].is("system"))
-        .any(has)
+    let replies = messages.list().iter().map(chat::unwrapped).filter(|message| chat::is_agent(message));
+    replies.take(MOST).any(|message| chat::parts(&message["content"]).any(|part| holds(part, word)))
+}
+
+/// Whether the first message of the user holds `word` (which has no escapes).
+pub(super) fn is_told(record: &Json, word: &str) -> bool {
+    let messages = &record["messages"];
+    let first = messages.list().iter().find(|message| message["role"].is("user"));
+    first.is_some_and(|message| chat::parts(&message["content"]).any(|part| holds(part, word)))
+}
+
+fn holds(text: &Json, word: &str) -> bool {
+    memmem::find(text.raw().as_bytes(), word.as_bytes()).is_some()
 }
 
 /// Whether a tool of this name was called, in the API's way or as text.

@@ -1,7 +1,7 @@
 //! JSON as an importer needs it: a tree over the record's own text, strings decoded when they are read.
 //!
 //! Most of a record is never looked at (SWE-agent stores every prompt in every step), so a string costs no
-//! more than finding its end until somebody asks for it. Guarantees that no text panics and that nesting is
+//! more than finding its end until somebody asks for it, and prompts are checked but not taken apart before. Guarantees that no text panics and that nesting is
 //! bounded. Takes what Python writes and JSON forbids: `NaN`, `Infinity`, halves of surrogate pairs (they
 //! become U+FFFD) and control characters in strings. An escape that means nothing stays as it is.
 
@@ -13,6 +13,11 @@ use serde_json::{Map, Value};
 
 /// Levels of lists and objects; more is refused, as the recursion of every reader is bounded.
 const MOST_LEVELS: usize = 128;
+/// Long values of steps and events that are seldom needed: prompts and responses. Below a record's own level they
+/// wait until somebody opens them.
+const LATER: &[&str] = &["messages", "query", "model_response"];
+/// The first level of objects where they wait.
+const LATER_LEVEL: usize = 3;
 
 /// A JSON value that borrows its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +34,8 @@ pub enum Json<'a> {
     List(Vec<Json<'a>>),
     /// An object, in the order of its keys.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    /// The checked text of a list or object that waits for [`Json::opened`].
+    Later(&'a str),
 }
 
 /// What stands between a string's quotes, escapes and all.
@@ -56,7 +63,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// Where and why the text is not JSON.
     pub fn parse(text: &'a str) -> Result<Self, JsonError> {
-        let mut scanner = Scanner { text, at: 0, too_deep: false };
+        let mut scanner = Scanner { text, at: 0, too_deep: false, later: LATER_LEVEL };
         let value = scanner.value(0);
         scanner.skip_space();
         match value {
@@ -69,6 +76,13 @@ impl<'a> Json<'a> {
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
         let Self::Object(entries) = self else { return None };
         entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The value itself; one that waited is taken apart now.
+    pub fn opened(&self) -> Cow<'_, Json<'a>> {
+        let Self::Later(text) = self else { return Cow::Borrowed(self) };
+        let mut scanner = Scanner { text, at: 0, too_deep: false, later: usize::MAX };
+        Cow::Owned(scanner.value(0).unwrap_or(Json::Null))
     }
 
     /// Whether the object has `key`, be its value null.
@@ -164,6 +178,13 @@ impl<'a> Json<'a> {
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
+            Self::Later(text) => {
+                if text.starts_with('[') {
+                    "a list"
+                } else {
+                    "an object"
+                }
+            }
         }
     }
 
@@ -176,6 +197,7 @@ impl<'a> Json<'a> {
             Self::Text(raw) => Value::String(raw.decoded().into_owned()),
             Self::List(items) => Value::Array(items.iter().map(Json::to_value).collect()),
             Self::Object(_) => Value::Object(self.to_map()),
+            Self::Later(_) => self.opened().to_value(),
         }
     }
 
@@ -261,6 +283,8 @@ struct Scanner<'a> {
     text: &'a str,
     at: usize,
     too_deep: bool,
+    /// The level from which an object's lists and objects wait.
+    later: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -372,9 +396,63 @@ impl<'a> Scanner<'a> {
             if !self.take(b':') {
                 return None;
             }
-            entries.push((key, self.value(level)?));
+            let value = if level < self.later || !LATER.contains(&&*key) {
+                self.value(level)
+            } else {
+                self.entry(level)
+            };
+            entries.push((key, value?));
             if self.take(b'}') {
                 return Some(Json::Object(entries));
+            }
+            if !self.take(b',') {
+                return None;
+            }
+        }
+    }
+
+    /// A value that waits, if it is a list or an object.
+    fn entry(&mut self, level: usize) -> Option<Json<'a>> {
+        self.skip_space();
+        if !matches!(self.peek(), Some(b'{' | b'[')) {
+            return self.value(level);
+        }
+        let start = self.at;
+        self.skip(level)?;
+        Some(Json::Later(&self.text[start..self.at]))
+    }
+
+    /// Checks a value as [`Scanner::value`] does and keeps nothing of it.
+    fn skip(&mut self, level: usize) -> Option<()> {
+        self.skip_space();
+        let close = match self.peek()? {
+            b'"' => return self.string().map(drop),
+            b'{' => b'}',
+            b'[' => b']',
+            _ => return self.value(level).map(drop),
+        };
+        if level == MOST_LEVELS {
+            self.too_deep = true;
+            return None;
+        }
+        self.at += 1;
+        if self.take(close) {
+            return Some(());
+        }
+        loop {
+            if close == b'}' {
+                self.skip_space();
+                if self.peek()? != b'"' {
+                    return None;
+                }
+                self.string()?;
+                if !self.take(b':') {
+                    return None;
+                }
+            }
+            self.skip(level + 1)?;
+            if self.take(close) {
+                return Some(());
             }
             if !self.take(b',') {
                 return None;
@@ -417,6 +495,7 @@ mod tests {
             r#""plain""#,
             "[]",
             r#"["\\", "\\\"", "\b\f\r\t"]"#,
+            r#"{"a": [{"messages": [{"c": [{"d": [1, {"e": "x\""}], "f": {}}, []]}], "query": {"h": null}}]}"#,
         ] {
             let expected: Value = serde_json::from_str(text).unwrap();
             assert_eq!(Json::parse(text).unwrap().to_value(), expected, "{text}");
@@ -444,6 +523,7 @@ mod tests {
         assert_eq!(refused("[1] 2"), (1, 5, false));
         assert_eq!(refused(""), (1, 0, true));
         assert_eq!(refused("[NaN, \0]"), (1, 7, false));
+        assert_eq!(refused("{\"a\": [{\"query\": [{\"c\": [1 2]}]}]}"), (1, 28, false));
         let deep = "[".repeat(100_000);
         assert!(Json::parse(&deep).unwrap_err().reason.contains("levels"));
     }

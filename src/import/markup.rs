@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -36,7 +37,7 @@ pub(super) struct Parts<'a> {
 
 /// The calls in `text`; absent when there is none.
 pub(super) fn calls(text: &str, trim: Trim) -> Option<Parts<'_>> {
-    let start = text.find(OPEN)?;
+    let start = memmem::find(text.as_bytes(), OPEN.as_bytes())?;
     let mut rest = &text[start..];
     let mut calls = Vec::new();
     while let Some(inner) = rest.strip_prefix(OPEN) {
@@ -59,7 +60,9 @@ fn call_body(inner: &str) -> (&str, &str) {
     static NEXT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"</function>\s*<function=[A-Za-z_]").expect("invariant: the pattern is fixed")
     });
-    let end = NEXT.find(inner).map(|found| found.start()).or_else(|| inner.rfind(CLOSE));
+    let has_another = memmem::find(inner.as_bytes(), OPEN.as_bytes()).is_some();
+    let next = if has_another { NEXT.find(inner).map(|found| found.start()) } else { None };
+    let end = next.or_else(|| memmem::rfind(inner.as_bytes(), CLOSE.as_bytes()));
     match end {
         Some(end) => (&inner[..end], &inner[end + CLOSE.len()..]),
         None => (inner.trim_end().strip_suffix("</function").unwrap_or(inner), ""),
@@ -96,7 +99,7 @@ fn parameter(text: &str) -> (&str, &str, &str) {
         (None, _) => (text, ""),
     };
     let mut from = 0;
-    while let Some(found) = inner[from..].find(PARAMETER_END) {
+    while let Some(found) = memmem::find(&inner.as_bytes()[from..], PARAMETER_END.as_bytes()) {
         let end = from + found;
         let after = &inner[end + PARAMETER_END.len()..];
         let next = after.trim_start();

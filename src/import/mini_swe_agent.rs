@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::trajectory::{Action, Dialect, End, Exit, Step, Trajectory};
 
 use super::chat::{self, Blocks, Conversation, Manner, Said, Silent, Written};
-use super::family::{Family, Fields, MESSAGES, has_messages, is_chat, speaks, with_messages};
+use super::family::{Family, Fields, MESSAGES, has_messages, is_chat, is_told, speaks, with_messages};
 use super::json::Json;
 use super::markup::{self, Trim};
 use super::observed::{self, Wrapper};
@@ -53,6 +53,9 @@ const FAMILY: Family = Family {
     },
 };
 
+/// The program that Kwai-Klear's agents edit with.
+const EDIT: &str = "edit_via_str_replace";
+
 fn recognizes(record: &Json) -> bool {
     let is_named = record["trajectory_format"].raw().starts_with("mini-swe-agent");
     let is_chat = has_messages(record) || (is_chat(record) && record[0].has("role"));
@@ -68,7 +71,9 @@ fn is_mini_coder(record: &Json) -> bool {
 }
 
 fn is_kwai_klear(record: &Json) -> bool {
-    has_messages(record) && !record.has("trajectory_format") && speaks(record, "edit_via_str_replace")
+    has_messages(record)
+        && !record.has("trajectory_format")
+        && (speaks(record, EDIT) || is_told(record, EDIT))
 }
 
 impl TrajectoryFormat for MiniSweAgent {

@@ -110,6 +110,9 @@ fn prompt(seen: &mut Seen) {
     });
     // The tail is short but for its paths; the rest of a long output is not looked at.
     let output = &mut seen.observation.output;
+    if !output.trim_end().ends_with("bash-$") {
+        return;
+    }
     let from = output.rfind("(Open file: ").map_or(output.len(), |at| at.saturating_sub(1));
     let Some(found) = output.get(from..).and_then(|tail| TAIL.captures(tail)) else { return };
     seen.directory = Some(found[1].to_owned());

@@ -139,10 +139,7 @@ impl Stream {
             _ => {
                 self.open(event, arguments);
                 let mut call = recorded_call(event).unwrap_or_else(|| own_call(action, arguments));
-                call.id = event["id"]
-                    .is_null()
-                    .then_some(None)
-                    .unwrap_or_else(|| Some(event["id"].to_value().to_string()));
+                call.id = (!event["id"].is_null()).then(|| event["id"].to_value().to_string());
                 self.steps.call(call, FAMILY.manner.dialect);
             }
         }
@@ -150,7 +147,8 @@ impl Stream {
 
     /// Begins a reply, unless the event is a further call of the last one.
     fn open(&mut self, event: &Json, arguments: &Json) {
-        let response = event["tool_call_metadata"]["model_response"]["id"].text().map(Cow::into_owned);
+        let response = event["tool_call_metadata"]["model_response"].opened();
+        let response = response["id"].text().map(Cow::into_owned);
         if response.is_none() || response != self.response {
             self.steps.open(&text(arguments, &["thought"]).unwrap_or_default());
         }
@@ -178,8 +176,8 @@ impl Stream {
 fn recorded_call(event: &Json) -> Option<Call> {
     let metadata = &event["tool_call_metadata"];
     let id = metadata["tool_call_id"].text()?;
-    let message = &metadata["model_response"]["choices"][0]["message"];
-    let calls = chat::tool_calls(message).ok()?;
+    let response = metadata["model_response"].opened();
+    let calls = chat::tool_calls(&response["choices"][0]["message"]).ok()?;
     calls.into_iter().find(|call| call.id.as_deref() == Some(&id))
 }
 

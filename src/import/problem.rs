@@ -2,6 +2,8 @@
 //!
 //! Guarantees a part of the prompt, word for word; the whole prompt where no known frame is around it.
 
+use memchr::memmem;
+
 /// What stands before and after the problem in the prompts of known scaffolds.
 const FRAMES: &[(&str, &str)] = &[
     ("<pr_description>", "</pr_description>"),
@@ -25,15 +27,16 @@ pub(super) fn problem(prompt: &str) -> Option<String> {
 }
 
 fn framed<'a>(prompt: &'a str, open: &str, close: &str) -> Option<&'a str> {
-    let start = prompt.find(open)? + open.len();
-    let end = prompt.rfind(close).filter(|end| start <= *end)?;
+    let start = memmem::find(prompt.as_bytes(), open.as_bytes())? + open.len();
+    let end = memmem::rfind(prompt.as_bytes(), close.as_bytes()).filter(|end| start <= *end)?;
     Some(&prompt[start..end])
 }
 
 /// The prompt without the example that it begins with.
 fn after_example(prompt: &str) -> &str {
     let (open, close) = AFTER_EXAMPLE;
-    let Some((before, _)) = prompt.rsplit_once(close) else { return prompt };
+    let Some(end) = memmem::rfind(prompt.as_bytes(), close.as_bytes()) else { return prompt };
+    let before = &prompt[..end];
     before.rsplit_once(open).map_or(before, |(_, task)| task)
 }
 

@@ -147,7 +147,7 @@ fn outcomes(path: &Path, record: &Record, options: Options<'_>) -> Vec<Outcome> 
     let origin = Origin { file: path.to_owned(), line, task: options.task.map(str::to_owned) };
     match trajectories(record, &origin, options) {
         Ok(trajectories) => trajectories.into_iter().map(Ok).collect(),
-        Err(located) => vec![Err(reject(path, record, located))],
+        Err(located) => vec![Err(reject(path, record, &located))],
     }
 }
 
@@ -182,7 +182,7 @@ fn trajectories(record: &Record, origin: &Origin, options: Options<'_>) -> Resul
     Ok(format.parse(&json, origin)?)
 }
 
-fn reject(path: &Path, record: &Record, located: Located) -> Reject {
+fn reject(path: &Path, record: &Record, located: &Located) -> Reject {
     let place = located.place.filter(|(line, _)| 0 < *line);
     let step = match located.error {
         RecordError::Step { step, .. } => Some(step),

@@ -62,7 +62,9 @@ impl Reply {
     pub(super) fn end(&mut self, steps: &mut Steps, dialect: Dialect) {
         let Self { words, calls } = std::mem::take(self);
         if !words.is_empty() || !calls.is_empty() {
-            words.iter().for_each(|words| steps.say(words));
+            for words in &words {
+                steps.say(words);
+            }
             steps.reply("", calls, dialect);
         }
     }

@@ -33,7 +33,9 @@ impl Steps {
     /// A reply: what was thought, and what was called.
     pub(super) fn reply(&mut self, thought: &str, calls: Vec<Call>, dialect: Dialect) {
         self.open(thought);
-        calls.into_iter().for_each(|call| self.call(call, dialect));
+        for call in calls {
+            self.call(call, dialect);
+        }
     }
 
     /// A call of the reply that was opened last.

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -213,18 +214,19 @@ struct ToolCalls<'a, 'b> {
 }
 
 impl ToolCalls<'_, '_> {
-    /// The arguments of the tool call behind `action`: the step's own messages have it, or the history.
+    /// The arguments of the tool call behind `action`: the history has it, or else the step's own messages, which
+    /// are the whole prompt and seldom worth reading.
     fn arguments_of(&mut self, step: &Json, action: &str) -> Map<String, Value> {
         let is_call = |message: &Json| {
             message["tool_calls"].is_list() && message["action"].text().is_some_and(|text| text == action)
         };
-        if let Some(message) = step["messages"].list().iter().rev().find(|message| is_call(message)) {
+        let mut rest = self.messages.clone();
+        if let Some(message) = rest.find(|message| is_call(message)) {
+            self.messages = rest;
             return arguments(message);
         }
-        let mut rest = self.messages.clone();
-        let Some(message) = rest.find(|message| is_call(message)) else { return Map::new() };
-        self.messages = rest;
-        arguments(message)
+        let own = step["messages"].opened();
+        own.list().iter().rev().find(|message| is_call(message)).map(arguments).unwrap_or_default()
     }
 }
 
@@ -338,7 +340,11 @@ fn promised_dialect(history: &Json) -> Dialect {
 
 fn edition(turns: &[Turn]) -> Edition {
     let saw = |text: &str| {
-        turns.iter().any(|turn| turn.observation.as_ref().is_some_and(|seen| seen.output.contains(text)))
+        turns.iter().any(|turn| {
+            turn.observation
+                .as_ref()
+                .is_some_and(|seen| memmem::find(seen.output.as_bytes(), text.as_bytes()).is_some())
+        })
     };
     let messages = turns.iter().any(|turn| turn.messages);
     match turns[0].state {

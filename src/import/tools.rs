@@ -96,7 +96,7 @@ pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
     let Some((tool, _)) = known else { return apart(&call) };
     let done = match tool {
         Tool::Shell => return shell(&call),
-        Tool::Editor => Some(editor(call.arguments.clone(), dialect)),
+        Tool::Editor => return Meaning::Act(editor(call.arguments, dialect)),
         Tool::End => Some(Action::Submit),
         Tool::Think => return Meaning::Thought(argument(&call, &["thought", "content"]).unwrap_or_default()),
         Tool::Plan => return Meaning::Thought(plan(&call)),

@@ -20,6 +20,8 @@ use process::Usage;
 const ROUNDS: usize = 5;
 const SPEED_BYTES: u64 = 200_000_000;
 const MEMORY_BYTES: u64 = 2_000_000_000;
+/// How much smaller all files are with the word `smoke`, which shows that the bench runs and nothing else.
+const SMOKE: u64 = 100;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -36,16 +38,18 @@ fn main() -> Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("finding the target directory")?;
     let directory = target.join("bench");
     fs_err::create_dir_all(&directory)?;
-    let is_chosen = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
+    let smaller = if words.iter().any(|word| word == "smoke") { SMOKE } else { 1 };
+    let measures: Vec<&String> = words.iter().filter(|word| *word != "smoke").collect();
+    let is_chosen = |name: &str| measures.is_empty() || measures.iter().any(|word| *word == name);
     let mut rows = Vec::new();
     if is_chosen("speed") {
         for (name, records) in [("all recordings", &recordings.all), ("SWE-smith rows", &recordings.rows)] {
-            let file = corpus::write(&directory, name, records, SPEED_BYTES)?;
+            let file = corpus::write(&directory, name, records, SPEED_BYTES / smaller)?;
             rows.extend(speed(name, &file, &directory)?);
         }
     }
     if is_chosen("memory") {
-        rows.extend(memory(&recordings.all, &directory)?);
+        rows.extend(memory(&recordings.all, &directory, smaller)?);
     }
     let file = directory.join("import.json");
     fs_err::write(&file, serde_json::to_string_pretty(&rows)? + "\n")?;
@@ -133,11 +137,11 @@ fn speed(name: &str, file: &Path, directory: &Path) -> Result<Vec<Value>> {
 }
 
 /// Resident memory at its highest, of a small and a large file.
-fn memory(records: &[String], directory: &Path) -> Result<Vec<Value>> {
+fn memory(records: &[String], directory: &Path, smaller: u64) -> Result<Vec<Value>> {
     let out = directory.join("import-out.jsonl");
     let mut rows = Vec::new();
     println!("\nMemory of `trajectory import` (MiB resident at most)\n");
-    for bytes in [SPEED_BYTES, MEMORY_BYTES] {
+    for bytes in [SPEED_BYTES / smaller, MEMORY_BYTES / smaller] {
         let name = format!("memory {}", bytes / 1_000_000);
         let file = corpus::write(directory, &name, records, bytes)?;
         let usage = process::run(importer(&file, &out))?;

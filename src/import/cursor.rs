@@ -176,3 +176,24 @@ impl Brackets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Read};
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_passed_over_and_what_follows_is_read() {
+        let long = std::io::repeat(b'x').take(MOST_BYTES as u64 + 1);
+        let list = b"[".chain(std::io::repeat(b' ').take(MOST_BYTES as u64)).chain(&b"]{}"[..]);
+        let mut cursor =
+            Cursor::new(Box::new(BufReader::with_capacity(1 << 20, long.chain(&b"\n{}\n"[..]).chain(list))));
+        let cut = cursor.line().unwrap();
+        assert!(cut.is_too_large && cut.bytes.is_empty());
+        assert_eq!((cursor.line().unwrap().bytes.as_slice(), cursor.line), (&b"{}"[..], 3));
+        let cut = cursor.value().unwrap();
+        assert!(cut.is_too_large && cut.bytes.is_empty());
+        assert_eq!(cursor.value().unwrap().bytes, b"{}");
+    }
+}

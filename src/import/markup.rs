@@ -37,7 +37,8 @@ pub(super) struct Parts<'a> {
 
 /// The calls in `text`; absent when there is none.
 pub(super) fn calls(text: &str, trim: Trim) -> Option<Parts<'_>> {
-    let start = memmem::find(text.as_bytes(), OPEN.as_bytes())?;
+    static FINDER: LazyLock<memmem::Finder> = LazyLock::new(|| memmem::Finder::new(OPEN));
+    let start = FINDER.find(text.as_bytes())?;
     let mut rest = &text[start..];
     let mut calls = Vec::new();
     while let Some(inner) = rest.strip_prefix(OPEN) {
@@ -90,11 +91,10 @@ fn call(body: &str, trim: Trim) -> Option<Call> {
 
 /// Name, value and what follows. `<parameter=command=view</parameter>` is read as it was meant.
 fn parameter(text: &str) -> (&str, &str, &str) {
-    let close = text.find(PARAMETER_END);
-    let (key, inner) = match (text.find('>'), text.find('=')) {
-        (Some(angle), Some(equals)) if close.is_some_and(|close| close < angle) && equals < angle => {
-            (&text[..equals], &text[equals + 1..])
-        }
+    let angle = text.find('>');
+    let head = &text[..angle.unwrap_or_default()];
+    let (key, inner) = match (angle, head.find('=')) {
+        (Some(_), Some(equals)) if head.contains("</parameter") => (&text[..equals], &text[equals + 1..]),
         (Some(angle), _) => (&text[..angle], &text[angle + 1..]),
         (None, _) => (text, ""),
     };

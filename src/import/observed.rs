@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memchr_iter;
 use regex::Regex;
 
 use crate::trajectory::{Exit, Observation};
@@ -77,7 +77,8 @@ fn unwrap(wrapper: Wrapper, seen: &mut Seen) {
 
 /// Undoes what a terminal does to line ends.
 fn plain_line_ends(text: &mut String) {
-    let mut returns = memmem::find_iter(text.as_bytes(), b"\r\n").peekable();
+    let bytes = text.as_bytes();
+    let mut returns = memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).peekable();
     if returns.peek().is_none() {
         return;
     }

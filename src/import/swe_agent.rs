@@ -6,6 +6,7 @@
 //! run that was tried several times each attempt is a trajectory; the one that was chosen has the plain id.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::LazyLock;
 
 use memchr::memmem;
@@ -106,7 +107,7 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
             model: replay["agent"]["model"]["name"].as_str().map(str::to_owned),
             tools: Some(tools(&turns).to_owned()),
             fresh_shells: false,
-            editor: turns.iter().any(|turn| editor::is_call(dialect, &turn.action)).then_some(setup),
+            editor: steps.iter().any(|step| matches!(step.action, Action::Editor(_))).then_some(setup),
         },
         problem: replay["problem_statement"]["text"]
             .as_str()
@@ -156,7 +157,8 @@ impl Turn {
 }
 
 fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordError> {
-    let said = said(history);
+    // Most runs have no step without an observation, and then nobody asks.
+    let said = LazyCell::new(|| said(history));
     let mut calls = ToolCalls { messages: history.list().iter() };
     let turn = |(index, step): (usize, &Json)| {
         let text = |key: &str| {
@@ -175,7 +177,7 @@ fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordErr
         Ok(Turn {
             thought: step["thought"].text().unwrap_or_default().into_owned(),
             arguments: calls.arguments_of(step, &action),
-            executed: !seen.refused && was_executed(&said, &action, &response, &observation),
+            executed: !seen.refused && (!observation.is_empty() || was_executed(&said, &action, &response)),
             action: action.into_owned(),
             observation: Some(seen.observation),
             directory,
@@ -200,12 +202,10 @@ fn is_demo(message: &Json) -> bool {
     message["is_demo"].truth() == Some(true)
 }
 
-fn was_executed(said: &[String], action: &str, response: &str, observation: &str) -> bool {
+/// Whether a step that showed nothing is among what the history keeps.
+fn was_executed(said: &[String], action: &str, response: &str) -> bool {
     let kept = |text: &str| said.iter().any(|said| said == text.trim());
-    !observation.is_empty()
-        || said.is_empty()
-        || kept(action)
-        || (!response.trim().is_empty() && kept(response))
+    said.is_empty() || kept(action) || (!response.trim().is_empty() && kept(response))
 }
 
 /// The history's tool calls, handed out in order.

@@ -232,6 +232,10 @@ impl<'a> Raw<'a> {
         // Each turn begins at a backslash.
         while !rest.is_empty() {
             rest = &rest[unescape(rest, &mut decoded)..];
+            // Terminals write two escapes at the end of each line.
+            if rest.starts_with('\\') {
+                continue;
+            }
             let plain = memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
             decoded.push_str(&rest[..plain]);
             rest = &rest[plain..];

@@ -4,6 +4,8 @@
 //! waits for one, and that words without an action are the beginning of the next step's thought; the last
 //! words of a record that ends with them are its answer.
 
+use std::borrow::Cow;
+
 use crate::trajectory::{Action, Dialect, End, Step};
 
 use super::observed::Seen;
@@ -75,6 +77,7 @@ impl Steps {
 
     /// Words that come before the next action.
     pub(super) fn say(&mut self, words: &str) {
+        let words = without_tags(words);
         let words = words.trim();
         if !words.is_empty() && self.words.last().is_none_or(|last| last != words) {
             self.words.push(words.to_owned());
@@ -152,6 +155,14 @@ impl Steps {
     }
 }
 
+/// A thought without the tags that some models write around it; ours are written when it is rendered.
+pub(super) fn without_tags(thought: &str) -> Cow<'_, str> {
+    if !thought.contains("think>") {
+        return Cow::Borrowed(thought);
+    }
+    Cow::Owned(thought.replace("<think>", "").replace("</think>", "\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +203,13 @@ mod tests {
         let steps = steps.finish();
         assert_eq!((steps.len(), steps[0].thought.as_str()), (1, "first\n\ndeep\n\nthen"));
         assert_eq!(steps[0].observation, None);
+    }
+
+    #[test]
+    fn tags_around_a_thought_come_off() {
+        let mut steps = Steps::default();
+        steps.reply("<think>Deep.</think>Words.", vec![bash("1", "ls")], Dialect::OpenHands);
+        assert_eq!(steps.finish()[0].thought, "Deep.\nWords.");
     }
 
     #[test]

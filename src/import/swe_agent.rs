@@ -22,6 +22,7 @@ use super::chat::{self, content};
 use super::json::Json;
 use super::observed::{Wrapper, seen};
 use super::problem::problem;
+use super::steps::without_tags;
 use super::{Origin, RecordError, TrajectoryFormat, ends, family, markup, names};
 
 /// The format of `.traj` files.
@@ -151,7 +152,7 @@ impl Turn {
             }),
             command => Action::bash(command),
         };
-        let step = Step::new(chat::unlabelled(&self.thought), action);
+        let step = Step::new(chat::unlabelled(&without_tags(&self.thought)), action);
         Step { observation: self.observation.clone(), executed: self.executed, ..step }
     }
 }

@@ -172,13 +172,12 @@ fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordErr
             })
         };
         let (action, observation) = (text("action")?, text("observation")?);
-        let response = step["response"].text().unwrap_or_default();
         let (state, directory) = read_state(&step["state"]);
         let seen = seen(&*observation, &[Wrapper::Terminal]);
         Ok(Turn {
             thought: step["thought"].text().unwrap_or_default().into_owned(),
             arguments: calls.arguments_of(step, &action),
-            executed: !seen.refused && (!observation.is_empty() || was_executed(&said, &action, &response)),
+            executed: !seen.refused && (!observation.is_empty() || was_executed(&said, &action, step)),
             action: action.into_owned(),
             observation: Some(seen.observation),
             directory,
@@ -204,9 +203,11 @@ fn is_demo(message: &Json) -> bool {
 }
 
 /// Whether a step that showed nothing is among what the history keeps.
-fn was_executed(said: &[String], action: &str, response: &str) -> bool {
+fn was_executed(said: &[String], action: &str, step: &Json) -> bool {
     let kept = |text: &str| said.iter().any(|said| said == text.trim());
-    said.is_empty() || kept(action) || (!response.trim().is_empty() && kept(response))
+    let is_reply_kept =
+        || step["response"].text().is_some_and(|reply| !reply.trim().is_empty() && kept(&reply));
+    said.is_empty() || kept(action) || is_reply_kept()
 }
 
 /// The history's tool calls, handed out in order.

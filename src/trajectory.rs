@@ -113,7 +113,8 @@ pub struct Step {
     /// What it saw; absent when nothing was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
-    /// False for a recorded step that its scaffold refused to run (format error, block list).
+    /// False for a recorded step that did not run as a command: its scaffold refused it (format error, block list),
+    /// or it asks for what no sandbox has (a browser, a notebook, keys for a running program).
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub executed: bool,
     /// Whether it was taken in the same reply as the step before it (several tool calls in one turn).

@@ -153,7 +153,8 @@ fn an_unknown_format_says_what_was_found() {
     assert_eq!(
         reject.to_string(),
         "odd.jsonl: line 2: no known trajectory format: found an object with the keys `prompt`, `answer`; \
-         known are native, swe-agent"
+         known are native, atif, swe-agent, nebius, swe-rebench, openhands-events, r2e-gym, nemo-gym, nemotron, \
+         swe-gym, coderforge, sera, mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands"
     );
     assert_eq!((reject.byte, reject.remedy.as_str()), (1, "name the format with `--from`"));
 }
@@ -401,5 +402,5 @@ fn a_format_that_is_not_known_is_a_usage_error() {
         apprentice().args(["trajectory", "import", "--from", "swagent", "x", "--out", "y"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("hint: use one of: native, swe-agent"), "{stderr}");
+    assert!(stderr.contains("hint: use one of: native, atif, swe-agent,"), "{stderr}");
 }

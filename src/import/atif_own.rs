@@ -6,16 +6,19 @@
 use serde_json::{Value, json};
 
 use super::RecordError;
+use super::json::Json;
 use crate::trajectory::{Action, EditorCall, FORMAT, Observation, Step, Trajectory};
 
 /// The trajectory of a record that we wrote; none where somebody else did.
 ///
 /// # Errors
 /// When the record is ours and damaged.
-pub fn restored(record: &Value) -> Option<Result<Trajectory, RecordError>> {
-    let is_atif = record["schema_version"].as_str().is_some_and(|version| version.starts_with("ATIF-"));
-    let own = &record["extra"]["apprentice"];
-    (is_atif && own["format"] == FORMAT).then(|| read(record, own))
+pub(super) fn restored(record: &Json) -> Option<Result<Trajectory, RecordError>> {
+    let is_ours = record["extra"]["apprentice"]["format"].is(FORMAT);
+    is_ours.then(|| {
+        let record = record.to_value();
+        read(&record, &record["extra"]["apprentice"])
+    })
 }
 
 fn read(record: &Value, own: &Value) -> Result<Trajectory, RecordError> {

@@ -1,45 +1,95 @@
 //! Importers: other projects' files become trajectories and tasks.
 //!
-//! A file holds one JSON value or one a line. Guarantees that a record is either a trajectory or a
-//! [`Reject`] that names file, line, step and reason: nothing is dropped silently. Runs nothing.
+//! A file holds JSON values, lines of them, an array of them, rows of Parquet, or YAML. Guarantees that a
+//! record is either a trajectory or a [`Reject`] that names file, line, step and reason: nothing is dropped
+//! silently. Runs nothing.
 
-pub mod atif_own;
+mod atif;
+mod atif_own;
+mod chat;
+mod coder_forge;
+mod cursor;
+mod ends;
+mod family;
+pub mod json;
+mod markup;
+mod mini_swe_agent;
+mod names;
 pub mod native;
+mod nebius;
+mod nemo_gym;
+mod nemotron;
+mod observed;
+mod openhands;
+mod openhands_events;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod problem;
+mod r2e_gym;
+mod read;
+mod responses;
+mod sera;
+mod source;
+mod steps;
 pub mod swe_agent;
 pub mod swe_bench;
+mod swe_gym;
+mod swe_rebench;
+mod swe_smith;
+mod tools;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::fsio;
 use crate::trajectory::Trajectory;
 
+pub use cursor::MOST_BYTES;
+pub use json::Json;
+pub use read::{Outcome, each, read_file};
+
 /// A format of recorded trajectories.
 ///
 /// ```
-/// use apprentice::import::{FORMATS, sniff};
-/// let record = serde_json::json!({"format": "apprentice.trajectory/1"});
+/// use apprentice::import::{Json, sniff};
+/// let record = Json::parse(r#"{"format": "apprentice.trajectory/1"}"#).unwrap();
 /// assert_eq!(sniff(&record).unwrap().name(), "native");
-/// assert_eq!(FORMATS.len(), 2);
 /// ```
 pub trait TrajectoryFormat: Sync {
     /// Its name after `--from`.
     fn name(&self) -> &'static str;
 
-    /// Whether `record` looks like this format; cheap, by keys only.
-    fn recognizes(&self, record: &Value) -> bool;
+    /// Whether `record` looks like this format; cheap, by keys and a few words.
+    fn recognizes(&self, record: &Json) -> bool;
 
-    /// Reads one record.
+    /// Reads one record: a trajectory, or one for each attempt where a record keeps several.
     ///
     /// # Errors
     /// What is wrong and at which step.
-    fn parse(&self, record: &Value, origin: &Origin) -> Result<Trajectory, RecordError>;
+    fn parse(&self, record: &Json, origin: &Origin) -> Result<Vec<Trajectory>, RecordError>;
 }
 
-/// Every format, in the order in which they are tried.
-pub const FORMATS: &[&dyn TrajectoryFormat] = &[&native::Native, &swe_agent::SweAgent];
+/// Every format, in the order in which they are tried: those with marks of their own first, bare chats last.
+pub const FORMATS: &[&dyn TrajectoryFormat] = &[
+    &native::Native,
+    &atif::Atif,
+    &swe_agent::SweAgent,
+    &nebius::Nebius,
+    &swe_rebench::FORMAT,
+    &openhands_events::OpenHandsEvents,
+    &r2e_gym::R2eGym,
+    &nemo_gym::NemoGym,
+    &nemotron::Nemotron,
+    &swe_gym::FORMAT,
+    &coder_forge::FORMAT,
+    &sera::FORMAT,
+    &mini_swe_agent::MINI_CODER,
+    &mini_swe_agent::KWAI_KLEAR,
+    &mini_swe_agent::FORMAT,
+    &swe_smith::FORMAT,
+    &openhands::FORMAT,
+];
 
 /// Where a record stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +125,15 @@ pub enum RecordError {
         /// What is wrong.
         reason: String,
     },
+    /// The record is larger than what is read at once.
+    #[error("the record is larger than {most_mib} MiB")]
+    TooLarge {
+        /// What is read of one record.
+        most_mib: usize,
+    },
+    /// The record is one reply without commands.
+    #[error("it is a single reply without a command: there is nothing to replay")]
+    SingleReply,
     /// A step lacks something or holds something else than its format says.
     #[error("step {step}: {reason}")]
     Step {
@@ -92,6 +151,8 @@ impl RecordError {
             Self::Json { truncated: true, .. } => "get the file again: its end is missing",
             Self::Json { .. } => "repair the JSON, or leave the record out with `--keep-going`",
             Self::Unknown { .. } => "name the format with `--from`",
+            Self::TooLarge { .. } => "split the record, or leave it out with `--keep-going`",
+            Self::SingleReply => "use a data set of agents that acted, or leave it out with `--keep-going`",
             Self::Record { .. } | Self::Step { .. } => {
                 "repair the record, or leave it out with `--keep-going`"
             }
@@ -147,7 +208,7 @@ pub fn format(name: &str) -> Option<&'static dyn TrajectoryFormat> {
 }
 
 /// The first format that recognizes `record`.
-pub fn sniff(record: &Value) -> Option<&'static dyn TrajectoryFormat> {
+pub fn sniff(record: &Json) -> Option<&'static dyn TrajectoryFormat> {
     FORMATS.iter().copied().find(|format| format.recognizes(record))
 }
 
@@ -160,93 +221,27 @@ pub struct Imported {
     pub rejects: Vec<Reject>,
 }
 
-/// Reads every record of `path`: one JSON value, or one a line in a `.jsonl` file.
-///
-/// # Errors
-/// When the file itself cannot be read; what is wrong with a record is a [`Reject`].
-pub fn read_file(path: &Path, options: Options<'_>) -> anyhow::Result<Imported> {
-    let mut imported = Imported::default();
-    let task = options.task.map(str::to_owned);
-    let mut take = |text: &str, number: u64, byte: u64, line: Option<u64>| {
-        let origin = Origin { file: path.to_owned(), line, task: task.clone() };
-        match read_record(text, &origin, options.format) {
-            Ok(trajectory) => imported.trajectories.push(trajectory),
-            Err(error) => imported.rejects.push(reject(path, number, byte, line, &error)),
-        }
-    };
-    if path.extension().is_some_and(|extension| extension == "jsonl") {
-        for line in fsio::lines(path)? {
-            let line = line?;
-            if !line.text.trim().is_empty() {
-                take(&line.text, line.number, line.byte, Some(line.number));
-            }
-        }
-    } else {
-        take(&fs_err::read_to_string(path)?, 1, 0, None);
-    }
-    Ok(imported)
-}
-
-fn read_record(
-    text: &str,
-    origin: &Origin,
-    format: Option<&dyn TrajectoryFormat>,
-) -> Result<Trajectory, Located> {
-    let record: Value = serde_json::from_str(text).map_err(|error| Located {
-        place: Some((error.line(), error.column())),
-        error: RecordError::Json { reason: error.to_string(), truncated: error.is_eof() },
-    })?;
-    let format = match format {
-        Some(format) => format,
-        None => sniff(&record).ok_or_else(|| unknown(&record))?,
-    };
-    Ok(format.parse(&record, origin)?)
-}
-
-/// An error and its place in the record's text: line and column, from 1.
-struct Located {
-    place: Option<(usize, usize)>,
-    error: RecordError,
-}
-
-impl From<RecordError> for Located {
-    fn from(error: RecordError) -> Self {
-        Self { place: None, error }
-    }
-}
-
-fn unknown(record: &Value) -> RecordError {
+fn unknown(record: &Json) -> RecordError {
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
     let found = match record {
-        Value::Object(object) => {
-            let keys: Vec<String> = object.keys().take(6).map(|key| format!("`{key}`")).collect();
+        Json::Object(entries) => {
+            let keys: Vec<String> = entries.iter().take(6).map(|(key, _)| format!("`{key}`")).collect();
             format!("an object with the keys {}", keys.join(", "))
         }
-        Value::Array(items) => format!("a list of {} items", items.len()),
+        Json::List(items) => format!("a list of {} items", items.len()),
         _ => "a plain value".to_owned(),
     };
     RecordError::Unknown { reason: format!("found {found}; known are {}", names.join(", ")) }
 }
 
-fn reject(path: &Path, number: u64, byte: u64, line: Option<u64>, located: &Located) -> Reject {
-    let place = located.place.filter(|(line, _)| 0 < *line);
-    let step = match located.error {
-        RecordError::Step { step, .. } => Some(step),
-        _ => None,
-    };
-    Reject {
-        file: path.to_owned(),
-        line: line.unwrap_or_else(|| place.map_or(number, |(line, _)| line as u64)),
-        byte,
-        column: place.map(|(_, column)| column),
-        step,
-        reason: located.error.to_string(),
-        remedy: located.error.remedy().to_owned(),
-    }
-}
+/// Endings of the files that are read below a directory.
+const ENDINGS: &[&str] =
+    &[".traj", ".jsonl", ".ndjson", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".demo.yaml"];
+/// What runs leave beside their trajectories.
+const NO_TRAJECTORIES: &[&str] = &["preds.json", "rejects.jsonl"];
 
 /// The files that `sources` name: files as they are, directories by what is below them with a
-/// trajectory's extension, sorted.
+/// trajectory's ending, sorted.
 ///
 /// # Errors
 /// When a path cannot be read.
@@ -254,13 +249,15 @@ pub fn files(sources: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for source in sources {
         if fs_err::metadata(source)?.is_dir() {
-            let is_record = |path: &PathBuf| {
-                path.extension().is_some_and(|extension| extension == "traj" || extension == "jsonl")
-            };
-            files.extend(fsio::files_below(source)?.into_iter().filter(is_record));
+            files.extend(fsio::files_below(source)?.into_iter().filter(|path| holds_trajectories(path)));
         } else {
             files.push(source.clone());
         }
     }
     Ok(files)
+}
+
+fn holds_trajectories(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_TRAJECTORIES.contains(&&*name)
 }

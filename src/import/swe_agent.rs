@@ -1,12 +1,15 @@
-//! SWE-agent's `.traj` files, from the first releases to 1.x, and demonstrations that hold only a history.
+//! SWE-agent's `.traj` files, from the first releases to 1.x, retried runs, and demonstrations that hold only a history.
 //!
-//! Guarantees one step for each action that SWE-agent recorded, in order, its observation as recorded. Tool
-//! calls are the source of an editor call's arguments where the record has them; else its text is. The
-//! release and the window of the editor are told from what it printed.
+//! Guarantees one step for each action that SWE-agent recorded, in order, its observation as recorded but for
+//! the terminal's carriage returns. Tool calls are the source of an editor call's arguments where the record
+//! has them; else its text is. The release and the window of the editor are told from what it printed. Of a
+//! run that was tried several times each attempt is a trajectory; the one that was chosen has the plain id.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -15,7 +18,12 @@ use crate::trajectory::{
     Action, Dialect, Edition, EditorCall, EditorSetup, End, FORMAT, Observation, Source, Step, Trajectory,
 };
 
-use super::{Origin, RecordError, TrajectoryFormat};
+use super::chat::{self, content};
+use super::json::Json;
+use super::observed::{Wrapper, seen};
+use super::problem::problem;
+use super::steps::without_tags;
+use super::{Origin, RecordError, TrajectoryFormat, ends, family, markup, names};
 
 /// The format of `.traj` files.
 pub struct SweAgent;
@@ -25,54 +33,92 @@ impl TrajectoryFormat for SweAgent {
         "swe-agent"
     }
 
-    fn recognizes(&self, record: &Value) -> bool {
-        match record["trajectory"].as_array() {
-            Some(steps) => steps.first().map_or(record["history"].is_array(), |step| {
-                step["action"].is_string() && step.get("observation").is_some()
+    fn recognizes(&self, record: &Json) -> bool {
+        match &record["trajectory"] {
+            Json::List(steps) => steps.first().map_or(record["history"].is_list(), |step| {
+                step["action"].is_text() && step.has("observation") && !step.has("source")
             }),
-            None => is_history(&record["history"]),
+            _ => is_history(&record["history"]) || self.recognizes_attempts(record),
         }
     }
 
-    fn parse(&self, record: &Value, origin: &Origin) -> Result<Trajectory, RecordError> {
-        let turns = match record["trajectory"].as_array() {
-            Some(steps) => recorded_turns(steps, &record["history"])?,
-            None => history_turns(&record["history"])?,
-        };
-        if turns.is_empty() {
-            return Err(RecordError::Record { reason: "it has no steps".to_owned() });
+    fn parse(&self, record: &Json, origin: &Origin) -> Result<Vec<Trajectory>, RecordError> {
+        let attempts = record["attempts"].list();
+        if attempts.is_empty() {
+            return Ok(vec![run(record, record, origin)?]);
         }
-        let dialect = dialect(&turns, &record["history"]);
-        let setup = EditorSetup {
-            window: window(&record["history"]),
-            edition: edition(&turns),
-            ..EditorSetup::default()
+        let chosen = chosen(record, attempts);
+        let attempt = |(index, attempt): (usize, &Json)| {
+            let mut trajectory = run(attempt, record, origin)?;
+            if index != chosen {
+                trajectory.id = format!("{}.attempt-{}", trajectory.id, index + 1);
+            }
+            Ok(trajectory)
         };
-        let workdir = workdir(&turns);
-        let replay = replay_config(record);
-        let info = &record["info"];
-        let task = origin.task.clone().unwrap_or_else(|| task_id(&replay, &origin.file, workdir.as_deref()));
-        Ok(Trajectory {
-            format: FORMAT.to_owned(),
-            id: trajectory_id(&origin.file, origin.line),
-            task,
-            source: Source {
-                format: self.name().to_owned(),
-                file: origin.file.display().to_string(),
-                record: origin.line,
-                workdir,
-                model: replay["agent"]["model"]["name"].as_str().map(str::to_owned),
-                tools: None,
-                fresh_shells: false,
-                editor: turns.iter().any(|turn| editor::is_call(dialect, &turn.action)).then_some(setup),
-            },
-            problem: None,
-            end: end(info["exit_status"].as_str(), &turns),
-            patch: patch(info, &turns),
-            resolved: None,
-            steps: turns.into_iter().map(|turn| turn.step(dialect)).collect(),
-        })
+        attempts.iter().enumerate().map(attempt).collect()
     }
+}
+
+impl SweAgent {
+    fn recognizes_attempts(&self, record: &Json) -> bool {
+        record["attempts"].list().first().is_some_and(|attempt| self.recognizes(attempt))
+    }
+}
+
+/// The attempt that the record copies to its top; the last one where it copies none.
+fn chosen(record: &Json, attempts: &[Json]) -> usize {
+    let is_copied = |attempt: &Json| {
+        record["trajectory"].is_list()
+            && attempt["trajectory"].list().len() == record["trajectory"].list().len()
+            && attempt["info"]["submission"] == record["info"]["submission"]
+    };
+    attempts.iter().position(is_copied).unwrap_or(attempts.len() - 1)
+}
+
+/// One run; what it does not say itself stands in the `whole` record.
+fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, RecordError> {
+    let history = if record["history"].is_list() { &record["history"] } else { &whole["history"] };
+    let turns = match &record["trajectory"] {
+        Json::List(steps) => recorded_turns(steps, history)?,
+        Json::Null => history_turns(history)?,
+        other => {
+            let reason = format!("`trajectory` must be a list, found {}", other.kind());
+            return Err(RecordError::Record { reason });
+        }
+    };
+    if turns.is_empty() {
+        return Err(RecordError::Record { reason: "it has no steps".to_owned() });
+    }
+    let dialect = dialect(&turns, history);
+    let setup = EditorSetup { window: window(history), edition: edition(&turns), ..EditorSetup::default() };
+    let workdir = workdir(&turns);
+    let replay = if record.has("replay_config") { replay_config(record) } else { replay_config(whole) };
+    let info = &record["info"];
+    let task = origin.task.clone().unwrap_or_else(|| task_id(&replay, origin, workdir.as_deref()));
+    let steps: Vec<Step> = turns.iter().map(|turn| turn.step(dialect)).collect();
+    Ok(Trajectory {
+        format: FORMAT.to_owned(),
+        id: names::trajectory_id(origin),
+        task,
+        source: Source {
+            format: SweAgent.name().to_owned(),
+            file: origin.file.display().to_string(),
+            record: origin.line,
+            workdir,
+            model: replay["agent"]["model"]["name"].as_str().map(str::to_owned),
+            tools: Some(tools(&turns).to_owned()),
+            fresh_shells: false,
+            editor: steps.iter().any(|step| matches!(step.action, Action::Editor(_))).then_some(setup),
+        },
+        problem: replay["problem_statement"]["text"]
+            .as_str()
+            .map(|text| text.trim().to_owned())
+            .or_else(|| told_problem(history)),
+        end: end(info["exit_status"].text().as_deref(), &turns),
+        patch: patch(info, &steps),
+        resolved: None,
+        steps,
+    })
 }
 
 /// One recorded step, before its action is understood.
@@ -80,7 +126,7 @@ struct Turn {
     thought: String,
     action: String,
     arguments: Map<String, Value>,
-    observation: Option<String>,
+    observation: Option<Observation>,
     executed: bool,
     directory: Option<String>,
     state: Shape,
@@ -96,211 +142,179 @@ enum Shape {
 }
 
 impl Turn {
-    fn step(self, dialect: Dialect) -> Step {
+    fn step(&self, dialect: Dialect) -> Step {
         let action = match self.action.trim() {
             "submit" => Action::Submit,
-            text if editor::is_call(dialect, text) => {
-                Action::Editor(EditorCall { dialect, text: text.to_owned(), arguments: self.arguments })
-            }
+            text if editor::is_call(dialect, text) => Action::Editor(EditorCall {
+                dialect,
+                text: text.to_owned(),
+                arguments: self.arguments.clone(),
+            }),
             command => Action::bash(command),
         };
-        Step {
-            thought: self.thought.trim().to_owned(),
-            action,
-            observation: self.observation.map(Observation::recorded),
-            executed: self.executed,
-            continues: false,
-        }
+        let step = Step::new(chat::unlabelled(&without_tags(&self.thought)), action);
+        Step { observation: self.observation.clone(), executed: self.executed, ..step }
     }
 }
 
-fn recorded_turns(steps: &[Value], history: &Value) -> Result<Vec<Turn>, RecordError> {
-    let said = said(history);
-    let mut calls = ToolCalls::new(history);
-    let turn = |(index, step): (usize, &Value)| {
+fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordError> {
+    // Most runs have no step without an observation, and then nobody asks.
+    let said = LazyCell::new(|| said(history));
+    let mut calls = ToolCalls { messages: history.list().iter() };
+    let turn = |(index, step): (usize, &Json)| {
         let text = |key: &str| {
-            step[key].as_str().ok_or_else(|| RecordError::Step {
+            step[key].text().ok_or_else(|| RecordError::Step {
                 step: index + 1,
                 reason: match step.get(key) {
                     None => format!("`{key}` is missing"),
-                    Some(found) => format!("`{key}` must be text, found {}", kind(found)),
+                    Some(found) => format!("`{key}` must be text, found {}", found.kind()),
                 },
             })
         };
         let (action, observation) = (text("action")?, text("observation")?);
-        let response = step["response"].as_str().unwrap_or_default();
         let (state, directory) = read_state(&step["state"]);
+        let seen = seen(&*observation, &[Wrapper::Terminal]);
         Ok(Turn {
-            thought: step["thought"].as_str().unwrap_or_default().to_owned(),
-            action: action.to_owned(),
-            arguments: calls.arguments_of(step, action),
-            observation: Some(observation.to_owned()),
-            executed: was_executed(&said, action, response, observation),
+            thought: step["thought"].text().unwrap_or_default().into_owned(),
+            arguments: calls.arguments_of(step, &action),
+            executed: !seen.refused && (!observation.is_empty() || was_executed(&said, &action, step)),
+            action: action.into_owned(),
+            observation: Some(seen.observation),
             directory,
             state,
-            messages: step.get("messages").or(step.get("query")).is_some(),
+            messages: step.has("messages") || step.has("query"),
         })
     };
     steps.iter().enumerate().map(turn).collect()
 }
 
 /// The actions and replies that the history keeps: a refused step is in the trajectory but never here.
-fn said(history: &Value) -> Vec<String> {
-    let messages = history.as_array().map(Vec::as_slice).unwrap_or_default();
-    let spoken =
-        messages.iter().filter(|message| message["role"] == "assistant" && message["is_demo"] != true);
+fn said(history: &Json) -> Vec<String> {
+    let spoken = history.list().iter().filter(|message| message["role"].is("assistant") && !is_demo(message));
     spoken
-        .flat_map(|message| {
-            [message["action"].as_str().map(str::to_owned), Some(content(&message["content"]))]
-        })
+        .flat_map(|message| [message["action"].text(), Some(content(&message["content"]))])
         .flatten()
         .map(|text| text.trim().to_owned())
         .collect()
 }
 
-fn was_executed(said: &[String], action: &str, response: &str, observation: &str) -> bool {
+fn is_demo(message: &Json) -> bool {
+    message["is_demo"].truth() == Some(true)
+}
+
+/// Whether a step that showed nothing is among what the history keeps.
+fn was_executed(said: &[String], action: &str, step: &Json) -> bool {
     let kept = |text: &str| said.iter().any(|said| said == text.trim());
-    !observation.is_empty()
-        || said.is_empty()
-        || kept(action)
-        || (!response.trim().is_empty() && kept(response))
+    let is_reply_kept =
+        || step["response"].text().is_some_and(|reply| !reply.trim().is_empty() && kept(&reply));
+    said.is_empty() || kept(action) || is_reply_kept()
 }
 
 /// The history's tool calls, handed out in order.
-struct ToolCalls<'a> {
-    messages: std::slice::Iter<'a, Value>,
+struct ToolCalls<'a, 'b> {
+    messages: std::slice::Iter<'b, Json<'a>>,
 }
 
-impl<'a> ToolCalls<'a> {
-    fn new(history: &'a Value) -> Self {
-        Self { messages: history.as_array().map(Vec::as_slice).unwrap_or_default().iter() }
-    }
-
-    /// The arguments of the tool call behind `action`: the step's own messages have it, or the history.
-    fn arguments_of(&mut self, step: &Value, action: &str) -> Map<String, Value> {
-        let own = step["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_call = |message: &&Value| message["action"] == action && message["tool_calls"].is_array();
-        if let Some(message) = own.iter().rev().find(is_call) {
+impl ToolCalls<'_, '_> {
+    /// The arguments of the tool call behind `action`: the history has it, or else the step's own messages, which
+    /// are the whole prompt and seldom worth reading.
+    fn arguments_of(&mut self, step: &Json, action: &str) -> Map<String, Value> {
+        let is_call = |message: &Json| {
+            message["tool_calls"].is_list() && message["action"].text().is_some_and(|text| text == action)
+        };
+        let mut rest = self.messages.clone();
+        if let Some(message) = rest.find(|message| is_call(message)) {
+            self.messages = rest;
             return arguments(message);
         }
-        let mut rest = self.messages.clone();
-        let Some(message) = rest.find(is_call) else { return Map::new() };
-        self.messages = rest;
-        arguments(message)
+        let own = step["messages"].opened();
+        own.list().iter().rev().find(|message| is_call(message)).map(arguments).unwrap_or_default()
     }
 }
 
-fn arguments(message: &Value) -> Map<String, Value> {
-    let [call] = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default() else {
-        return Map::new();
-    };
+fn arguments(message: &Json) -> Map<String, Value> {
+    let [call] = message["tool_calls"].list() else { return Map::new() };
     match &call["function"]["arguments"] {
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        Value::Object(object) => object.clone(),
-        _ => Map::new(),
+        text @ Json::Text(_) => Json::parse(&text.text().unwrap_or_default())
+            .map(|arguments| arguments.to_map())
+            .unwrap_or_default(),
+        other => other.to_map(),
     }
 }
 
-fn history_turns(history: &Value) -> Result<Vec<Turn>, RecordError> {
-    let messages = history.as_array().map(Vec::as_slice).unwrap_or_default();
+fn history_turns(history: &Json) -> Result<Vec<Turn>, RecordError> {
     let mut turns: Vec<Turn> = Vec::new();
-    for message in messages.iter().filter(|message| message["is_demo"] != true) {
+    for message in history.list().iter().filter(|message| !is_demo(message)) {
         let text = content(&message["content"]);
-        match message["role"].as_str() {
-            Some("assistant") => {
-                let Some(action) =
-                    message["action"].as_str().map(str::to_owned).or_else(|| last_block(&text))
-                else {
-                    return Err(RecordError::Step {
-                        step: turns.len() + 1,
-                        reason: "it has no action".to_owned(),
-                    });
-                };
-                turns.push(Turn {
-                    thought: message["thought"].as_str().map_or_else(|| before_block(&text), str::to_owned),
-                    arguments: if message["tool_calls"].is_array() { arguments(message) } else { Map::new() },
-                    action,
-                    observation: None,
-                    executed: true,
-                    directory: None,
-                    state: Shape::Absent,
-                    messages: false,
-                });
-            }
-            Some("user" | "tool") => {
-                if let Some(turn) = turns.last_mut().filter(|turn| turn.observation.is_none()) {
-                    let (observation, directory) = without_prompt(&text);
-                    turn.observation = Some(observation.to_owned());
-                    turn.directory = directory;
-                }
-            }
-            _ => {}
+        if message["role"].is("assistant") {
+            turns.push(history_turn(message, &text, turns.len())?);
+        } else if (message["role"].is("user") || message["role"].is("tool"))
+            && let Some(turn) = turns.last_mut().filter(|turn| turn.observation.is_none())
+        {
+            let seen = seen(text, &[Wrapper::Terminal, Wrapper::Prompt]);
+            turn.observation = Some(seen.observation);
+            turn.executed &= !seen.refused;
+            turn.directory = seen.directory;
         }
     }
     Ok(turns)
 }
 
-/// An observation of a history without the state lines that SWE-agent appended, and the directory they name.
-fn without_prompt(text: &str) -> (&str, Option<String>) {
-    static PROMPT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"\n?\(Open file: [^\n]*\)\n\(Current directory: ([^\n)]*)\)\nbash-\$\s*$")
-            .expect("invariant: the pattern is fixed")
-    });
-    match PROMPT.captures(text) {
-        Some(found) => (&text[..text.len() - found[0].len()], Some(found[1].to_owned())),
-        None => (text, None),
-    }
+fn history_turn(message: &Json, text: &str, before: usize) -> Result<Turn, RecordError> {
+    let block = markup::blocks(text).last().copied();
+    let action = message["action"].text().or_else(|| block.map(|block| Cow::Borrowed(block.body)));
+    let Some(action) = action else {
+        return Err(RecordError::Step { step: before + 1, reason: "it has no action".to_owned() });
+    };
+    let thought =
+        message["thought"].text().unwrap_or_else(|| Cow::Borrowed(block.map_or(text, |block| block.before)));
+    Ok(Turn {
+        thought: thought.into_owned(),
+        arguments: arguments(message),
+        action: action.into_owned(),
+        observation: None,
+        executed: true,
+        directory: None,
+        state: Shape::Absent,
+        messages: false,
+    })
 }
 
-fn last_block(text: &str) -> Option<String> {
-    let (before, _) = text.rsplit_once("```")?;
-    let (_, block) = before.rsplit_once("```")?;
-    Some(block.split_once('\n').map_or(block, |(_, block)| block).to_owned())
+fn is_history(history: &Json) -> bool {
+    let messages = history.list();
+    messages.iter().any(|message| message["role"].is("assistant"))
+        && messages.iter().all(|message| message["role"].is_text() && message.has("content"))
 }
 
-fn before_block(text: &str) -> String {
-    text.split("```").next().unwrap_or_default().to_owned()
-}
-
-fn is_history(history: &Value) -> bool {
-    let messages = history.as_array().map(Vec::as_slice).unwrap_or_default();
-    messages.iter().any(|message| message["role"] == "assistant")
-        && messages.iter().all(|message| message["role"].is_string() && message.get("content").is_some())
-}
-
-/// A message's text, which is a string or a list of text parts.
-fn content(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-        _ => String::new(),
-    }
-}
-
-fn read_state(state: &Value) -> (Shape, Option<String>) {
-    let directory = |state: &Value| state["working_dir"].as_str().map(str::to_owned);
+fn read_state(state: &Json) -> (Shape, Option<String>) {
+    let directory = |state: &Json| state["working_dir"].text().map(Cow::into_owned);
     match state {
-        Value::String(text) => (Shape::Text, serde_json::from_str(text).ok().as_ref().and_then(directory)),
-        Value::Object(_) => (Shape::Object, directory(state)),
+        Json::Text(_) => {
+            let text = state.text().unwrap_or_default();
+            (Shape::Text, Json::parse(text.trim()).ok().as_ref().and_then(directory))
+        }
+        Json::Object(_) => (Shape::Object, directory(state)),
         _ => (Shape::Absent, None),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
+/// How the agent called its tools.
+fn tools(turns: &[Turn]) -> &'static str {
+    if turns.iter().any(|turn| !turn.arguments.is_empty()) { "tool calls" } else { "text" }
+}
+
+/// The problem in the last message before the agent's first that is no demonstration.
+fn told_problem(history: &Json) -> Option<String> {
+    let before =
+        history.list().iter().take_while(|message| !message["role"].is("assistant") || is_demo(message));
+    let prompt = before.filter(|message| message["role"].is("user") && !is_demo(message)).last()?;
+    problem(&content(&prompt["content"]))
 }
 
 static RANGE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*edit\s+\d+:\d+").expect("invariant: the pattern is fixed"));
 
-fn dialect(turns: &[Turn], history: &Value) -> Dialect {
+fn dialect(turns: &[Turn], history: &Json) -> Dialect {
     let first_word = |turn: &&Turn| turn.action.split_whitespace().next() == Some("edit");
     if turns.iter().any(|turn| turn.action.starts_with("str_replace_editor")) {
         return Dialect::SweAgentStrReplace;
@@ -317,8 +331,8 @@ fn dialect(turns: &[Turn], history: &Value) -> Dialect {
 }
 
 /// The dialect that the system prompt explains.
-fn promised_dialect(history: &Value) -> Dialect {
-    match content(&history[0]["content"]) {
+fn promised_dialect(history: &Json) -> Dialect {
+    match &*content(&history[0]["content"]) {
         prompt if prompt.contains("str_replace_editor") => Dialect::SweAgentStrReplace,
         prompt if prompt.contains("set_cursors") => Dialect::SweAgentCursors,
         prompt if prompt.contains("edit <search>") => Dialect::SweAgentReplace,
@@ -328,9 +342,11 @@ fn promised_dialect(history: &Value) -> Dialect {
 
 fn edition(turns: &[Turn]) -> Edition {
     let saw = |text: &str| {
-        turns
-            .iter()
-            .any(|turn| turn.observation.as_ref().is_some_and(|observation| observation.contains(text)))
+        turns.iter().any(|turn| {
+            turn.observation
+                .as_ref()
+                .is_some_and(|seen| memmem::find(seen.output.as_bytes(), text.as_bytes()).is_some())
+        })
     };
     let messages = turns.iter().any(|turn| turn.messages);
     match turns[0].state {
@@ -345,7 +361,7 @@ fn edition(turns: &[Turn]) -> Edition {
 }
 
 /// The lines that the editor shows at a time, which the system prompt says.
-fn window(history: &Value) -> usize {
+fn window(history: &Json) -> usize {
     static LINES: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"shows you (\d+) lines").expect("invariant: the pattern is fixed"));
     let prompt = content(&history[0]["content"]);
@@ -358,70 +374,35 @@ fn workdir(turns: &[Turn]) -> Option<String> {
     turns.iter().find_map(|turn| turn.directory.clone()).filter(|directory| directory.starts_with('/'))
 }
 
-fn replay_config(record: &Value) -> Value {
-    match &record["replay_config"] {
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        config => config.clone(),
+/// The run's configuration: an object, or the JSON text of one.
+fn replay_config(record: &Json) -> Value {
+    let text = record["replay_config"].text();
+    let config = text.as_deref().map(Json::parse);
+    match &config {
+        Some(Ok(config)) => config.to_value(),
+        Some(Err(_)) => Value::Null,
+        None => record["replay_config"].to_value(),
     }
 }
 
-/// The task's id: what the run was configured with, else what the file is called, else the file's name.
-fn task_id(replay: &Value, file: &Path, workdir: Option<&str>) -> String {
-    static ID: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"[A-Za-z0-9][\w.-]*?__[\w.-]*?-\d+").expect("invariant: the pattern is fixed")
-    });
-    static SHORT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^([A-Za-z0-9][\w-]*?)-(\d+)").expect("invariant: the pattern is fixed")
-    });
+/// The task's id: what the run was configured with, else what the file tells.
+fn task_id(replay: &Value, origin: &Origin, workdir: Option<&str>) -> String {
     let configured = [&replay["problem_statement"]["id"], &replay["agent"]["name"]];
-    if let Some(id) = configured.iter().filter_map(|id| id.as_str()).find(|id| id.contains("__")) {
-        return id.to_owned();
-    }
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    if let Some(id) = ID.find(&name) {
-        return id.as_str().to_owned();
-    }
-    let repository =
-        workdir.map(|workdir| workdir.trim_start_matches('/')).filter(|name| name.contains("__"));
-    if let (Some(repository), Some(short)) = (repository, SHORT.captures(&name))
-        && repository.ends_with(&format!("__{}", &short[1]))
-    {
-        return format!("{repository}-{}", &short[2]);
-    }
-    stem(&name).to_owned()
-}
-
-fn trajectory_id(file: &Path, line: Option<u64>) -> String {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    match line {
-        Some(line) => format!("{}:{line}", stem(&name)),
-        None => stem(&name).to_owned(),
-    }
-}
-
-fn stem(name: &str) -> &str {
-    name.strip_suffix(".traj").or_else(|| name.strip_suffix(".jsonl")).unwrap_or(name)
+    let found = configured.iter().filter_map(|id| id.as_str()).find(|id| id.contains("__"));
+    found.map_or_else(|| names::task_of_file(&origin.file, workdir), str::to_owned)
 }
 
 fn end(status: Option<&str>, turns: &[Turn]) -> End {
-    match status {
-        Some(status) if status.contains("exit_context") => End::ContextLimit,
-        Some(status) if status.contains("exit_format") => End::Malformed,
-        Some(status) if status.contains("exit_cost") => End::StepLimit,
-        Some(status) if status.contains("time") => End::TimeLimit,
-        Some(status) if status.starts_with("submitted") => End::Submitted,
-        _ if turns.last().is_some_and(|turn| turn.action.trim() == "submit") => End::Submitted,
-        _ => End::Unknown,
-    }
+    let told = status.map_or(End::Unknown, ends::end);
+    let has_submitted = turns.last().is_some_and(|turn| turn.action.trim() == "submit");
+    if told == End::Unknown && has_submitted { End::Submitted } else { told }
 }
 
 /// The submitted patch with plain line ends; a history's is what its last `submit` printed.
-fn patch(info: &Value, turns: &[Turn]) -> Option<String> {
-    let submitted = info["submission"].as_str().map(str::to_owned).or_else(|| {
-        let last = turns.last().filter(|turn| turn.action.trim() == "submit")?;
-        last.observation.clone()
-    })?;
-    let submitted = submitted.replace("\r\n", "\n");
-    let patch = submitted.trim_start_matches('\n');
-    patch.starts_with("diff ").then(|| format!("{}\n", patch.trim_end_matches('\n')))
+fn patch(info: &Json, steps: &[Step]) -> Option<String> {
+    if let Some(submission) = family::text(info, &["submission"]) {
+        return ends::patch(&submission);
+    }
+    let last = steps.last().filter(|step| step.action == Action::Submit)?;
+    ends::patch(&last.observation.as_ref()?.output)
 }

@@ -12,7 +12,6 @@ use super::tokens::Counter;
 use crate::chat::{Context, Scaffold};
 use crate::curate::lesson::{Hint, Lesson, Style};
 use crate::curate::{self, Curated, Filter, Replayed, Rules, Tally, Targets};
-use crate::import::{self, Origin, RecordError};
 use crate::reward::Scope;
 use crate::task::{self, LoadedTask, Task};
 use crate::trajectory::{Action, Trajectory};
@@ -300,46 +299,4 @@ fn replays(path: &Path) -> Result<BTreeMap<String, Replayed>, Failure> {
 /// The file that a replay's output directory holds, or the file itself.
 pub(super) fn replays_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("replays.jsonl") } else { path.to_owned() }
-}
-
-/// Reads trajectories one by one; a `.jsonl` file is never in memory as a whole.
-pub(super) fn each(
-    file: &Path,
-    mut take: impl FnMut(Trajectory) -> Result<(), Failure>,
-) -> Result<usize, Failure> {
-    let mut count = 0;
-    if file.extension().is_none_or(|extension| extension != "jsonl") {
-        for trajectory in super::read_all(file)? {
-            count += 1;
-            take(trajectory)?;
-        }
-        return Ok(count);
-    }
-    for line in fsio::lines(file).map_err(Failure::input)? {
-        let line = line.map_err(Failure::input)?;
-        if line.text.trim().is_empty() {
-            continue;
-        }
-        let origin = Origin { file: file.to_owned(), line: Some(line.number), task: None };
-        count += 1;
-        take(record(&line.text, &origin).map_err(|error| unread(&origin, line.number, error))?)?;
-    }
-    if count == 0 {
-        return Err(Failure::nothing(anyhow::anyhow!("`{}` holds no trajectory", file.display())));
-    }
-    Ok(count)
-}
-
-fn record(text: &str, origin: &Origin) -> Result<Trajectory, RecordError> {
-    let record: Value = serde_json::from_str(text)
-        .map_err(|error| RecordError::Json { reason: error.to_string(), truncated: error.is_eof() })?;
-    let format = import::sniff(&record)
-        .ok_or_else(|| RecordError::Unknown { reason: "its keys are not those of any".to_owned() })?;
-    format.parse(&record, origin)
-}
-
-fn unread(origin: &Origin, number: u64, error: RecordError) -> Failure {
-    let remedy = error.remedy();
-    let place = format!("{}: line {number}", origin.file.display());
-    Failure::input(anyhow::Error::new(error).context(place)).with_hint(remedy)
 }

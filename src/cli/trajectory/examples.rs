@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
-use super::curation::{Counted, CurationArgs, each};
+use super::curation::{Counted, CurationArgs};
+use super::each;
 use crate::fsio::whole::WholeFile;
 use crate::reward::Scope;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
-use super::curation::{CurationArgs, Curator, each};
+use super::curation::{CurationArgs, Curator};
+use super::each;
 use crate::export::{self, ExportFormat, Options, Rows, Sink, Thoughts};
 use crate::trajectory::Trajectory;
 

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
-use super::curation::{each, replays_file};
+use super::curation::replays_file;
+use super::each;
 use crate::fsio;
 use crate::trajectory::Trajectory;
 use crate::viewer::terminal::{self, Extent};

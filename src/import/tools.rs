@@ -1,0 +1,405 @@
+//! Tool calls of all scaffolds, and the one canonical action that each of them is.
+//!
+//! Guarantees that a call becomes a shell script, an editor's call, the end, a thought, or is kept apart as
+//! something that no sandbox can run (browsers, notebooks, keys for a running program): then its step is
+//! marked as not executed. Tools that read or write whole files become the editor's calls or plain scripts.
+
+use serde_json::{Map, Value};
+
+use crate::trajectory::{Action, Dialect, EditorCall};
+
+/// A tool's call as it was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Call {
+    /// The tool.
+    pub name: String,
+    /// What it was called with.
+    pub arguments: Map<String, Value>,
+    /// What its result names.
+    pub id: Option<String>,
+}
+
+/// What a call means here.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Meaning {
+    /// Something to do.
+    Act(Action),
+    /// Only words.
+    Thought(String),
+    /// Something that cannot be done here; kept as it was written.
+    Apart(Action),
+}
+
+#[derive(Clone, Copy)]
+enum Tool {
+    Shell,
+    Editor,
+    End,
+    Think,
+    Plan,
+    Read,
+    Write,
+    Replace,
+    Glob,
+    Grep,
+    List,
+    Notebook,
+}
+
+/// Every tool that is known, by the names that scaffolds give it.
+const TOOLS: &[(Tool, &[&str])] = &[
+    (Tool::Shell, SHELL),
+    (Tool::Editor, &["str_replace_editor", "str_replace_based_edit_tool", "file_editor"]),
+    (
+        Tool::End,
+        &[
+            "submit",
+            "finish",
+            "exit",
+            "exit_forfeit",
+            "attempt_completion",
+            "mark_task_complete",
+            "task_complete",
+        ],
+    ),
+    (Tool::Think, &["think", "Think", "sequentialthinking"]),
+    (
+        Tool::Plan,
+        &["task_tracker", "todo_write", "todowrite", "TodoWrite", "todoread", "TodoRead", "update_plan"],
+    ),
+    (Tool::Read, &["read", "Read", "read_file", "view_file"]),
+    (Tool::Write, &["write", "Write", "write_file", "create_file"]),
+    (Tool::Replace, &["edit", "Edit", "str_replace", "replace", "edit_file"]),
+    (Tool::Glob, &["glob", "Glob", "find_by_name"]),
+    (Tool::Grep, &["grep", "Grep", "search", "grep_search"]),
+    (Tool::List, &["list", "LS", "ls", "list_dir", "list_directory"]),
+    (Tool::Notebook, &["execute_ipython_cell", "run_ipython", "ipython", "python"]),
+];
+
+const SHELL: &[&str] = &[
+    "bash",
+    "Bash",
+    "execute_bash",
+    "terminal",
+    "run",
+    "shell",
+    "run_command",
+    "bash_command",
+    "run_shell_command",
+    "exec_command",
+    "execute_command",
+];
+
+/// What `call` means for an agent whose `str_replace_editor` is of `dialect`.
+pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
+    let known = TOOLS.iter().find(|(_, names)| names.contains(&call.name.as_str()));
+    let Some((tool, _)) = known else { return apart(&call) };
+    let done = match tool {
+        Tool::Shell => return shell(&call),
+        Tool::Editor => return Meaning::Act(editor(call.arguments, dialect)),
+        Tool::End => Some(Action::Submit),
+        Tool::Think => return Meaning::Thought(argument(&call, &["thought", "content"]).unwrap_or_default()),
+        Tool::Plan => return Meaning::Thought(plan(&call)),
+        Tool::Read => read(&call),
+        Tool::Write => write(&call),
+        Tool::Replace => replace(&call),
+        Tool::Glob => glob(&call),
+        Tool::Grep => grep(&call),
+        Tool::List => argument(&call, PATH).map(|path| Action::bash(format!("ls -A -- {}", quoted(&path)))),
+        Tool::Notebook => return notebook(&call),
+    };
+    done.map_or_else(|| apart(&call), Meaning::Act)
+}
+
+/// What the agent says with its last call.
+pub(super) fn parting_words(call: &Call) -> Option<String> {
+    let is_end =
+        TOOLS.iter().any(|(tool, names)| matches!(tool, Tool::End) && names.contains(&call.name.as_str()));
+    if is_end { argument(call, &["message", "result", "summary", "final_thought"]) } else { None }
+}
+
+const PATH: &[&str] = &["file_path", "path", "filePath", "target_file", "absolute_path"];
+
+/// The first of `names` that is given and not null, as text.
+fn argument(call: &Call, names: &[&str]) -> Option<String> {
+    let value = names.iter().find_map(|name| call.arguments.get(*name).filter(|value| !value.is_null()))?;
+    Some(match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    })
+}
+
+fn number(call: &Call, names: &[&str]) -> Option<i64> {
+    argument(call, names)?.trim().parse().ok()
+}
+
+fn apart(call: &Call) -> Meaning {
+    let arguments = Value::Object(call.arguments.clone());
+    Meaning::Apart(Action::bash(format!("{} {arguments}", call.name)))
+}
+
+fn shell(call: &Call) -> Meaning {
+    let given =
+        ["command", "cmd", "script", "code", "commands"].iter().find_map(|name| call.arguments.get(*name));
+    let command = match given {
+        Some(Value::Array(words)) => command_line(words),
+        Some(Value::String(text)) => text.clone(),
+        _ => match argument(call, &["keystrokes"]) {
+            Some(keys) => return keystrokes(&keys),
+            None => return apart(call),
+        },
+    };
+    let is_input = call.arguments.get("is_input").is_some_and(|value| *value == true || *value == "true");
+    if is_input || is_control(&command) {
+        Meaning::Apart(Action::Bash { command })
+    } else {
+        Meaning::Act(Action::Bash { command })
+    }
+}
+
+/// Nothing, which asks for more output, and keys that reach for a running program.
+fn is_control(command: &str) -> bool {
+    let command = command.trim().to_ascii_lowercase();
+    command.is_empty()
+        || matches!(command.as_str(), "c-c" | "c-z" | "c-d" | "ctrl+c" | "ctrl+z" | "ctrl+d" | "^c")
+}
+
+/// A line typed with its return key is a command; other keys are not.
+fn keystrokes(keys: &str) -> Meaning {
+    let command = keys.strip_suffix('\n').unwrap_or(keys);
+    let action = Action::bash(command);
+    if is_control(command) || !keys.ends_with('\n') { Meaning::Apart(action) } else { Meaning::Act(action) }
+}
+
+/// The script behind an argument vector: what a shell is given, or the words as a line.
+fn command_line(words: &[Value]) -> String {
+    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+    match words.as_slice() {
+        ["bash" | "/bin/bash" | "sh", "-lc" | "-c", script] => (*script).to_owned(),
+        words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// A call of `str_replace_editor`, with the line that SWE-agent's shell would have been sent.
+pub(super) fn editor(arguments: Map<String, Value>, dialect: Dialect) -> Action {
+    let flag = |name: &str| {
+        let value = arguments.get(name).filter(|value| !value.is_null())?;
+        Some(match value {
+            Value::Array(items) => {
+                format!("--{name} {}", items.iter().map(word).collect::<Vec<_>>().join(" "))
+            }
+            value => format!("--{name} {}", quoted(&word(value))),
+        })
+    };
+    let flags = ["file_text", "view_range", "old_str", "new_str", "insert_line"].map(flag);
+    let mut parts = vec!["str_replace_editor".to_owned()];
+    parts.extend(
+        ["command", "path"].iter().filter_map(|name| arguments.get(*name)).map(|value| quoted(&word(value))),
+    );
+    // SWE-agent leaves a space for each option that is not given.
+    match dialect {
+        Dialect::SweAgentStrReplace => parts.extend(flags.into_iter().map(Option::unwrap_or_default)),
+        _ => parts.extend(flags.into_iter().flatten()),
+    }
+    let text = parts.join(" ").trim_end().to_owned();
+    Action::Editor(EditorCall { dialect, text, arguments })
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `text` as one word of a shell's line, as Python's `shlex.quote` writes it.
+pub(super) fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\"'\"'"))
+}
+
+/// The tasks of a plan, one a line.
+fn plan(call: &Call) -> String {
+    let lists = ["task_list", "todos", "plan"];
+    let Some(Value::Array(tasks)) = lists.iter().find_map(|name| call.arguments.get(*name)) else {
+        return String::new();
+    };
+    let line = |task: &Value| {
+        let title = ["title", "content", "step"].iter().find_map(|key| task[*key].as_str())?;
+        Some(format!("- [{}] {title}", task["status"].as_str().unwrap_or("todo")))
+    };
+    tasks.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn view(path: String, range: Option<(i64, i64)>) -> Action {
+    let mut arguments = Map::new();
+    arguments.insert("command".to_owned(), "view".into());
+    arguments.insert("path".to_owned(), path.into());
+    if let Some((first, last)) = range {
+        arguments.insert("view_range".to_owned(), vec![first, last].into());
+    }
+    editor(arguments, Dialect::OpenHands)
+}
+
+fn read(call: &Call) -> Option<Action> {
+    let path = argument(call, PATH)?;
+    let first = number(call, &["offset", "start_line", "start"]);
+    let last =
+        number(call, &["limit"]).map(|limit| first.unwrap_or(1).saturating_add(limit).saturating_sub(1));
+    let last = last.or_else(|| number(call, &["end_line", "end"]));
+    let whole = first.is_none_or(|first| first <= 1) && last.is_none_or(|last| last < 0);
+    Some(view(path, (!whole).then_some((first.unwrap_or(1).max(1), last.unwrap_or(-1)))))
+}
+
+/// A whole file, byte for byte, its directory made.
+fn write(call: &Call) -> Option<Action> {
+    let (path, content) = (argument(call, PATH)?, argument(call, &["content", "contents", "file_text"])?);
+    let path = quoted(&path);
+    let content = format!("'{}'", content.replace('\'', r"'\''"));
+    Some(Action::bash(format!("mkdir -p -- \"$(dirname -- {path})\" && printf %s {content} > {path}")))
+}
+
+fn replace(call: &Call) -> Option<Action> {
+    let path = argument(call, PATH)?;
+    let old = argument(call, &["old_string", "oldString", "old_str", "old_text"])?;
+    let new = argument(call, &["new_string", "newString", "new_str", "new_text"])?;
+    let all = ["replace_all", "replaceAll"]
+        .iter()
+        .any(|name| call.arguments.get(*name) == Some(&Value::Bool(true)));
+    if all {
+        return Some(replace_all(&path, &old, &new));
+    }
+    let mut arguments = Map::new();
+    for (name, value) in
+        [("command", "str_replace".to_owned()), ("path", path), ("old_str", old), ("new_str", new)]
+    {
+        arguments.insert(name.to_owned(), value.into());
+    }
+    Some(editor(arguments, Dialect::OpenHands))
+}
+
+/// The editor replaces one place only, so this is a script.
+fn replace_all(path: &str, old: &str, new: &str) -> Action {
+    let script = "import sys\npath, old, new = sys.argv[1:]\ntext = open(path, newline=\"\").read()\nopen(path, \"w\", newline=\"\").write(text.replace(old, new))";
+    Action::bash(format!("python3 -c {} {} {} {}", quoted(script), quoted(path), quoted(old), quoted(new)))
+}
+
+fn glob(call: &Call) -> Option<Action> {
+    let pattern = argument(call, &["pattern", "glob_pattern"])?;
+    let base =
+        argument(call, &["path", "search_directory", "target_directory"]).unwrap_or_else(|| ".".to_owned());
+    // The star of `find` crosses directories, so `**/` is a star.
+    let whole = format!("{}/{}", base.trim_end_matches('/'), pattern.replace("**/", "*"));
+    Some(Action::bash(format!("find {} -type f -path {}", quoted(&base), quoted(&whole))))
+}
+
+fn grep(call: &Call) -> Option<Action> {
+    let pattern = argument(call, &["pattern", "search_term", "query", "regex"])?;
+    let path = argument(call, &["path", "directory"]).unwrap_or_else(|| ".".to_owned());
+    let mut words = vec!["grep -rnI".to_owned()];
+    if call.arguments.contains_key("pattern") || call.arguments.contains_key("regex") {
+        words.push("-E".to_owned());
+    }
+    if call.arguments.get("-i") == Some(&Value::Bool(true)) {
+        words.push("-i".to_owned());
+    }
+    if argument(call, &["output_mode"]).as_deref() == Some("files_with_matches") {
+        words.push("-l".to_owned());
+    }
+    words.extend(argument(call, &["glob", "include"]).map(|glob| format!("--include={}", quoted(&glob))));
+    words.extend(["--".to_owned(), quoted(&pattern), quoted(&path)]);
+    Some(Action::bash(words.join(" ")))
+}
+
+/// A cell needs the kernel that the cells before it ran in.
+fn notebook(call: &Call) -> Meaning {
+    let Some(code) = argument(call, &["code", "command"]) else { return apart(call) };
+    Meaning::Apart(Action::bash(format!("python3 - <<'CELL'\n{code}\nCELL")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(name: &str, arguments: Value) -> Meaning {
+        let Value::Object(arguments) = arguments else { panic!("an object") };
+        meaning(Call { name: name.to_owned(), arguments, id: None }, Dialect::OpenHands)
+    }
+
+    /// Tool, arguments, the text of the action.
+    #[test]
+    fn every_tool_becomes_what_a_sandbox_runs() {
+        for (name, arguments, text) in [
+            ("bash", json!({"command": "ls\ncd x"}), "ls\ncd x"),
+            ("execute_bash", json!({"cmd": "ls"}), "ls"),
+            ("shell", json!({"command": ["bash", "-lc", "a | b"]}), "a | b"),
+            ("shell", json!({"command": ["echo", "a b"]}), "echo 'a b'"),
+            ("bash_command", json!({"keystrokes": "ls -la\n", "duration": 0.1}), "ls -la"),
+            ("file_editor", json!({"command": "view", "path": "/a"}), "str_replace_editor view /a"),
+            ("finish", json!({}), "submit"),
+            ("Read", json!({"file_path": "/a b"}), "str_replace_editor view '/a b'"),
+            (
+                "read",
+                json!({"filePath": "/a", "offset": 3, "limit": 2}),
+                "str_replace_editor view /a --view_range 3 4",
+            ),
+            (
+                "Write",
+                json!({"file_path": "/a/b", "content": "it's\n"}),
+                "mkdir -p -- \"$(dirname -- /a/b)\" && printf %s 'it'\\''s\n' > /a/b",
+            ),
+            (
+                "Edit",
+                json!({"file_path": "/a", "old_string": "x", "new_string": ""}),
+                "str_replace_editor str_replace /a --old_str x --new_str ''",
+            ),
+            ("Glob", json!({"pattern": "**/*.py", "path": "/r"}), "find /r -type f -path '/r/**.py'"),
+            ("search", json!({"search_term": "a b", "path": "."}), "grep -rnI -- 'a b' ."),
+            (
+                "Grep",
+                json!({"pattern": "x|y", "glob": "*.py", "-i": true}),
+                "grep -rnI -E -i --include='*.py' -- 'x|y' .",
+            ),
+            ("LS", json!({"path": "/r"}), "ls -A -- /r"),
+        ] {
+            let Meaning::Act(action) = of(name, arguments) else { panic!("{name} acts") };
+            assert_eq!(action.text(), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn words_are_thoughts() {
+        assert_eq!(of("think", json!({"thought": "hm"})), Meaning::Thought("hm".to_owned()));
+        let plan = json!({"command": "plan", "task_list": [{"id": "1", "title": "look", "status": "done"}]});
+        assert_eq!(of("task_tracker", plan), Meaning::Thought("- [done] look".to_owned()));
+    }
+
+    #[test]
+    fn what_no_sandbox_runs_is_kept_apart() {
+        for (name, arguments, text) in [
+            ("bash", json!({"command": ""}), ""),
+            ("execute_bash", json!({"command": "C-c", "is_input": "true"}), "C-c"),
+            ("execute_bash", json!({"command": "y", "is_input": true}), "y"),
+            ("bash", json!({"command": "ctrl+c"}), "ctrl+c"),
+            ("bash_command", json!({"keystrokes": "q"}), "q"),
+            ("browser", json!({"code": "goto('x')"}), "browser {\"code\":\"goto('x')\"}"),
+            ("execute_ipython_cell", json!({"code": "1 + 1"}), "python3 - <<'CELL'\n1 + 1\nCELL"),
+            ("bash", json!({}), "bash {}"),
+        ] {
+            let Meaning::Apart(action) = of(name, arguments) else { panic!("{name} is apart") };
+            assert_eq!(action.text(), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn swe_agents_line_has_a_space_for_each_option_left_out() {
+        let arguments = json!({"command": "str_replace", "path": "/a", "old_str": "it's", "new_str": "b"});
+        let Action::Editor(call) =
+            editor(arguments.as_object().unwrap().clone(), Dialect::SweAgentStrReplace)
+        else {
+            panic!("an editor's call")
+        };
+        assert_eq!(call.text, "str_replace_editor str_replace /a   --old_str 'it'\"'\"'s' --new_str b");
+    }
+}

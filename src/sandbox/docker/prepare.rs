@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use bollard::Docker;
@@ -35,6 +36,8 @@ const REPOSITORY: &str = "apprentice-prepared";
 const PROGRAM: &str = "apprentice.program";
 /// The label that says which image it was made from.
 const BASE: &str = "apprentice.base";
+/// An engine keeps a new image first and names it then: one without a name may be about to get it.
+const NAMING: Duration = Duration::from_secs(600);
 /// The labels that say who the user is.
 const USER: [&str; 4] = ["apprentice.uid", "apprentice.gid", "apprentice.home", "apprentice.added"];
 
@@ -244,13 +247,16 @@ pub(super) async fn stale(docker: &Docker, program: &str) -> Result<Vec<Stale>, 
     // Without what only other images are made of.
     let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
     let images = docker.list_images(Some(options)).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     // A fork's image is made of one of these, and has its labels too.
     let made_ready = images.into_iter().filter(|image| !owner::is_owned(&image.labels));
     let stale = made_ready.filter_map(|image| {
         let names: Vec<String> =
             image.repo_tags.into_iter().filter(|name| owner::plain(name).starts_with(REPOSITORY)).collect();
         let is_current = image.labels.get(PROGRAM).is_some_and(|known| known == program);
-        (names.is_empty() || !is_current).then_some(Stale { id: image.id, names, created: image.created })
+        let is_nameless = names.is_empty() && image.created < now - NAMING.as_secs() as i64;
+        let is_stale = is_nameless || !names.is_empty() && !is_current;
+        is_stale.then_some(Stale { id: image.id, names, created: image.created })
     });
     Ok(stale.collect())
 }

@@ -54,6 +54,11 @@ pub const fn word(
     rule(pattern, id, Outcome::Word(group, table))
 }
 
+/// A rule whose matches say nothing, and keep later rules from them.
+pub const fn ignored(pattern: &'static str) -> Rule {
+    rule(pattern, 0, Outcome::Word(0, &[]))
+}
+
 const fn rule(pattern: &'static str, id: usize, outcome: Outcome) -> Rule {
     Rule {
         pattern: Pattern::new(pattern),
@@ -85,7 +90,7 @@ impl Rule {
     }
 
     /// Notes what a match says; whether there was one.
-    fn apply(&self, line: &str, map: &mut Map) -> bool {
+    pub fn apply(&self, line: &str, map: &mut Map) -> bool {
         let Some(found) = self.pattern.regex().captures(line) else { return false };
         self.note(&found, map);
         true

@@ -6,8 +6,8 @@
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
-use super::python::{Pattern, after, after_last, before_last};
-use super::{FAILED, Fault, Map, PASSED};
+use super::python::{Pattern, after, after_last, before_last, strip};
+use super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 
 /// doctest's XML report (C++): `case > subcase`, passed when all its expressions are.
 pub fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
@@ -40,6 +40,130 @@ pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
 
 fn parse_error(message: &str) -> Fault {
     Fault::raises("ParseError", message)
+}
+
+/// What a JUnit test case holds, by the order in which a parser asks.
+type Order = [(&'static str, &'static str)];
+
+fn status(case: Node<'_, '_>, order: &Order) -> &'static str {
+    let holds = |name: &str| case.children().any(|child| child.has_tag_name(name));
+    order.iter().find(|(name, _)| holds(name)).map_or(PASSED, |(_, status)| status)
+}
+
+/// JUnit documents, each to the end of its suites; what cannot be read is skipped.
+pub fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+    const ORDER: &Order = &[("failure", FAILED), ("skipped", SKIPPED), ("error", ERROR)];
+    const END: &str = "</testsuites>";
+    let mut rest = log;
+    while let Some(start) = rest.find("<?xml") {
+        let Some(end) = rest[start..].find(END).map(|end| start + end + END.len()) else { break };
+        if let Ok(document) = Document::parse(&rest[start..end]) {
+            for case in inner(document.root_element(), "testcase") {
+                let id = format!("{}::{}", attribute(case, "classname"), attribute(case, "name"));
+                map.insert(id, status(case, ORDER).into());
+            }
+        }
+        rest = &rest[end..];
+    }
+    Ok(())
+}
+
+/// testthat's JUnit document: `class::test`.
+pub fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
+    const ORDER: &Order = &[("failure", FAILED), ("error", ERROR), ("skipped", SKIPPED)];
+    const END: &str = "</testsuites>";
+    let Some(start) = log.find("<?xml") else { return Ok(()) };
+    let text = &log[start..];
+    let text = text.find(END).map_or(text, |end| &text[..end + END.len()]);
+    let Ok(document) = Document::parse(text) else { return Ok(()) };
+    for suite in inner(document.root_element(), "testsuite") {
+        for case in suite.children().filter(|child| child.has_tag_name("testcase")) {
+            let name = case.attribute("name").unwrap_or_default();
+            let class = case.attribute("classname").filter(|class| !class.is_empty());
+            let id = class.map_or_else(|| name.to_owned(), |class| format!("{class}::{name}"));
+            map.insert(id, status(case, ORDER).into());
+        }
+    }
+    Ok(())
+}
+
+/// Gradle's JUnit documents, printed line by line: `test (class)`.
+pub fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+    const ORDER: &Order = &[("skipped", SKIPPED), ("failure", FAILED), ("error", ERROR)];
+    let mut block: Option<Vec<&str>> = None;
+    for line in log.split('\n') {
+        if strip(line).starts_with("<?xml") {
+            block = Some(vec![line]);
+        } else if let Some(lines) = &mut block {
+            lines.push(line);
+            if strip(line).starts_with("</testsuite>") {
+                let text = block.take().unwrap_or_default().join("\n");
+                let Ok(document) = Document::parse(&text) else { continue };
+                for case in inner(document.root_element(), "testcase") {
+                    let name = case.attribute("name").unwrap_or_default();
+                    let class = case.attribute("classname").unwrap_or_default();
+                    let is_bare = name.is_empty() || class.is_empty();
+                    let id = if is_bare { name.to_owned() } else { format!("{name} ({class})") };
+                    map.insert(id, status(case, ORDER).into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gradle's JUnit documents anywhere in the log: `class.test`.
+pub fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+    const ORDER: &Order = &[("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)];
+    static DOCUMENT: Pattern = Pattern::new(r"(?s)<\?xml version.*?</testsuite>");
+    for text in DOCUMENT.regex().find_iter(log) {
+        let Ok(document) = Document::parse(text.as_str()) else { continue };
+        let suite = document.root_element().attribute("name").unwrap_or_default();
+        for case in inner(document.root_element(), "testcase") {
+            let class = case.attribute("classname").unwrap_or(suite);
+            let id = format!("{class}.{}", case.attribute("name").unwrap_or_default());
+            map.insert(id, status(case, ORDER).into());
+        }
+    }
+    Ok(())
+}
+
+/// Test cases of JUnit read without an XML reader, from whatever stands around them.
+pub fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
+    static OPEN: Pattern = Pattern::new(r"<testcase\b([^>]*)>");
+    static ATTRIBUTE: Pattern = Pattern::new(r#"(\w+)="([^"]*)""#);
+    let mut at = 0;
+    while let Some(found) = OPEN.regex().captures_at(log, at) {
+        let (open, attributes) = (found.get_match().end(), &found[1]);
+        at = open;
+        let attribute = |name: &str| {
+            let all = ATTRIBUTE.regex().captures_iter(attributes);
+            let named = all.filter(|found| &found[1] == name);
+            named.last().map(|found| found[2].to_owned()).filter(|value| !value.is_empty())
+        };
+        let Some(name) = attribute("name") else { continue };
+        let end = log[open..].find("</testcase>");
+        let content = match end {
+            _ if strip(attributes).ends_with('/') => "",
+            Some(end) => {
+                at = open + end + "</testcase>".len();
+                &log[open..open + end]
+            }
+            // Without an end tag, the reference looks at a window of this many characters.
+            None => {
+                let window = log[open..].char_indices().nth(4096).map_or(log.len(), |(end, _)| open + end);
+                &log[open..window]
+            }
+        };
+        let marks = [("<failure", FAILED), ("<error", ERROR), ("<skipped", SKIPPED)];
+        let status = marks.into_iter().find(|(mark, _)| content.contains(mark));
+        let id = attribute("classname").map_or_else(
+            || name.clone(),
+            |class| strip(&format!("{class} {name}")).to_owned(),
+        );
+        map.insert(id, status.map_or(PASSED, |(_, status)| status).into());
+    }
+    Ok(())
 }
 
 /// Mocha's JSON reports, each behind the command that wrote it.

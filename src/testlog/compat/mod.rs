@@ -12,6 +12,7 @@ mod javascript;
 mod lines;
 mod markup;
 mod python;
+mod rebench;
 mod runners;
 mod suites;
 mod swebench;
@@ -102,7 +103,7 @@ const fn row(name: &'static str, aliases: &'static [&'static str], shape: Shape)
     Row { name, aliases, shape }
 }
 
-static PACKAGES: [&Package; 1] = [&swebench::PACKAGE];
+static PACKAGES: [&Package; 2] = [&swebench::PACKAGE, &rebench::PACKAGE];
 
 /// Reads a log as the parser `name` does: `swebench.parse_log_pytest`, or `parse_log_pytest` for the
 /// first package that has it.

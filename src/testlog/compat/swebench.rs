@@ -1,12 +1,13 @@
 //! The parsers of `swebench` 5.0.2.
 
 use super::lines::{Cut, Lines, Rule};
-use super::words::{Clean, Ends, Id, Reason, Short, Skips, Words};
+use super::words::{Clean, Ends, Id, Reason, STATUSES, Short, Skips, Words};
 use super::{Context, Fault, Package, Row, Shape, django, javascript, markup, row, runners};
 
 pub static PACKAGE: Package = Package { name: "swebench", rows: &ROWS };
 
 const PYTEST: Words = Words {
+    statuses: STATUSES,
     clean: Clean::Never,
     reason: Reason::IsMore,
     id: Id::One,

@@ -84,6 +84,11 @@ fn the_parsers_of_swebench_give_the_reference_maps() {
 }
 
 #[test]
+fn the_parsers_of_rebench_give_the_reference_maps() {
+    equal_on_all_cases("rebenchv2");
+}
+
+#[test]
 fn an_unknown_parser_is_answered_with_the_nearest_name() {
     let said = read("swebench.parse_log_pytst", &Context::default(), "");
     let nearest = "swebench.parse_log_pytest".to_owned();

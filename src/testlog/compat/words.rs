@@ -8,11 +8,13 @@ use std::borrow::Cow;
 use super::python::{Pattern, words};
 use super::{Fault, Map};
 
-/// The statuses that a line is recognised by.
+/// The statuses of most packages.
 pub const STATUSES: &[&str] = &["FAILED", "PASSED", "SKIPPED", "ERROR", "XFAIL"];
 
 /// The choices in which these parsers differ.
 pub struct Words {
+    /// The statuses that a line is recognised by.
+    pub statuses: &'static [&'static str],
     /// What happens to a line first.
     pub clean: Clean,
     /// What becomes of the reason after an id that failed.
@@ -93,7 +95,7 @@ impl Words {
     }
 
     fn line(&self, line: &str, map: &mut Map) -> Result<(), Fault> {
-        if STATUSES.iter().any(|status| line.starts_with(status)) {
+        if self.statuses.iter().any(|status| line.starts_with(status)) {
             let line = if line.starts_with("FAILED") { self.reason.apply(line) } else { line.into() };
             let mut found = words(&line);
             let (Some(status), Some(id)) = (found.next(), found.next()) else {
@@ -108,7 +110,7 @@ impl Words {
                 Id::All => join(words(&line).skip(1)),
             };
             map.insert(id, status.to_owned().into());
-        } else if self.ends != Ends::Never && STATUSES.iter().any(|status| line.ends_with(status)) {
+        } else if self.ends != Ends::Never && self.statuses.iter().any(|status| line.ends_with(status)) {
             let found: Vec<&str> = words(line).collect();
             let ([first, second, ..], Some(last)) = (found.as_slice(), found.last()) else {
                 return self.short.outcome();

@@ -7,7 +7,7 @@ use super::python::{after, before, before_last, strip, words};
 use super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 
 /// Reads the log of Django's runner.
-pub fn read(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read(log: &str, map: &mut Map) -> Result<(), Fault> {
     let mut last = None;
     for line in log.split('\n') {
         read_line(strip(line), &mut last, map)?;
@@ -81,12 +81,12 @@ fn interrupted(log: &str, map: &mut Map) {
 static SYMPY_FAILURES: [Rule; 1] = [is(FAILED, r"(_*) ((.*)\.py:(.*)) (_*)", 2)];
 
 /// Reads the log of SymPy's runner.
-pub fn read_sympy(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read_sympy(log: &str, map: &mut Map) -> Result<(), Fault> {
     sympy(log, |line| line, map)
 }
 
 /// Reads the log of SymPy's runner, whose last test of a file has the file's `[OK]` behind it.
-pub fn read_sympy_files(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read_sympy_files(log: &str, map: &mut Map) -> Result<(), Fault> {
     sympy(
         log,
         |line| match line.ends_with("[FAIL]") || line.ends_with("[OK]") {
@@ -111,12 +111,12 @@ fn sympy(log: &str, tidy: fn(&str) -> &str, map: &mut Map) -> Result<(), Fault> 
 }
 
 /// Reads pytest's log as seaborn's parser does.
-pub fn read_seaborn(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read_seaborn(log: &str, map: &mut Map) -> Result<(), Fault> {
     seaborn(log, || Ok(()), map)
 }
 
 /// Reads pytest's log as seaborn's older parser does, which stops at a status without an id.
-pub fn read_seaborn_strictly(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read_seaborn_strictly(log: &str, map: &mut Map) -> Result<(), Fault> {
     seaborn(log, || Err(Fault::index()), map)
 }
 

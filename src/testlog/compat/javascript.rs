@@ -8,34 +8,36 @@ use super::python::{Pattern, after, after_last, before, indent, rstrip, strip, w
 use super::suites::Suites;
 use super::{FAILED, Fault, Map, PASSED};
 
-pub static JEST: [Rule; 1] =
+pub(super) static JEST: [Rule; 1] =
     [word(r"^\s*(✓|✕|○)\s(.+?)(?:\s\((\d+\s*m?s)\))?$", [2, 1], WORDS).tidy(stripped)];
 /// As `JEST`, with the white space around a name left.
-pub static JEST_AS_IS: [Rule; 1] = [word(r"^\s*(✓|✕|○)\s(.+?)(?:\s\((\d+\s*m?s)\))?$", [2, 1], WORDS)];
-pub static JEST_JSON: [Rule; 1] = [word(r"^\[(PASSED|FAILED)\]\s(.+)$", [2, 1], WORDS)];
-pub static VITEST: [Rule; 1] = [word(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$", [2, 1], WORDS)];
-pub static MARKED: [Rule; 1] = [is(FAILED, r"^\d+\)\s(.*)", 1).tidy(stripped)];
+pub(super) static JEST_AS_IS: [Rule; 1] = [word(r"^\s*(✓|✕|○)\s(.+?)(?:\s\((\d+\s*m?s)\))?$", [2, 1], WORDS)];
+pub(super) static JEST_JSON: [Rule; 1] = [word(r"^\[(PASSED|FAILED)\]\s(.+)$", [2, 1], WORDS)];
+pub(super) static VITEST: [Rule; 1] =
+    [word(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$", [2, 1], WORDS)];
+pub(super) static MARKED: [Rule; 1] = [is(FAILED, r"^\d+\)\s(.*)", 1).tidy(stripped)];
 /// Jest's lines for files, with a time in one of three shapes.
-pub static CARBON: [Rule; 4] = [
+pub(super) static CARBON: [Rule; 4] = [
     word(r"^(PASS|FAIL)\s(.*)\s\([\d\.]+ms\)", [2, 1], WORDS),
     word(r"^(PASS|FAIL)\s(.*)\s\([\d\.]+\ss\)", [2, 1], WORDS),
     word(r"^(PASS|FAIL)\s(.*)\s\([\d\.]+s\)", [2, 1], WORDS),
     word(r"^(PASS|FAIL)\s(.*)", [2, 1], WORDS),
 ];
-pub static EMOTION: [Rule; 2] =
+pub(super) static EMOTION: [Rule; 2] =
     [is(FAILED, r"(?m)^FAIL\s(.*)", 1).tidy(stripped), is(PASSED, r"(?m)^PASS\s(.*)", 1).tidy(stripped)];
-pub static GROMMET: [Rule; 2] = [
+pub(super) static GROMMET: [Rule; 2] = [
     is(FAILED, r"(?m)^FAIL\s(.*)", 1).tidy(without_time),
     is(PASSED, r"(?m)^PASS\s(.*)", 1).tidy(without_time),
 ];
-pub static ESLINT: [Rule; 1] = [is(FAILED, r"(\s{2}\d+\))((?s:.)*?)\s+(?:(.*)Error)", 2).tidy(on_one_line)];
-pub static BPMN: [Rule; 4] = [
+pub(super) static ESLINT: [Rule; 1] =
+    [is(FAILED, r"(\s{2}\d+\))((?s:.)*?)\s+(?:(.*)Error)", 2).tidy(on_one_line)];
+pub(super) static BPMN: [Rule; 4] = [
     is(FAILED, r"2KPhantomJS\s[\d\.]+\s\(Linux\s[\d\.]+\)\s(.*)FAILED\n", 1),
     is(FAILED, r"2KPhantomJS\s[\d\.]+\s\(Linux\sx86_64\)\s(.*)FAILED\n", 1),
     is(FAILED, r"Chrome\sHeadless\s(.*)\s\(Linux\sx86_64\)\s(.*)FAILED\n", 2),
     is(FAILED, r"HeadlessChrome\s[\d\.]+\s\(Linux\s[\d\.]+\)\s(.*)FAILED\n", 1),
 ];
-pub static OPENLAYERS: [Rule; 4] = [
+pub(super) static OPENLAYERS: [Rule; 4] = [
     is(FAILED, r"Chrome\sHeadless\s[\d\.]+\s\(Linux\s\S+\)\s(.*)\sFAILED\n", 1).tidy(on_one_line),
     is(FAILED, r"Chrome\s[\d\.]+\s\(Linux\s\S+\)\s(.*)FAILED\n", 1).tidy(on_one_line),
     is(FAILED, r"(?m)^\s{2}\d+\)((?s:.)*?)Error:", 1).tidy(on_one_line),
@@ -44,7 +46,7 @@ pub static OPENLAYERS: [Rule; 4] = [
 static CHART: [Rule; 1] = [is(FAILED, r"(?m)Chrome\s[\d\.]+[\s&&[^\r\n]]\(.+?\)[\s&&[^\r\n]](.*)FAILED$", 1)];
 
 /// Chart.js under Karma: failures only.
-pub fn chart(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn chart(log: &str, map: &mut Map) -> Result<(), Fault> {
     super::lines::search(&CHART, &without_escapes(log), map);
     Ok(())
 }
@@ -55,7 +57,7 @@ fn without_time(name: &str) -> String {
 }
 
 /// Mocha's spec reporter as highlight.js prints it: the suite is the last indented line.
-pub fn highlight(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn highlight(log: &str, map: &mut Map) -> Result<(), Fault> {
     static SUMMARY: Pattern = Pattern::new(r"\n[ \t]*\d+ passing");
     static TIME: Pattern = Pattern::new(r"\(\d+ms\)");
     static NUMBER: Pattern = Pattern::new(r"^\d+\)");
@@ -77,7 +79,7 @@ pub fn highlight(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Plotly's Karma reporter: `- suite :` and `* test : ok`.
-pub fn plotly(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn plotly(log: &str, map: &mut Map) -> Result<(), Fault> {
     static SUITE: Pattern = Pattern::new(r"^(\s+)-\s+(.*?)\s+:");
     static TEST: Pattern = Pattern::new(r"^(\s+)\*\s+(.*?)\s+:\s*(.*)");
     let (mut suites, mut depth) = (Vec::<String>::new(), 0);
@@ -105,7 +107,7 @@ pub fn plotly(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Karma as Alibaba's `next` runs it: `✓` and `✗` below suites by indentation.
-pub fn next_karma(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn next_karma(log: &str, map: &mut Map) -> Result<(), Fault> {
     static ASSERTION: Pattern = Pattern::new(r"AssertionError:\s+#((?s:.)*?)\n\n");
     let log = without_escapes(log);
     let log = ASSERTION.regex().replace_all(&log, "");
@@ -129,7 +131,7 @@ pub fn next_karma(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Cypress as Alibaba's `next` runs it: one suite a file.
-pub fn next_cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn next_cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
     static SUITE: Pattern = Pattern::new(r"Running:(.*)\)\n{3}\s{2}(.*)\n");
     static TESTS: [(Pattern, &str); 2] =
         [(Pattern::new(r"(?m)^\s{4}\d+\)\s(.*)"), FAILED), (Pattern::new(r"(?m)^\s{4}✓\s(.*)\("), PASSED)];
@@ -147,7 +149,7 @@ pub fn next_cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Cypress with Mocha's JSON reporter.
-pub fn cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
     let parts: Vec<&str> = log.split("../..").collect();
     for part in &parts[..parts.len() - 1] {
         let lists = [("  \"passes\": [", "  }", PASSED), ("  \"failures\": [", "  ],", FAILED)];
@@ -157,7 +159,7 @@ pub fn cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Lighthouse with Mocha's JSON reporter.
-pub fn lighthouse_json(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn lighthouse_json(log: &str, map: &mut Map) -> Result<(), Fault> {
     for part in log.split("./node_modules/.bin/mocha --reporter json").skip(1) {
         titles(part, &[("\"passes\": [", "]", PASSED), ("\"failures\": [", "],", FAILED)], map);
     }
@@ -165,7 +167,7 @@ pub fn lighthouse_json(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Lighthouse with Mocha's spec reporter.
-pub fn lighthouse_mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn lighthouse_mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
     static START: Pattern = Pattern::new(r"running\s\d+\stest\sfiles");
     static END: Pattern = Pattern::new(r"\d+\spassing");
     static TEST: [(Pattern, &str); 4] = [
@@ -192,7 +194,7 @@ pub fn lighthouse_mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Jest's verbose output as wp-calypso runs it.
-pub fn calypso(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn calypso(log: &str, map: &mut Map) -> Result<(), Fault> {
     calypso_with(
         log,
         |_, _| Fault::raises("AttributeError", "'NoneType' object has no attribute 'group'"),
@@ -201,7 +203,7 @@ pub fn calypso(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// As `calypso`, with the later package's words for a line that does not fit.
-pub fn calypso_checked(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn calypso_checked(log: &str, map: &mut Map) -> Result<(), Fault> {
     calypso_with(
         log,
         |pattern, line| Fault::raises("ValueError", format!("Pattern {pattern} doesn't match line: {line}")),
@@ -237,7 +239,7 @@ fn calypso_with(log: &str, fault: fn(&str, &str) -> Fault, map: &mut Map) -> Res
 }
 
 /// Preact under Karma, from the browser's start to the summary.
-pub fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
     static LINE: Pattern = Pattern::new(r"^(\s*)?([✔✖])?\s(.*)$");
     let (mut depth, mut suites, mut is_started) = (None, Vec::<String>::new(), false);
     for line in log.split('\n').take_while(|line| !line.starts_with("SUMMARY:")) {
@@ -265,7 +267,7 @@ pub fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// quarto's own runner (Deno), with temporary paths numbered.
-pub fn quarto(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn quarto(log: &str, map: &mut Map) -> Result<(), Fault> {
     static TEST: Pattern = Pattern::new(r"\[(smoke|unit)\]");
     static PATHS: [Pattern; 2] = [Pattern::new(r"/tmp/(\w+)\.qmd"), Pattern::new(r"/tmp/(\w+)/")];
     let mut paths: Vec<String> = Vec::new();
@@ -298,7 +300,7 @@ pub fn quarto(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// p5.js under Mocha: failures only, outside of JSON and XML that the tests print.
-pub fn p5(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn p5(log: &str, map: &mut Map) -> Result<(), Fault> {
     static NUMBER: Pattern = Pattern::new(r"(?m)^\s*(\d+)\)");
     let log = without_xml(without_json(&without_escapes(log)));
     let mut at = 0;

@@ -8,7 +8,7 @@ use super::python::{Pattern, rstrip, split_lines, strip};
 use super::{ERROR, FAILED, Map, PASSED, SKIPPED};
 
 /// A pattern and what a match of it says.
-pub struct Rule {
+pub(super) struct Rule {
     pattern: Pattern,
     /// The group that names the test.
     id: usize,
@@ -41,12 +41,12 @@ enum Empty {
 }
 
 /// A rule whose matches all have one status.
-pub const fn is(status: &'static str, pattern: &'static str, id: usize) -> Rule {
+pub(super) const fn is(status: &'static str, pattern: &'static str, id: usize) -> Rule {
     rule(pattern, id, Outcome::Is(status))
 }
 
 /// A rule whose status is a word of the match.
-pub const fn word(
+pub(super) const fn word(
     pattern: &'static str,
     [id, group]: [usize; 2],
     table: &'static [(&'static str, &'static str)],
@@ -55,7 +55,7 @@ pub const fn word(
 }
 
 /// A rule whose matches say nothing, and keep later rules from them.
-pub const fn ignored(pattern: &'static str) -> Rule {
+pub(super) const fn ignored(pattern: &'static str) -> Rule {
     rule(pattern, 0, Outcome::Word(0, &[]))
 }
 
@@ -72,25 +72,25 @@ const fn rule(pattern: &'static str, id: usize, outcome: Outcome) -> Rule {
 
 impl Rule {
     /// The rule, but an earlier status of the same test stays.
-    pub const fn keeps(mut self) -> Self {
+    pub(super) const fn keeps(mut self) -> Self {
         self.write = Write::Keeps;
         self
     }
 
     /// The rule, with names changed by a function.
-    pub const fn tidy(mut self, tidy: fn(&str) -> String) -> Self {
+    pub(super) const fn tidy(mut self, tidy: fn(&str) -> String) -> Self {
         self.tidy = tidy;
         self
     }
 
     /// The rule, but a match whose name is empty is not noted.
-    pub const fn named(mut self) -> Self {
+    pub(super) const fn named(mut self) -> Self {
         self.empty = Empty::Goes;
         self
     }
 
     /// Notes what a match says; whether there was one.
-    pub fn apply(&self, line: &str, map: &mut Map) -> bool {
+    pub(super) fn apply(&self, line: &str, map: &mut Map) -> bool {
         let Some(found) = self.pattern.regex().captures(line) else { return false };
         self.note(&found, map);
         true
@@ -118,7 +118,7 @@ impl Rule {
 
 /// How a log becomes lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(super) enum Cut {
     /// `split("\n")`.
     Bare,
     /// `split("\n")`, each stripped.
@@ -131,7 +131,7 @@ pub enum Cut {
 
 impl Cut {
     /// Hands each line over.
-    pub fn each(self, log: &str, mut line: impl FnMut(&str)) {
+    pub(super) fn each(self, log: &str, mut line: impl FnMut(&str)) {
         match self {
             Self::Bare => log.split('\n').for_each(line),
             Self::Stripped => log.split('\n').map(strip).for_each(line),
@@ -148,40 +148,40 @@ impl Cut {
 }
 
 /// Rules for lines.
-pub struct Lines {
+pub(super) struct Lines {
     cut: Cut,
     rules: &'static [Rule],
 }
 
 impl Lines {
     /// Rules tried in order on every line.
-    pub const fn new(cut: Cut, rules: &'static [Rule]) -> Self {
+    pub(super) const fn new(cut: Cut, rules: &'static [Rule]) -> Self {
         Self { cut, rules }
     }
 
     /// Notes what the log says.
-    pub fn read(&self, log: &str, map: &mut Map) {
+    pub(super) fn read(&self, log: &str, map: &mut Map) {
         self.cut.each(log, |line| self.line(line, map));
     }
 
     /// Notes what one line says.
-    pub fn line(&self, line: &str, map: &mut Map) {
+    pub(super) fn line(&self, line: &str, map: &mut Map) {
         self.rules.iter().any(|rule| rule.apply(line, map));
     }
 }
 
 /// A name without white space around it.
-pub fn stripped(name: &str) -> String {
+pub(super) fn stripped(name: &str) -> String {
     strip(name).to_owned()
 }
 
 /// A name on one line, its white space made single spaces.
-pub fn on_one_line(name: &str) -> String {
+pub(super) fn on_one_line(name: &str) -> String {
     super::python::words(name).collect::<Vec<_>>().join(" ")
 }
 
 /// Notes every match in the whole log, rule after rule.
-pub fn search(rules: &[Rule], log: &str, map: &mut Map) {
+pub(super) fn search(rules: &[Rule], log: &str, map: &mut Map) {
     for rule in rules {
         for found in rule.pattern.regex().captures_iter(log) {
             rule.note(&found, map);
@@ -190,7 +190,7 @@ pub fn search(rules: &[Rule], log: &str, map: &mut Map) {
 }
 
 /// The words of most runners.
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     ("PASS", PASSED),
     ("pass", PASSED),
     ("PASSED", PASSED),

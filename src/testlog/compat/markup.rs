@@ -10,7 +10,7 @@ use super::python::{Pattern, after, after_last, before_last, strip};
 use super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 
 /// doctest's XML report (C++): `case > subcase`, passed when all its expressions are.
-pub fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
     const END: &str = "</doctest>";
     let Some(start) = log.find("<doctest") else { return Ok(()) };
     // Without its end tag, the reference cuts the block at a position that holds no report.
@@ -29,12 +29,15 @@ pub fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// The elements of a name below a node.
-pub fn inner<'a, 'i: 'a>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+pub(super) fn inner<'a, 'i: 'a>(
+    node: Node<'a, 'i>,
+    name: &'static str,
+) -> impl Iterator<Item = Node<'a, 'i>> {
     node.descendants().skip(1).filter(move |inner| inner.has_tag_name(name))
 }
 
 /// An attribute as text, and what Python writes where there is none.
-pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
+pub(super) fn attribute<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
     node.attribute(name).unwrap_or("None")
 }
 
@@ -51,7 +54,7 @@ fn status(case: Node<'_, '_>, order: &Order) -> &'static str {
 }
 
 /// JUnit documents, each to the end of its suites; what cannot be read is skipped.
-pub fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
     const ORDER: &Order = &[("failure", FAILED), ("skipped", SKIPPED), ("error", ERROR)];
     const END: &str = "</testsuites>";
     let mut rest = log;
@@ -69,7 +72,7 @@ pub fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// testthat's JUnit document: `class::test`.
-pub fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
     const ORDER: &Order = &[("failure", FAILED), ("error", ERROR), ("skipped", SKIPPED)];
     const END: &str = "</testsuites>";
     let Some(start) = log.find("<?xml") else { return Ok(()) };
@@ -88,7 +91,7 @@ pub fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Gradle's JUnit documents, printed line by line: `test (class)`.
-pub fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
     const ORDER: &Order = &[("skipped", SKIPPED), ("failure", FAILED), ("error", ERROR)];
     let mut block: Option<Vec<&str>> = None;
     for line in log.split('\n') {
@@ -113,7 +116,7 @@ pub fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Gradle's JUnit documents anywhere in the log: `class.test`.
-pub fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
     const ORDER: &Order = &[("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)];
     static DOCUMENT: Pattern = Pattern::new(r"(?s)<\?xml version.*?</testsuite>");
     for text in DOCUMENT.regex().find_iter(log) {
@@ -129,7 +132,7 @@ pub fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Test cases of JUnit read without an XML reader, from whatever stands around them.
-pub fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
     static OPEN: Pattern = Pattern::new(r"<testcase\b([^>]*)>");
     static ATTRIBUTE: Pattern = Pattern::new(r#"(\w+)="([^"]*)""#);
     let mut at = 0;
@@ -157,17 +160,15 @@ pub fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
         };
         let marks = [("<failure", FAILED), ("<error", ERROR), ("<skipped", SKIPPED)];
         let status = marks.into_iter().find(|(mark, _)| content.contains(mark));
-        let id = attribute("classname").map_or_else(
-            || name.clone(),
-            |class| strip(&format!("{class} {name}")).to_owned(),
-        );
+        let id = attribute("classname")
+            .map_or_else(|| name.clone(), |class| strip(&format!("{class} {name}")).to_owned());
         map.insert(id, status.map_or(PASSED, |(_, status)| status).into());
     }
     Ok(())
 }
 
 /// Mocha's JSON reports, each behind the command that wrote it.
-pub fn mocha_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn mocha_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
     const COMMAND: &str = "./node_modules/.bin/mocha tests/run.js --reporter json";
     for part in log.split(COMMAND).skip(1) {
         let text = format!("{{{}}}", before_last(after(part, "{"), "}"));
@@ -186,10 +187,10 @@ pub fn mocha_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
 
 /// Lists of titles in JSON that is read by its lines: where each begins, where it ends, and the
 /// status of its tests.
-pub type TitleList = (&'static str, &'static str, &'static str);
+pub(super) type TitleList = (&'static str, &'static str, &'static str);
 
 /// Notes the titles of each list in a part of the log.
-pub fn titles(part: &str, lists: &[TitleList], map: &mut Map) {
+pub(super) fn titles(part: &str, lists: &[TitleList], map: &mut Map) {
     static TITLE: Pattern = Pattern::new(r#""fullTitle":\s"(.*)",\n"#);
     for (start, end, status) in lists {
         let list = before_last(after_last(part, start), end);

@@ -16,6 +16,8 @@ mod rebench;
 mod runners;
 mod suites;
 mod swebench;
+mod swegym;
+mod swesmith;
 mod words;
 
 use std::borrow::Cow;
@@ -103,7 +105,8 @@ const fn row(name: &'static str, aliases: &'static [&'static str], shape: Shape)
     Row { name, aliases, shape }
 }
 
-static PACKAGES: [&Package; 2] = [&swebench::PACKAGE, &rebench::PACKAGE];
+static PACKAGES: [&Package; 5] =
+    [&swebench::PACKAGE, &swegym::PACKAGE, &swegym::R2E, &swesmith::PACKAGE, &rebench::PACKAGE];
 
 /// Reads a log as the parser `name` does: `swebench.parse_log_pytest`, or `parse_log_pytest` for the
 /// first package that has it.

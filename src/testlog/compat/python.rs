@@ -8,19 +8,19 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// A pattern in Python's syntax, compiled when it is first used.
-pub struct Pattern {
+pub(super) struct Pattern {
     source: &'static str,
     regex: OnceLock<Regex>,
 }
 
 impl Pattern {
     /// A pattern that is not yet compiled.
-    pub const fn new(source: &'static str) -> Self {
+    pub(super) const fn new(source: &'static str) -> Self {
         Self { source, regex: OnceLock::new() }
     }
 
     /// The compiled pattern.
-    pub fn regex(&self) -> &Regex {
+    pub(super) fn regex(&self) -> &Regex {
         self.regex.get_or_init(|| {
             Regex::new(&with_python_space(self.source)).expect("invariant: the pattern is valid")
         })
@@ -53,32 +53,32 @@ fn with_python_space(source: &str) -> String {
 }
 
 /// Whether `str.isspace` holds for a character.
-pub fn is_space(char: char) -> bool {
+pub(super) fn is_space(char: char) -> bool {
     char.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&char)
 }
 
 /// `str.strip()`.
-pub fn strip(text: &str) -> &str {
+pub(super) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
 /// `str.rstrip()`.
-pub fn rstrip(text: &str) -> &str {
+pub(super) fn rstrip(text: &str) -> &str {
     text.trim_end_matches(is_space)
 }
 
 /// `str.split()`.
-pub fn words(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 
 /// How many characters of white space a line starts with.
-pub fn indent(line: &str) -> usize {
+pub(super) fn indent(line: &str) -> usize {
     line.chars().take_while(|char| is_space(*char)).count()
 }
 
 /// `str.splitlines()`.
-pub fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -104,27 +104,27 @@ fn is_line_end(char: char) -> bool {
 }
 
 /// What follows the first `mark`, or all of the text.
-pub fn after<'a>(text: &'a str, mark: &str) -> &'a str {
+pub(super) fn after<'a>(text: &'a str, mark: &str) -> &'a str {
     text.split_once(mark).map_or(text, |(_, after)| after)
 }
 
 /// What follows the last `mark`, or all of the text.
-pub fn after_last<'a>(text: &'a str, mark: &str) -> &'a str {
+pub(super) fn after_last<'a>(text: &'a str, mark: &str) -> &'a str {
     text.rsplit_once(mark).map_or(text, |(_, after)| after)
 }
 
 /// What stands before the first `mark`, or all of the text.
-pub fn before<'a>(text: &'a str, mark: &str) -> &'a str {
+pub(super) fn before<'a>(text: &'a str, mark: &str) -> &'a str {
     text.split_once(mark).map_or(text, |(before, _)| before)
 }
 
 /// What stands before the last `mark`, or all of the text.
-pub fn before_last<'a>(text: &'a str, mark: &str) -> &'a str {
+pub(super) fn before_last<'a>(text: &'a str, mark: &str) -> &'a str {
     text.rsplit_once(mark).map_or(text, |(before, _)| before)
 }
 
 /// Removes terminal control sequences, as the references do.
-pub fn without_escapes(text: &str) -> String {
+pub(super) fn without_escapes(text: &str) -> String {
     static ESCAPE: Pattern = Pattern::new(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])");
     ESCAPE.regex().replace_all(text, "").into_owned()
 }

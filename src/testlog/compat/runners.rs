@@ -8,22 +8,22 @@ use super::lines::{Rule, WORDS, is, word};
 use super::python::{Pattern, strip};
 use super::{FAILED, Fault, Map, PASSED, SKIPPED};
 
-pub static REDIS: [Rule; 2] = [
+pub(super) static REDIS: [Rule; 2] = [
     is(FAILED, r"^\[err\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$", 1).tidy(without_file),
     word(r"^\[(ok|err|skip|ignore)\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$", [2, 1], WORDS),
 ];
-pub static JQ: [Rule; 1] = [word(r"^\s*(PASS|FAIL):\s(.+)$", [2, 1], WORDS)];
-pub static MICROPYTHON: [Rule; 1] = [word(r"^(pass|FAIL|skip)\s+(.+)$", [2, 1], WORDS)];
-pub static GOOGLETEST: [Rule; 1] = [word(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$", [2, 1], WORDS)];
-pub static GOTEST: [Rule; 1] = [word(r"^--- (PASS|FAIL|SKIP): (.+) \((.+)\)$", [2, 1], WORDS)];
-pub static ANT: [Rule; 1] = [word(r"^\s*\[junit\]\s+\[(PASS|FAIL|ERR)\]\s+(.*)$", [2, 1], WORDS)];
-pub static MINITEST: [Rule; 1] = [word(r"^(.+)\. .*=.*(\.|F|E).*$", [1, 2], WORDS)];
-pub static CUCUMBER: [Rule; 1] = [word(r"^(.*) \.+(\.|F)", [1, 2], WORDS)];
-pub static RUBY_UNIT: [Rule; 1] = [word(r"^\s*(?:test: )?(.+):\s+(\.|E\b|F\b|O\b)", [1, 2], WORDS)];
-pub static RSPEC: [Rule; 1] = [word(r"^(.+) - (passed|failed)", [1, 2], WORDS)];
-pub static CARGO: [Rule; 1] =
+pub(super) static JQ: [Rule; 1] = [word(r"^\s*(PASS|FAIL):\s(.+)$", [2, 1], WORDS)];
+pub(super) static MICROPYTHON: [Rule; 1] = [word(r"^(pass|FAIL|skip)\s+(.+)$", [2, 1], WORDS)];
+pub(super) static GOOGLETEST: [Rule; 1] = [word(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$", [2, 1], WORDS)];
+pub(super) static GOTEST: [Rule; 1] = [word(r"^--- (PASS|FAIL|SKIP): (.+) \((.+)\)$", [2, 1], WORDS)];
+pub(super) static ANT: [Rule; 1] = [word(r"^\s*\[junit\]\s+\[(PASS|FAIL|ERR)\]\s+(.*)$", [2, 1], WORDS)];
+pub(super) static MINITEST: [Rule; 1] = [word(r"^(.+)\. .*=.*(\.|F|E).*$", [1, 2], WORDS)];
+pub(super) static CUCUMBER: [Rule; 1] = [word(r"^(.*) \.+(\.|F)", [1, 2], WORDS)];
+pub(super) static RUBY_UNIT: [Rule; 1] = [word(r"^\s*(?:test: )?(.+):\s+(\.|E\b|F\b|O\b)", [1, 2], WORDS)];
+pub(super) static RSPEC: [Rule; 1] = [word(r"^(.+) - (passed|failed)", [1, 2], WORDS)];
+pub(super) static CARGO: [Rule; 1] =
     [word(r"^test\s+(\S+)\s+\.\.\.\s+(\w+)$", [1, 2], &[("ok", PASSED), ("FAILED", FAILED)])];
-pub static TAP: [Rule; 1] = [word(r"^(ok|not ok) (\d+) (.+)$", [3, 1], WORDS)];
+pub(super) static TAP: [Rule; 1] = [word(r"^(ok|not ok) (\d+) (.+)$", [3, 1], WORDS)];
 
 fn without_file(name: &str) -> String {
     static FILE: Pattern = Pattern::new(r"\s+in\s+\S+$");
@@ -51,7 +51,7 @@ enum Maven<'a> {
 }
 
 /// One run of Maven a test: builds belong to tests in order, wherever each stands.
-pub fn maven_in_order(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_in_order(log: &str, map: &mut Map) -> Result<(), Fault> {
     let (mut tests, mut builds) = (VecDeque::new(), Vec::new());
     maven(log, |found| match found {
         Maven::Test(test) => tests.push_back(test.to_owned()),
@@ -65,7 +65,7 @@ pub fn maven_in_order(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// One run of Maven a test: a build belongs to the test named last.
-pub fn maven_by_last(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_by_last(log: &str, map: &mut Map) -> Result<(), Fault> {
     let mut test = "---NO TEST NAME FOUND YET---".to_owned();
     maven(log, |found| match found {
         Maven::Test(name) => name.clone_into(&mut test),
@@ -75,7 +75,7 @@ pub fn maven_by_last(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Gradle's tests, whose status may stand on a later line than their name.
-pub fn gradle(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gradle(log: &str, map: &mut Map) -> Result<(), Fault> {
     static FULL: Pattern = Pattern::new(r"^([^>].+)\s+(PASSED|FAILED)$");
     static NAME: Pattern = Pattern::new(r"^([^>]\S*\s+>\s+\S+)$");
     let mut pending = None;
@@ -97,12 +97,12 @@ pub fn gradle(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// PHPUnit's `--testdox`.
-pub fn phpunit(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn phpunit(log: &str, map: &mut Map) -> Result<(), Fault> {
     testdox(log, str::to_owned, map)
 }
 
 /// PHPUnit's `--testdox`, without the time behind a test.
-pub fn phpunit_untimed(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn phpunit_untimed(log: &str, map: &mut Map) -> Result<(), Fault> {
     static TIME: Pattern = Pattern::new(r"(?i)\s*\[\s*\d+(?:\.\d+)?\s*(?:ms|s)\s*\]\s*$");
     testdox(log, |name| strip(&TIME.regex().replace(name, "")).to_owned(), map)
 }

@@ -7,13 +7,13 @@ use super::python::{indent, strip};
 
 /// The suites that are open at a line, outermost first.
 #[derive(Default)]
-pub struct Suites {
+pub(super) struct Suites {
     open: Vec<(String, usize)>,
 }
 
 impl Suites {
     /// Opens the suite of a line; suites that are indented as far or further end.
-    pub fn enter(&mut self, line: &str) {
+    pub(super) fn enter(&mut self, line: &str) {
         let indent = indent(line);
         while self.open.last().is_some_and(|(_, other)| indent <= *other) {
             self.open.pop();
@@ -22,12 +22,12 @@ impl Suites {
     }
 
     /// The names of the open suites.
-    pub fn joined(&self, separator: &str) -> String {
+    pub(super) fn joined(&self, separator: &str) -> String {
         self.open.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(separator)
     }
 
     /// The names of the open suites and a test.
-    pub fn with(&self, separator: &str, test: &str) -> String {
+    pub(super) fn with(&self, separator: &str, test: &str) -> String {
         let names = self.open.iter().map(|(name, _)| name.as_str());
         names.chain([test]).collect::<Vec<_>>().join(separator)
     }

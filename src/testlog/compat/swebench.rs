@@ -4,7 +4,7 @@ use super::lines::{Cut, Lines, Rule};
 use super::words::{Clean, Ends, Id, Reason, STATUSES, Short, Skips, Words};
 use super::{Context, Fault, Package, Row, Shape, django, javascript, markup, row, runners};
 
-pub static PACKAGE: Package = Package { name: "swebench", rows: &ROWS };
+pub(super) static PACKAGE: Package = Package { name: "swebench", rows: &ROWS };
 
 const PYTEST: Words = Words {
     statuses: STATUSES,
@@ -19,12 +19,12 @@ const PYTEST_V2: Words =
     Words { clean: Clean::Colours, reason: Reason::Goes, id: Id::All, ends: Ends::Last, ..PYTEST };
 
 /// Rules for stripped lines.
-pub const fn stripped(rules: &'static [Rule]) -> Shape {
+pub(super) const fn stripped(rules: &'static [Rule]) -> Shape {
     Shape::Lines(Lines::new(Cut::Stripped, rules))
 }
 
 /// Rules for lines as they stand.
-pub const fn bare(rules: &'static [Rule]) -> Shape {
+pub(super) const fn bare(rules: &'static [Rule]) -> Shape {
     Shape::Lines(Lines::new(Cut::Bare, rules))
 }
 

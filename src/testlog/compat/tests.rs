@@ -89,6 +89,21 @@ fn the_parsers_of_rebench_give_the_reference_maps() {
 }
 
 #[test]
+fn the_parsers_of_swegym_give_the_reference_maps() {
+    equal_on_all_cases("swegym");
+}
+
+#[test]
+fn the_parsers_of_r2egym_give_the_reference_maps() {
+    equal_on_all_cases("r2egym");
+}
+
+#[test]
+fn the_parsers_of_swesmith_give_the_reference_maps() {
+    equal_on_all_cases("swesmith");
+}
+
+#[test]
 fn an_unknown_parser_is_answered_with_the_nearest_name() {
     let said = read("swebench.parse_log_pytst", &Context::default(), "");
     let nearest = "swebench.parse_log_pytest".to_owned();

@@ -9,29 +9,29 @@ use super::python::{Pattern, words};
 use super::{Fault, Map};
 
 /// The statuses of most packages.
-pub const STATUSES: &[&str] = &["FAILED", "PASSED", "SKIPPED", "ERROR", "XFAIL"];
+pub(super) const STATUSES: &[&str] = &["FAILED", "PASSED", "SKIPPED", "ERROR", "XFAIL"];
 
 /// The choices in which these parsers differ.
-pub struct Words {
+pub(super) struct Words {
     /// The statuses that a line is recognised by.
-    pub statuses: &'static [&'static str],
+    pub(super) statuses: &'static [&'static str],
     /// What happens to a line first.
-    pub clean: Clean,
+    pub(super) clean: Clean,
     /// What becomes of the reason after an id that failed.
-    pub reason: Reason,
+    pub(super) reason: Reason,
     /// Which words are the id.
-    pub id: Id,
+    pub(super) id: Id,
     /// Whether `SKIPPED [N] …` counts.
-    pub skips: Skips,
+    pub(super) skips: Skips,
     /// What a line without an id is.
-    pub short: Short,
+    pub(super) short: Short,
     /// Whether a line may also end with its status.
-    pub ends: Ends,
+    pub(super) ends: Ends,
 }
 
 /// What happens to a line first.
 #[derive(PartialEq, Eq)]
-pub enum Clean {
+pub(super) enum Clean {
     /// Nothing.
     Never,
     /// The names of two mouse buttons become their numbers.
@@ -43,7 +43,7 @@ pub enum Clean {
 }
 
 /// What becomes of the reason after an id that failed.
-pub enum Reason {
+pub(super) enum Reason {
     /// ` - ` becomes a space.
     IsMore,
     /// It goes.
@@ -51,7 +51,7 @@ pub enum Reason {
 }
 
 /// Which words are the id.
-pub enum Id {
+pub(super) enum Id {
     /// The one beside the status.
     One,
     /// The one beside the status, whose parameter loses directories.
@@ -62,7 +62,7 @@ pub enum Id {
 
 /// Whether `SKIPPED [N] …` counts.
 #[derive(PartialEq, Eq)]
-pub enum Skips {
+pub(super) enum Skips {
     /// It does.
     Count,
     /// It does not.
@@ -70,7 +70,7 @@ pub enum Skips {
 }
 
 /// What a line without an id is.
-pub enum Short {
+pub(super) enum Short {
     /// Nothing.
     Ignored,
     /// The end of the parser.
@@ -79,7 +79,7 @@ pub enum Short {
 
 /// Whether a line may also end with its status.
 #[derive(PartialEq, Eq)]
-pub enum Ends {
+pub(super) enum Ends {
     /// It may not.
     Never,
     /// It may, and the second word is the status.
@@ -90,7 +90,7 @@ pub enum Ends {
 
 impl Words {
     /// Notes what the log says.
-    pub fn read(&self, log: &str, map: &mut Map) -> Result<(), Fault> {
+    pub(super) fn read(&self, log: &str, map: &mut Map) -> Result<(), Fault> {
         log.split('\n').try_for_each(|line| self.line(&self.clean.apply(line), map))
     }
 
@@ -165,7 +165,7 @@ impl Reason {
 }
 
 /// Removes `[31m` (with or without its escape character), then control characters.
-pub fn without_colours(line: &str) -> Cow<'_, str> {
+pub(super) fn without_colours(line: &str) -> Cow<'_, str> {
     static COLOUR: Pattern = Pattern::new(r"\[\d+m");
     let is_control = |char: char| ('\u{1}'..'\u{20}').contains(&char);
     let line = if line.contains('[') { COLOUR.regex().replace_all(line, "") } else { line.into() };

@@ -15,7 +15,7 @@ fn is_some(number: &str) -> bool {
 }
 
 /// Maven: classes by their counts, methods by their errors, then reports and single runs.
-pub fn maven(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven(log: &str, map: &mut Map) -> Result<(), Fault> {
     static FAILURE: Pattern =
         Pattern::new(r"^\[ERROR\]\s+([A-Za-z0-9_$.]+)\.([A-Za-z0-9_$.]+?)(?::(\d+))?\b");
     static RUNNING: Pattern = Pattern::new(r"^(?:\[INFO\]\s+)?Running\s+([A-Za-z0-9_$.]+)$");
@@ -30,9 +30,9 @@ pub fn maven(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(format!("{}.{}", &found[1], &found[2]), status.into());
             map.entry(found[1].to_owned()).or_insert(FAILED.into());
         } else if let Some(found) = COUNTS.regex().captures(line) {
-            let class = line.contains(" in ").then(|| {
-                strip(after_last(line, " in ")).trim_end_matches(['.', ':', ';']).to_owned()
-            });
+            let class = line
+                .contains(" in ")
+                .then(|| strip(after_last(line, " in ")).trim_end_matches(['.', ':', ';']).to_owned());
             let class = class.or(running.take()).filter(|class| !class.is_empty());
             if let Some(class) = class {
                 map.entry(class).or_insert(class_status([&found[2], &found[3], &found[4]]).into());
@@ -60,11 +60,10 @@ fn class_status([failures, errors, skipped]: [&str; 3]) -> &'static str {
 }
 
 /// Surefire's `Running` lines and the counts that follow each.
-pub fn surefire(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn surefire(log: &str, map: &mut Map) -> Result<(), Fault> {
     static RUNNING: Pattern = Pattern::new(r"^Running\s+(.+)$");
-    static CLASS_COUNTS: Pattern = Pattern::new(
-        r"^Tests run:\s+(\d+),\s+Failures:\s+(\d+),\s+Errors:\s+(\d+),\s+Skipped:\s+(\d+)",
-    );
+    static CLASS_COUNTS: Pattern =
+        Pattern::new(r"^Tests run:\s+(\d+),\s+Failures:\s+(\d+),\s+Errors:\s+(\d+),\s+Skipped:\s+(\d+)");
     let mut running = None;
     Cut::SplitStripped.each(log, |line| {
         if let Some(found) = RUNNING.regex().captures(line) {
@@ -79,7 +78,7 @@ pub fn surefire(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Maven's summary of modules, and the counts of all tests as `__suite__`.
-pub fn maven_modules(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_modules(log: &str, map: &mut Map) -> Result<(), Fault> {
     static MODULE: Pattern =
         Pattern::new(r"^\[INFO\]\s+(.+?)\s+\.\.+\s+(SUCCESS|FAILURE|SKIPPED)(?:\s|\[|$)");
     Cut::SplitStripped.each(log, |line| {
@@ -107,7 +106,7 @@ pub fn maven_modules(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Leiningen: one status a namespace.
-pub fn leiningen(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn leiningen(log: &str, map: &mut Map) -> Result<(), Fault> {
     static TEST: Pattern = Pattern::new(r"^lein test (.+)$");
     let mut namespace: Option<String> = None;
     Cut::SplitStripped.each(log, |line| {
@@ -134,7 +133,7 @@ pub fn leiningen(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// ScalaTest under sbt: `suite: test`.
-pub fn scala_suites(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn scala_suites(log: &str, map: &mut Map) -> Result<(), Fault> {
     static TEST: Pattern = Pattern::new(r"^\[info\]\s+-\s+(.*?)(?:\s+\*{3}\s+([A-Z]+)\s+\*{3})?$");
     static SUITE: Pattern = Pattern::new(r"^\[info\]\s+([^\-].*)$");
     static TIME: Pattern = Pattern::new(r"\s*\(\d+\s+\w+\)$");

@@ -5,28 +5,28 @@ use super::super::python::{Pattern, before, rstrip, split_lines, strip};
 use super::super::words::without_colours;
 use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 
-pub static GRADLE: [Rule; 1] =
+pub(super) static GRADLE: [Rule; 1] =
     [word(r"^([^>].+?)\s+(PASSED|FAILED)(?:\s+\(\d+(?:\.\d+)?s\))?$", [1, 2], WORDS)];
-pub static REACT_PDF: [Rule; 1] =
+pub(super) static REACT_PDF: [Rule; 1] =
     [word(r"^(PASS|FAIL)\s(.*?)(?:\s\([\d.]+\s*(?:ms|s)\))?$", [2, 1], WORDS)
         .tidy(|name| rstrip(name).to_owned())];
-pub static ELIXIR: [Rule; 4] = [
+pub(super) static ELIXIR: [Rule; 4] = [
     is(SKIPPED, r"^\*\s+test\s+(.*?)\s+\(skipped\)\s+\[L#\d+\]$", 1),
     is(FAILED, r"^\d+\)\s+test\s+(.*?)\s+\([^)]+\)$", 1),
     is(PASSED, r"^\*\s+test\s+(.*?)\s+\([0-9]+(?:\.[0-9]+)?ms\)\s+\[L#\d+\]$", 1).keeps(),
     is(PASSED, r"^\*\s+test\s+(.*?)\s+\[L#\d+\]$", 1).keeps(),
 ];
-pub static RUBY: [Rule; 1] = [word(
+pub(super) static RUBY: [Rule; 1] = [word(
     r"^(.+?#.+?)\s+=\s+[\d.]+\s+s\s+=\s+([.FES])$",
     [1, 2],
     &[(".", PASSED), ("F", FAILED), ("E", FAILED), ("S", SKIPPED)],
 )];
-pub static CPP: [Rule; 3] = [
+pub(super) static CPP: [Rule; 3] = [
     is(PASSED, r"^Test\s+(.*?)\s+passed$", 1).keeps(),
     is(FAILED, r"^Test\s+(.*?)\s+failed$", 1),
     is(SKIPPED, r"^Test\s+(.*?)\s+skipped$", 1),
 ];
-pub static PHP: [Rule; 9] = [
+pub(super) static PHP: [Rule; 9] = [
     ignored(r"^\s*(?:___|---|Tests:|Duration:)"),
     is(FAILED, r"(?i)^\s*FAIL(?:ED)?\s+(\S.+)$", 1).tidy(without_seconds),
     is(FAILED, r"(?i)^\s*(?:⨯|x)\s+(.+?)\s{2,}\d+\.?\d*s\b.*$", 1).tidy(without_seconds).named(),
@@ -37,30 +37,30 @@ pub static PHP: [Rule; 9] = [
     is(PASSED, r"^\s*(?:✓|✔)\s+(.+?)\s*$", 1).tidy(without_seconds).named().keeps(),
     is(SKIPPED, r"(?i)^(.*(?:\(skipped\)|\bSKIPPED\b).*)$", 1).tidy(without_mark).named().keeps(),
 ];
-pub static JS: [Rule; 4] = [
+pub(super) static JS: [Rule; 4] = [
     is(SKIPPED, r"^\s*-\s+(.*?)$", 1).tidy(without_duration).named(),
     is(FAILED, r"^\s*\d+\)\s+(.*?):$", 1).tidy(without_duration).named(),
     is(FAILED, r"^\s*\[W\]\s*\d+\)\s+(.*?)$", 1).tidy(without_duration).named(),
     is(PASSED, r"^\s*✔\s+(.*?)$", 1).tidy(without_duration).named().keeps(),
 ];
-pub static JS_2: [Rule; 3] = [
+pub(super) static JS_2: [Rule; 3] = [
     is(SKIPPED, r"^\s*-\s+(.*?)$", 1).tidy(without_duration).named(),
     is(FAILED, r"^\s*\d+\)\s+(.*?)$", 1).tidy(without_duration).named(),
     is(PASSED, r"^\s*✔\s+(.*?)$", 1).tidy(without_duration).named().keeps(),
 ];
-pub static NPX: [Rule; 2] = [
+pub(super) static NPX: [Rule; 2] = [
     is(PASSED, r"^\s*✔\s+(.+?)(?:\s+\(\d+(?:ms)?\))?$", 1).tidy(stripped),
     is(FAILED, r"^\s*\d+\)\s+(.+)$", 1).tidy(without_module),
 ];
-pub static SCALA: [Rule; 4] = [
+pub(super) static SCALA: [Rule; 4] = [
     is(FAILED, r"^\[info\]\s+-\s+(.*?)\s+\*\*\*\s+FAILED\s+\*\*\*\s+\([^)]+\)$", 1),
     is(SKIPPED, r"^\[info\]\s+-\s+(.*?)\s+!!!\s+CANCELED\s+!!!\s+\([^)]+\)$", 1),
     is(SKIPPED, r"^\[info\]\s+-\s+(.*?)\s+!!!\s+IGNORED\s+!!!", 1),
     is(PASSED, r"^\[info\]\s+-\s+(.*?)\s+\([^)]+\)$", 1).keeps(),
 ];
-pub static SWIFT: [Rule; 1] =
+pub(super) static SWIFT: [Rule; 1] =
     [word(r"^Test Case '([^']+)'\s+(passed|failed)\s+\([0-9.]+\s+seconds\)$", [1, 2], WORDS)];
-pub static CSHARP: [Rule; 4] = [
+pub(super) static CSHARP: [Rule; 4] = [
     is(FAILED, r"^\[xUnit\.net\s+[\d:\.]+\]\s+(.+?)\s+\[FAIL\]$", 1),
     is(FAILED, r"^\s+Failed\s+(.+?)\s+\[.+?\]$", 1),
     is(SKIPPED, r"^\s+Skipped\s+(.+?)(?:\s+\[.+?\])?$", 1),
@@ -81,9 +81,8 @@ fn without_mark(line: &str) -> String {
 }
 
 /// A name without a duration such as `(53ms)` behind it.
-pub fn without_duration(name: &str) -> String {
-    static DURATION: Pattern =
-        Pattern::new(r"(?i)\s*(?:\(\s*)?\d+(?:\.\d+)?\s*(?:ms|s)\s*(?:\))?\s*$");
+pub(super) fn without_duration(name: &str) -> String {
+    static DURATION: Pattern = Pattern::new(r"(?i)\s*(?:\(\s*)?\d+(?:\.\d+)?\s*(?:ms|s)\s*(?:\))?\s*$");
     strip(&DURATION.regex().replace(name, "")).to_owned()
 }
 
@@ -93,7 +92,7 @@ fn without_module(name: &str) -> String {
 }
 
 /// pytest's lines in three orders, of workers, of progress and of the summary.
-pub fn nebo(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn nebo(log: &str, map: &mut Map) -> Result<(), Fault> {
     static RULES: [Rule; 3] = [
         word(r"^\[gw\d+\]\s+\[[^\]]*\]\s+(FAILED|PASSED|SKIPPED|ERROR)\s+(.*)$", [2, 1], WORDS)
             .tidy(before_in),
@@ -117,7 +116,7 @@ fn before_in(name: &str) -> String {
 static COLOUR: Pattern = Pattern::new(r"\x1b\[[0-9;]*m");
 
 /// Neovim's plenary.
-pub fn neovim(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn neovim(log: &str, map: &mut Map) -> Result<(), Fault> {
     static RULES: [Rule; 3] = [
         is(FAILED, r"^(?:Fail|Failed)\s*\|\|\s*(.+?)\s*$", 1).tidy(stripped),
         is(SKIPPED, r"(?i)^(?:Skip|Skipped)\s*\|\|\s*(.+?)\s*$", 1).tidy(stripped).keeps(),
@@ -128,7 +127,7 @@ pub fn neovim(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// tasty, hspec and HUnit.
-pub fn haskell(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn haskell(log: &str, map: &mut Map) -> Result<(), Fault> {
     static RULES: [Rule; 9] = [
         ignored(r"Test suite |Linking |Building |Running  "),
         word(
@@ -164,7 +163,7 @@ fn uncoloured(rules: &'static [Rule], log: &str, map: &mut Map) {
 }
 
 /// munit's lines, whose colours may have lost their escape character.
-pub fn scala_colours(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn scala_colours(log: &str, map: &mut Map) -> Result<(), Fault> {
     static COLOURS: Pattern = Pattern::new(r"\x1b\[[0-9;]*m|\[(?:[0-9]{1,2}m)");
     static COLOURED: [Rule; 2] = [
         is(FAILED, r"^\s*x\s+\[0m\[31m(.*?)\[0m\s+\[90m[\d.]+[mμn]?s\[0m\s*$", 1),
@@ -187,7 +186,7 @@ pub fn scala_colours(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// R's testthat: its files, then the tests of the section that lists failures.
-pub fn testthat(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn testthat(log: &str, map: &mut Map) -> Result<(), Fault> {
     static FILES: [Rule; 2] = [
         is(PASSED, r"^✔\s+\|[^|]+\|\s+(.+)$", 1).tidy(without_time),
         is(FAILED, r"^✖\s+\|[^|]+\|\s+(.+)$", 1).tidy(without_time),
@@ -197,9 +196,8 @@ pub fn testthat(log: &str, map: &mut Map) -> Result<(), Fault> {
         is(ERROR, r"^Error\s+\([^)]+\):\s+(.+)$", 1).tidy(without_time),
     ];
     Lines::new(Cut::SplitStripped, &FILES).read(log, map);
-    let is_start = |line: &str| {
-        line.starts_with("── Failed tests ──") || line.starts_with("== Failed tests ==")
-    };
+    let is_start =
+        |line: &str| line.starts_with("── Failed tests ──") || line.starts_with("== Failed tests ==");
     let is_end = |line: &str| line.starts_with("[ FAIL") || line.starts_with("══ Results ══");
     let section = split_lines(log).map(strip).skip_while(|line| !is_start(line));
     let tests = Lines::new(Cut::Bare, &TESTS);

@@ -12,7 +12,7 @@ use super::swebench::{bare, stripped};
 use super::words::{Clean, Ends, Id, Reason, Short, Skips, Words};
 use super::{Package, Row, Shape, django, javascript, markup, row, runners};
 
-pub static PACKAGE: Package = Package { name: "rebenchv2", rows: &ROWS };
+pub(super) static PACKAGE: Package = Package { name: "rebenchv2", rows: &ROWS };
 
 const PYTEST: Words = Words {
     statuses: &["PASSED", "FAILED", "SKIPPED", "ERROR"],
@@ -23,8 +23,7 @@ const PYTEST: Words = Words {
     short: Short::Ignored,
     ends: Ends::Never,
 };
-const PYTEST_V2: Words =
-    Words { clean: Clean::Colours, short: Short::Raises, ends: Ends::Second, ..PYTEST };
+const PYTEST_V2: Words = Words { clean: Clean::Colours, short: Short::Raises, ends: Ends::Second, ..PYTEST };
 
 const fn split(rules: &'static [Rule]) -> Shape {
     Shape::Lines(Lines::new(Cut::SplitStripped, rules))

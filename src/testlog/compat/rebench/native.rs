@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lines::{Cut, Lines, Rule, is, on_one_line, stripped};
-use super::super::python::{
-    Pattern, after_last, indent, split_lines, strip, without_escapes, words,
-};
+use super::super::python::{Pattern, after_last, indent, split_lines, strip, without_escapes, words};
 use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 
 /// A runner whose lines end as pytest's: ids are what follows the last `::`.
-pub fn cpp(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cpp(log: &str, map: &mut Map) -> Result<(), Fault> {
     static TESTS: [Rule; 4] = [
         is(PASSED, r"^(.*?)\s+PASSED", 1).tidy(last_part).keeps(),
         is(FAILED, r"^(.*?)\s+FAILED", 1).tidy(last_part),
@@ -18,8 +16,7 @@ pub fn cpp(log: &str, map: &mut Map) -> Result<(), Fault> {
     ];
     static FAILURES: [Rule; 1] =
         [is(FAILED, r"^___________________________ (.*?) ___________________________$", 1)];
-    const SECTION: &str =
-        "=================================== FAILURES ===================================";
+    const SECTION: &str = "=================================== FAILURES ===================================";
     let (mut rules, tests) = (None, Lines::new(Cut::Bare, &TESTS));
     Cut::SplitStripped.each(log, |line| {
         if line.starts_with(SECTION) {
@@ -36,7 +33,7 @@ fn last_part(name: &str) -> String {
 }
 
 /// Lines that hold a word for a status, with or without dots before it, and Botan's groups.
-pub fn cpp_by_words(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cpp_by_words(log: &str, map: &mut Map) -> Result<(), Fault> {
     static GROUP: Pattern =
         Pattern::new(r"(?i)^(.*?)\s+ran\s+(\d+)\s+tests\s+in\s+[\d.]+\s+(?:msec|sec)\s+(.+)$");
     static GROUP_FAILED: Pattern = Pattern::new(r"(?i)\bfailed\b");
@@ -67,10 +64,9 @@ pub fn cpp_by_words(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// CTest's lines.
-pub fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
-    static TEST: Pattern = Pattern::new(
-        r"(?i)^\s*\d+/\d+\s+Test\s+#\d+:\s+(.+?)\s+\.+\s+(Passed|Failed|Skipped|Timeout)\b",
-    );
+pub(super) fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
+    static TEST: Pattern =
+        Pattern::new(r"(?i)^\s*\d+/\d+\s+Test\s+#\d+:\s+(.+?)\s+\.+\s+(Passed|Failed|Skipped|Timeout)\b");
     for found in split_lines(log).filter_map(|line| TEST.regex().captures(line)) {
         let status = match found[2].to_ascii_uppercase().as_str() {
             "PASSED" => PASSED,
@@ -83,7 +79,7 @@ pub fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// hspec's tree: a line with nothing deeper below it is a test, its ancestors are its suites.
-pub fn hspec(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn hspec(log: &str, map: &mut Map) -> Result<(), Fault> {
     let lines: Vec<&str> = split_lines(log).collect();
     let failures = lines.iter().position(|line| strip(line) == "Failures:");
     let end = failures.unwrap_or(lines.len());
@@ -158,17 +154,16 @@ fn tree_start(lines: &[&str]) -> usize {
 /// `1) Module, suite, test` of the section of failures.
 fn failed_names<'a>(lines: &'a [&str]) -> impl Iterator<Item = String> + 'a {
     static HEADER: Pattern = Pattern::new(r"^\s*\d+\)\s+(.*)$");
-    const ENDS: [&str; 4] =
-        ["To rerun use:", "Randomized with seed", "Finished in ", "Test suite "];
+    const ENDS: [&str; 4] = ["To rerun use:", "Randomized with seed", "Finished in ", "Test suite "];
     let lines = lines.iter().map(|line| strip(line));
     let lines = lines.take_while(|line| !ENDS.iter().any(|end| line.starts_with(end)));
-    lines.filter_map(|line| HEADER.regex().captures(line)).map(|found| {
-        strip(&found[1]).split(',').map(strip).collect::<Vec<_>>().join(".")
-    })
+    lines
+        .filter_map(|line| HEADER.regex().captures(line))
+        .map(|found| strip(&found[1]).split(',').map(strip).collect::<Vec<_>>().join("."))
 }
 
 /// Julia's table of test sets, whose empty columns leave fewer numbers.
-pub fn julia(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn julia(log: &str, map: &mut Map) -> Result<(), Fault> {
     static LINE: Pattern = Pattern::new(r"^(\s*)(.+?)\s+\|(.+)$");
     let (mut is_table, mut has_fail, mut has_error) = (false, false, false);
     for line in split_lines(log) {
@@ -199,7 +194,7 @@ pub fn julia(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Alcotest and QCheck: `[OK] suite 3 name`.
-pub fn alcotest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn alcotest(log: &str, map: &mut Map) -> Result<(), Fault> {
     static LINE: Pattern = Pattern::new(r"^\s*\[([A-Z]+)\]\s+(.*?)\s+(\d+)\s+(.+)$");
     Cut::SplitRstripped.each(log, |line| {
         let Some(found) = LINE.regex().captures(line) else { return };
@@ -216,7 +211,7 @@ pub fn alcotest(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// dune's log: what each run printed decides the status of its binary.
-pub fn dune(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn dune(log: &str, map: &mut Map) -> Result<(), Fault> {
     static RUNNING: Pattern = Pattern::new(r"^Running\[(\d+)\]:\s+\((.+)\)$");
     static OUTPUT: Pattern = Pattern::new(r"^Output\[(\d+)]:");
     const FAILS: [&str; 5] = ["FAIL", "ERROR", "EXCEPTION", "CRASH", "FATAL"];
@@ -266,7 +261,7 @@ fn worsen(map: &mut Map, id: &str, status: &'static str) {
 }
 
 /// Inline tests of OCaml: `[OK] name`.
-pub fn ocaml_inline(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ocaml_inline(log: &str, map: &mut Map) -> Result<(), Fault> {
     static LINE: Pattern = Pattern::new(r"^\[([A-Za-z][A-Za-z0-9_-]*)\]\s+(.+)$");
     Cut::SplitStripped.each(log, |line| {
         let Some(found) = LINE.regex().captures(line) else { return };
@@ -285,7 +280,7 @@ pub fn ocaml_inline(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// ocamlbuild: a status word, then a name that ends at two spaces.
-pub fn ocamlbuild(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ocamlbuild(log: &str, map: &mut Map) -> Result<(), Fault> {
     static COLOUR: Pattern = Pattern::new(r"\x1B\[[0-9;]*m");
     static LINE: Pattern = Pattern::new(r"^(PASSED|FAILED|SKIPPED|ERROR)\s+(.*)$");
     static GAP: Pattern = Pattern::new(r"\s{2,}");

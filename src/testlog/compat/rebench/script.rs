@@ -10,7 +10,7 @@ use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 use super::lines::without_duration;
 
 /// Rake's tests below the names of their classes: the worse of two statuses stays.
-pub fn ruby(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ruby(log: &str, map: &mut Map) -> Result<(), Fault> {
     static SUITE: Pattern = Pattern::new(r"^[A-Z][A-Za-z0-9_]*$");
     static TEST: Pattern = Pattern::new(
         r"^\s*(test[^A-Z\n]+?)\s+(PASS|PASS(?:ED)?|FAIL|FAILURE|ERROR|SKIP|SKIPPED)\b(?:\s*\([0-9.]+s\))?$",
@@ -39,7 +39,7 @@ pub fn ruby(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// TAP whose suites open and close with braces.
-pub fn nested_tap(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn nested_tap(log: &str, map: &mut Map) -> Result<(), Fault> {
     static LINE: Pattern = Pattern::new(r"^(not ok|ok)\s+\d+\s+-\s+(.*?)(?:\s+#.*)?$");
     static COMMENT: Pattern = Pattern::new(r"\s+#");
     let mut suites: Vec<String> = Vec::new();
@@ -72,7 +72,7 @@ pub fn nested_tap(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Runners of JavaScript by the symbol that a line starts with.
-pub fn symbols(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn symbols(log: &str, map: &mut Map) -> Result<(), Fault> {
     const SKIPS: [&str; 5] = ["(skipped)", "[skip]", "[skipped]", "[pending]", "[todo]"];
     Cut::SplitStripped.each(log, |line| {
         let mut chars = line.chars();
@@ -108,7 +108,7 @@ fn without_tag(name: &str) -> &str {
 }
 
 /// `R CMD check`: one status a check, which may stand on a later line.
-pub fn r_check(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn r_check(log: &str, map: &mut Map) -> Result<(), Fault> {
     static FULL: Pattern = Pattern::new(r"^\* checking (.+?) \.\.\. ([A-Z]+)$");
     static OPEN: Pattern = Pattern::new(r"^\* checking (.+?) \.\.\.$");
     let mut pending: Option<String> = None;
@@ -140,7 +140,7 @@ fn check_status(word: &str) -> Option<&'static str> {
 }
 
 /// Dart's JSON protocol: names when tests start, results when they are done.
-pub fn dart_events(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn dart_events(log: &str, map: &mut Map) -> Result<(), Fault> {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut event = |event: &Value| match event["type"].as_str() {
         Some("testStart") => {
@@ -187,9 +187,8 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// Dart's compact reporter: a test that is named twice passed.
-pub fn dart_counters(log: &str, map: &mut Map) -> Result<(), Fault> {
-    static LINE: Pattern =
-        Pattern::new(r"^\[[\w_]+\]:\s+\d{2}:\d{2}\s+\+(\d+):\s+(/[^:]+\.dart):\s+(.+)$");
+pub(super) fn dart_counters(log: &str, map: &mut Map) -> Result<(), Fault> {
+    static LINE: Pattern = Pattern::new(r"^\[[\w_]+\]:\s+\d{2}:\d{2}\s+\+(\d+):\s+(/[^:]+\.dart):\s+(.+)$");
     Cut::SplitStripped.each(log, |line| {
         let is_loading = line.to_lowercase().contains("loading");
         if let Some(found) = LINE.regex().captures(line).filter(|_| !is_loading) {
@@ -202,12 +201,10 @@ pub fn dart_counters(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// Flutter's compact reporter: `[E]` marks a failure.
-pub fn flutter(log: &str, map: &mut Map) -> Result<(), Fault> {
-    static LOADING: Pattern =
-        Pattern::new(r"^\d+:\d+\s+\+\d+\s+-\d+:\s+loading\s+(/[^:]+\.dart)\s+\[E\]$");
-    static TEST: Pattern = Pattern::new(
-        r"^\d+:\d+\s+\+\d+(?:\s+-\d+)?:\s+(/[^:]+\.dart):\s+(.+?)(?:\s+\[E\])?$",
-    );
+pub(super) fn flutter(log: &str, map: &mut Map) -> Result<(), Fault> {
+    static LOADING: Pattern = Pattern::new(r"^\d+:\d+\s+\+\d+\s+-\d+:\s+loading\s+(/[^:]+\.dart)\s+\[E\]$");
+    static TEST: Pattern =
+        Pattern::new(r"^\d+:\d+\s+\+\d+(?:\s+-\d+)?:\s+(/[^:]+\.dart):\s+(.+?)(?:\s+\[E\])?$");
     Cut::SplitStripped.each(log, |line| {
         if let Some(found) = LOADING.regex().captures(line) {
             map.insert(found[1].to_owned(), ERROR.into());

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use self::lines::{Lines, Rule};
 use self::words::Words;
+use super::{Status, Statuses};
 
 /// A status for every test that a parser finds. Statuses are text: some parsers copy them from the log.
 pub type Map = BTreeMap<String, Cow<'static, str>>;
@@ -137,6 +138,23 @@ fn read_row(
         }
     }
     Ok(())
+}
+
+/// The map with statuses of our own. A text that is none (`PASSEDfoo`) is left out, so that
+/// its test counts as missing.
+pub fn statuses(map: &Map) -> Statuses {
+    let status = |text: &str| {
+        Some(match text {
+            PASSED => Status::Passed,
+            FAILED => Status::Failed,
+            SKIPPED => Status::Skipped,
+            ERROR => Status::Error,
+            "XFAIL" => Status::XFailed,
+            "XPASS" => Status::XPassed,
+            _ => return None,
+        })
+    };
+    map.iter().filter_map(|(id, text)| Some((id.clone(), status(text)?))).collect()
 }
 
 /// The full name of every parser.

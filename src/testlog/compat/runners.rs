@@ -15,7 +15,6 @@ pub(super) static REDIS: [Rule; 2] = [
 pub(super) static JQ: [Rule; 1] = [word(r"^\s*(PASS|FAIL):\s(.+)$", [2, 1], WORDS)];
 pub(super) static MICROPYTHON: [Rule; 1] = [word(r"^(pass|FAIL|skip)\s+(.+)$", [2, 1], WORDS)];
 pub(super) static GOOGLETEST: [Rule; 1] = [word(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$", [2, 1], WORDS)];
-pub(super) static GOTEST: [Rule; 1] = [word(r"^--- (PASS|FAIL|SKIP): (.+) \((.+)\)$", [2, 1], WORDS)];
 pub(super) static ANT: [Rule; 1] = [word(r"^\s*\[junit\]\s+\[(PASS|FAIL|ERR)\]\s+(.*)$", [2, 1], WORDS)];
 pub(super) static MINITEST: [Rule; 1] = [word(r"^(.+)\. .*=.*(\.|F|E).*$", [1, 2], WORDS)];
 pub(super) static CUCUMBER: [Rule; 1] = [word(r"^(.*) \.+(\.|F)", [1, 2], WORDS)];
@@ -28,6 +27,28 @@ pub(super) static TAP: [Rule; 1] = [word(r"^(ok|not ok) (\d+) (.+)$", [3, 1], WO
 fn without_file(name: &str) -> String {
     static FILE: Pattern = Pattern::new(r"\s+in\s+\S+$");
     FILE.regex().replace(name, "").into_owned()
+}
+
+/// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are.
+pub(super) fn gotest(log: &str, map: &mut Map) -> Result<(), Fault> {
+    for line in log.split('\n').map(strip) {
+        let Some((word, rest)) = line.strip_prefix("--- ").and_then(|line| line.split_once(": ")) else {
+            continue;
+        };
+        let status = match word {
+            "PASS" => PASSED,
+            "FAIL" => FAILED,
+            "SKIP" => SKIPPED,
+            _ => continue,
+        };
+        let Some(rest) = rest.strip_suffix(')') else { continue };
+        // The name ends at the last bracket that holds something.
+        let mut brackets = rest.rmatch_indices(" (").map(|(at, _)| at);
+        if let Some(end) = brackets.find(|at| at + 2 < rest.len()).filter(|end| 0 < *end) {
+            map.insert(rest[..end].to_owned(), status.into());
+        }
+    }
+    Ok(())
 }
 
 static MAVEN_TEST: Pattern = Pattern::new(r"^.*-Dtest=(\S+).*$");

@@ -61,7 +61,7 @@ static ROWS: [Row; 51] = [
     row("parse_log_doctest", &[], Shape::Own(markup::doctest)),
     row("parse_log_micropython_test", &[], stripped(&runners::MICROPYTHON)),
     row("parse_log_googletest", &[], stripped(&runners::GOOGLETEST)),
-    row("parse_log_gotest", &[], stripped(&runners::GOTEST)),
+    row("parse_log_gotest", &[], Shape::Own(runners::gotest)),
     row("parse_log_maven", &[], Shape::Own(runners::maven_in_order)),
     row("parse_log_ant", &[], stripped(&runners::ANT)),
     row("parse_log_gradle_custom", &[], Shape::Own(runners::gradle)),

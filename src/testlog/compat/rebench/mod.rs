@@ -65,7 +65,7 @@ static ROWS: [Row; 72] = [
     row("parse_log_seaborn", &[], Shape::Own(django::read_seaborn_strictly)),
     row("parse_log_sympy", &[], Shape::Own(django::read_sympy_files)),
     row("parse_combined_test_reports", &[], Shape::Own(markup::combined_reports)),
-    row("parse_log_gotest", &[], stripped(&runners::GOTEST)),
+    row("parse_log_gotest", &[], Shape::Own(runners::gotest)),
     row("parse_log_redis", &[], stripped(&runners::REDIS)),
     row("parse_log_jq", &[], stripped(&runners::JQ)),
     row("parse_log_doctest", &[], Shape::Own(markup::doctest)),

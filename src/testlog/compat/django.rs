@@ -81,12 +81,12 @@ fn interrupted(log: &str, map: &mut Map) {
 static SYMPY_FAILURES: [Rule; 1] = [is(FAILED, r"(_*) ((.*)\.py:(.*)) (_*)", 2)];
 
 /// Reads the log of SymPy's runner.
-pub(super) fn read_sympy(log: &str, map: &mut Map) -> Result<(), Fault> {
-    sympy(log, |line| line, map)
+pub(super) fn read_sympy(log: &str, map: &mut Map) {
+    sympy(log, |line| line, map);
 }
 
 /// Reads the log of SymPy's runner, whose last test of a file has the file's `[OK]` behind it.
-pub(super) fn read_sympy_files(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn read_sympy_files(log: &str, map: &mut Map) {
     sympy(
         log,
         |line| match line.ends_with("[FAIL]") || line.ends_with("[OK]") {
@@ -94,10 +94,10 @@ pub(super) fn read_sympy_files(log: &str, map: &mut Map) -> Result<(), Fault> {
             false => line,
         },
         map,
-    )
+    );
 }
 
-fn sympy(log: &str, tidy: fn(&str) -> &str, map: &mut Map) -> Result<(), Fault> {
+fn sympy(log: &str, tidy: fn(&str) -> &str, map: &mut Map) {
     search(&SYMPY_FAILURES, log, map);
     for line in log.split('\n').map(strip).filter(|line| line.starts_with("test_")) {
         let line = tidy(line);
@@ -107,7 +107,6 @@ fn sympy(log: &str, tidy: fn(&str) -> &str, map: &mut Map) -> Result<(), Fault> 
             map.insert(id.to_owned(), status.into());
         }
     }
-    Ok(())
 }
 
 /// Reads pytest's log as seaborn's parser does.

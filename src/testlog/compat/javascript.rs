@@ -46,9 +46,8 @@ pub(super) static OPENLAYERS: [Rule; 4] = [
 static CHART: [Rule; 1] = [is(FAILED, r"(?m)Chrome\s[\d\.]+[\s&&[^\r\n]]\(.+?\)[\s&&[^\r\n]](.*)FAILED$", 1)];
 
 /// Chart.js under Karma: failures only.
-pub(super) fn chart(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn chart(log: &str, map: &mut Map) {
     super::lines::search(&CHART, &without_escapes(log), map);
-    Ok(())
 }
 
 fn without_time(name: &str) -> String {
@@ -57,7 +56,7 @@ fn without_time(name: &str) -> String {
 }
 
 /// Mocha's spec reporter as highlight.js prints it: the suite is the last indented line.
-pub(super) fn highlight(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn highlight(log: &str, map: &mut Map) {
     static SUMMARY: Pattern = Pattern::new(r"\n[ \t]*\d+ passing");
     static TIME: Pattern = Pattern::new(r"\(\d+ms\)");
     static NUMBER: Pattern = Pattern::new(r"^\d+\)");
@@ -75,11 +74,10 @@ pub(super) fn highlight(log: &str, map: &mut Map) -> Result<(), Fault> {
             suite = Some(test);
         }
     }
-    Ok(())
 }
 
 /// Plotly's Karma reporter: `- suite :` and `* test : ok`.
-pub(super) fn plotly(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn plotly(log: &str, map: &mut Map) {
     static SUITE: Pattern = Pattern::new(r"^(\s+)-\s+(.*?)\s+:");
     static TEST: Pattern = Pattern::new(r"^(\s+)\*\s+(.*?)\s+:\s*(.*)");
     let (mut suites, mut depth) = (Vec::<String>::new(), 0);
@@ -103,11 +101,10 @@ pub(super) fn plotly(log: &str, map: &mut Map) -> Result<(), Fault> {
         let id = names.collect::<Vec<_>>().join(".");
         map.insert(id, if is_passed { PASSED } else { FAILED }.into());
     }
-    Ok(())
 }
 
 /// Karma as Alibaba's `next` runs it: `✓` and `✗` below suites by indentation.
-pub(super) fn next_karma(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn next_karma(log: &str, map: &mut Map) {
     static ASSERTION: Pattern = Pattern::new(r"AssertionError:\s+#((?s:.)*?)\n\n");
     let log = without_escapes(log);
     let log = ASSERTION.regex().replace_all(&log, "");
@@ -127,11 +124,10 @@ pub(super) fn next_karma(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     }
-    Ok(())
 }
 
 /// Cypress as Alibaba's `next` runs it: one suite a file.
-pub(super) fn next_cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn next_cypress(log: &str, map: &mut Map) {
     static SUITE: Pattern = Pattern::new(r"Running:(.*)\)\n{3}\s{2}(.*)\n");
     static TESTS: [(Pattern, &str); 2] =
         [(Pattern::new(r"(?m)^\s{4}\d+\)\s(.*)"), FAILED), (Pattern::new(r"(?m)^\s{4}✓\s(.*)\("), PASSED)];
@@ -145,29 +141,26 @@ pub(super) fn next_cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     }
-    Ok(())
 }
 
 /// Cypress with Mocha's JSON reporter.
-pub(super) fn cypress(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cypress(log: &str, map: &mut Map) {
     let parts: Vec<&str> = log.split("../..").collect();
     for part in &parts[..parts.len() - 1] {
         let lists = [("  \"passes\": [", "  }", PASSED), ("  \"failures\": [", "  ],", FAILED)];
         titles(part, &lists, map);
     }
-    Ok(())
 }
 
 /// Lighthouse with Mocha's JSON reporter.
-pub(super) fn lighthouse_json(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn lighthouse_json(log: &str, map: &mut Map) {
     for part in log.split("./node_modules/.bin/mocha --reporter json").skip(1) {
         titles(part, &[("\"passes\": [", "]", PASSED), ("\"failures\": [", "],", FAILED)], map);
     }
-    Ok(())
 }
 
 /// Lighthouse with Mocha's spec reporter.
-pub(super) fn lighthouse_mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn lighthouse_mocha(log: &str, map: &mut Map) {
     static START: Pattern = Pattern::new(r"running\s\d+\stest\sfiles");
     static END: Pattern = Pattern::new(r"\d+\spassing");
     static TEST: [(Pattern, &str); 4] = [
@@ -190,7 +183,6 @@ pub(super) fn lighthouse_mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     }
-    Ok(())
 }
 
 /// Jest's verbose output as wp-calypso runs it.
@@ -267,7 +259,7 @@ pub(super) fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
 }
 
 /// quarto's own runner (Deno), with temporary paths numbered.
-pub(super) fn quarto(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn quarto(log: &str, map: &mut Map) {
     static TEST: Pattern = Pattern::new(r"\[(smoke|unit)\]");
     static PATHS: [Pattern; 2] = [Pattern::new(r"/tmp/(\w+)\.qmd"), Pattern::new(r"/tmp/(\w+)/")];
     let mut paths: Vec<String> = Vec::new();
@@ -296,11 +288,10 @@ pub(super) fn quarto(log: &str, map: &mut Map) -> Result<(), Fault> {
             None => _ = map.entry(id).or_insert(FAILED.into()),
         }
     }
-    Ok(())
 }
 
 /// p5.js under Mocha: failures only, outside of JSON and XML that the tests print.
-pub(super) fn p5(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn p5(log: &str, map: &mut Map) {
     static NUMBER: Pattern = Pattern::new(r"(?m)^\s*(\d+)\)");
     let log = without_xml(without_json(&without_escapes(log)));
     let mut at = 0;
@@ -319,7 +310,6 @@ pub(super) fn p5(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(names.join(":"), FAILED.into());
         }
     }
-    Ok(())
 }
 
 /// Drops lines from one that ends with an opening bracket to one that is the closing bracket.

@@ -54,7 +54,7 @@ fn status(case: Node<'_, '_>, order: &Order) -> &'static str {
 }
 
 /// JUnit documents, each to the end of its suites; what cannot be read is skipped.
-pub(super) fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn combined_reports(log: &str, map: &mut Map) {
     const ORDER: &Order = &[("failure", FAILED), ("skipped", SKIPPED), ("error", ERROR)];
     const END: &str = "</testsuites>";
     let mut rest = log;
@@ -68,17 +68,16 @@ pub(super) fn combined_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
         }
         rest = &rest[end..];
     }
-    Ok(())
 }
 
 /// testthat's JUnit document: `class::test`.
-pub(super) fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn r_report(log: &str, map: &mut Map) {
     const ORDER: &Order = &[("failure", FAILED), ("error", ERROR), ("skipped", SKIPPED)];
     const END: &str = "</testsuites>";
-    let Some(start) = log.find("<?xml") else { return Ok(()) };
+    let Some(start) = log.find("<?xml") else { return };
     let text = &log[start..];
     let text = text.find(END).map_or(text, |end| &text[..end + END.len()]);
-    let Ok(document) = Document::parse(text) else { return Ok(()) };
+    let Ok(document) = Document::parse(text) else { return };
     for suite in inner(document.root_element(), "testsuite") {
         for case in suite.children().filter(|child| child.has_tag_name("testcase")) {
             let name = case.attribute("name").unwrap_or_default();
@@ -87,11 +86,10 @@ pub(super) fn r_report(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(id, status(case, ORDER).into());
         }
     }
-    Ok(())
 }
 
 /// Gradle's JUnit documents, printed line by line: `test (class)`.
-pub(super) fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gradle_reports(log: &str, map: &mut Map) {
     const ORDER: &Order = &[("skipped", SKIPPED), ("failure", FAILED), ("error", ERROR)];
     let mut block: Option<Vec<&str>> = None;
     for line in log.split('\n') {
@@ -112,11 +110,10 @@ pub(super) fn gradle_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     }
-    Ok(())
 }
 
 /// Gradle's JUnit documents anywhere in the log: `class.test`.
-pub(super) fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn suite_reports(log: &str, map: &mut Map) {
     const ORDER: &Order = &[("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)];
     static DOCUMENT: Pattern = Pattern::new(r"(?s)<\?xml version.*?</testsuite>");
     for text in DOCUMENT.regex().find_iter(log) {
@@ -128,11 +125,10 @@ pub(super) fn suite_reports(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(id, status(case, ORDER).into());
         }
     }
-    Ok(())
 }
 
 /// Test cases of JUnit read without an XML reader, from whatever stands around them.
-pub(super) fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn testcases(log: &str, map: &mut Map) {
     static OPEN: Pattern = Pattern::new(r"<testcase\b([^>]*)>");
     static ATTRIBUTE: Pattern = Pattern::new(r#"(\w+)="([^"]*)""#);
     let mut at = 0;
@@ -164,7 +160,6 @@ pub(super) fn testcases(log: &str, map: &mut Map) -> Result<(), Fault> {
             .map_or_else(|| name.clone(), |class| strip(&format!("{class} {name}")).to_owned());
         map.insert(id, status.map_or(PASSED, |(_, status)| status).into());
     }
-    Ok(())
 }
 
 /// Mocha's JSON reports, each behind the command that wrote it.

@@ -97,7 +97,9 @@ enum Shape {
     /// Words of pytest's summary.
     Words(Words),
     /// Its own way.
-    Own(fn(&str, &mut Map) -> Result<(), Fault>),
+    Own(fn(&str, &mut Map)),
+    /// Its own way, which may raise.
+    Raising(fn(&str, &mut Map) -> Result<(), Fault>),
     /// Another parser of the package, by the task.
     Chosen(fn(&Context<'_>) -> Result<&'static str, Fault>),
 }
@@ -129,7 +131,8 @@ fn read_row(
         Shape::Lines(lines) => lines.read(log, map),
         Shape::Search(rules) => lines::search(rules, log, map),
         Shape::Words(words) => words.read(log, map)?,
-        Shape::Own(read) => read(log, map)?,
+        Shape::Own(read) => read(log, map),
+        Shape::Raising(read) => read(log, map)?,
         Shape::Chosen(choose) => {
             let chosen = choose(context)?;
             let row = package.rows.iter().find(|row| row.name == chosen);

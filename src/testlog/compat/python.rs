@@ -33,19 +33,18 @@ fn with_python_space(source: &str) -> String {
     let mut in_class = false;
     let mut chars = source.chars();
     while let Some(char) = chars.next() {
-        match char {
-            '\\' => match (chars.next(), in_class) {
-                (Some('s'), true) => text.push_str(r"\s\x1c-\x1f"),
-                (Some('s'), false) => text.push_str(r"[\s\x1c-\x1f]"),
-                (Some('S'), _) => text.push_str(r"[^\s\x1c-\x1f]"),
-                (escaped, _) => {
-                    text.push('\\');
-                    text.extend(escaped);
-                }
-            },
-            _ => {
-                in_class = (in_class || char == '[') && char != ']';
+        if char != '\\' {
+            in_class = (in_class || char == '[') && char != ']';
+            text.push(char);
+            continue;
+        }
+        match (chars.next(), in_class) {
+            (Some('s'), true) => text.push_str(r"\s\x1c-\x1f"),
+            (Some('s'), false) => text.push_str(r"[\s\x1c-\x1f]"),
+            (Some('S'), _) => text.push_str(r"[^\s\x1c-\x1f]"),
+            (escaped, _) => {
                 text.push(char);
+                text.extend(escaped);
             }
         }
     }

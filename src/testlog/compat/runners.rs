@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::lines::{Rule, WORDS, is, word};
 use super::python::{Pattern, strip};
-use super::{FAILED, Fault, Map, PASSED, SKIPPED};
+use super::{FAILED, Map, PASSED, SKIPPED};
 
 pub(super) static REDIS: [Rule; 2] = [
     is(FAILED, r"^\[err\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$", 1).tidy(without_file),
@@ -30,7 +30,7 @@ fn without_file(name: &str) -> String {
 }
 
 /// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are.
-pub(super) fn gotest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gotest(log: &str, map: &mut Map) {
     for line in log.split('\n').map(strip) {
         let Some((word, rest)) = line.strip_prefix("--- ").and_then(|line| line.split_once(": ")) else {
             continue;
@@ -48,7 +48,6 @@ pub(super) fn gotest(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(rest[..end].to_owned(), status.into());
         }
     }
-    Ok(())
 }
 
 static MAVEN_TEST: Pattern = Pattern::new(r"^.*-Dtest=(\S+).*$");
@@ -72,7 +71,7 @@ enum Maven<'a> {
 }
 
 /// One run of Maven a test: builds belong to tests in order, wherever each stands.
-pub(super) fn maven_in_order(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_in_order(log: &str, map: &mut Map) {
     let (mut tests, mut builds) = (VecDeque::new(), Vec::new());
     maven(log, |found| match found {
         Maven::Test(test) => tests.push_back(test.to_owned()),
@@ -82,21 +81,19 @@ pub(super) fn maven_in_order(log: &str, map: &mut Map) -> Result<(), Fault> {
         },
     });
     map.extend(tests.into_iter().zip(builds).map(|(test, status)| (test, status.into())));
-    Ok(())
 }
 
 /// One run of Maven a test: a build belongs to the test named last.
-pub(super) fn maven_by_last(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_by_last(log: &str, map: &mut Map) {
     let mut test = "---NO TEST NAME FOUND YET---".to_owned();
     maven(log, |found| match found {
         Maven::Test(name) => name.clone_into(&mut test),
         Maven::Build(status) => _ = map.insert(test.clone(), status.into()),
     });
-    Ok(())
 }
 
 /// Gradle's tests, whose status may stand on a later line than their name.
-pub(super) fn gradle(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gradle(log: &str, map: &mut Map) {
     static FULL: Pattern = Pattern::new(r"^([^>].+)\s+(PASSED|FAILED)$");
     static NAME: Pattern = Pattern::new(r"^([^>]\S*\s+>\s+\S+)$");
     let mut pending = None;
@@ -114,21 +111,20 @@ pub(super) fn gradle(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(name.to_owned(), status.into());
         }
     }
-    Ok(())
 }
 
 /// PHPUnit's `--testdox`.
-pub(super) fn phpunit(log: &str, map: &mut Map) -> Result<(), Fault> {
-    testdox(log, str::to_owned, map)
+pub(super) fn phpunit(log: &str, map: &mut Map) {
+    testdox(log, str::to_owned, map);
 }
 
 /// PHPUnit's `--testdox`, without the time behind a test.
-pub(super) fn phpunit_untimed(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn phpunit_untimed(log: &str, map: &mut Map) {
     static TIME: Pattern = Pattern::new(r"(?i)\s*\[\s*\d+(?:\.\d+)?\s*(?:ms|s)\s*\]\s*$");
-    testdox(log, |name| strip(&TIME.regex().replace(name, "")).to_owned(), map)
+    testdox(log, |name| strip(&TIME.regex().replace(name, "")).to_owned(), map);
 }
 
-fn testdox(log: &str, tidy: fn(&str) -> String, map: &mut Map) -> Result<(), Fault> {
+fn testdox(log: &str, tidy: fn(&str) -> String, map: &mut Map) {
     static SUITE: Pattern = Pattern::new(r"^(\w.+) \(.+\)$");
     static TEST: Pattern = Pattern::new(r"^\s*([✔✘↩])\s*(.*)$");
     // A test before any suite is named by what the reference prints for nothing.
@@ -145,5 +141,4 @@ fn testdox(log: &str, tidy: fn(&str) -> String, map: &mut Map) -> Result<(), Fau
             map.insert(format!("{suite} > {}", tidy(&found[2])), status.into());
         }
     }
-    Ok(())
 }

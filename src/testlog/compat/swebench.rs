@@ -53,12 +53,12 @@ static ROWS: [Row; 51] = [
         Shape::Words(PYTEST_V2),
     ),
     row("parse_log_matplotlib", &[], Shape::Words(Words { clean: Clean::MouseButtons, ..PYTEST })),
-    row("parse_log_django", &[], Shape::Own(django::read)),
-    row("parse_log_seaborn", &[], Shape::Own(django::read_seaborn)),
+    row("parse_log_django", &[], Shape::Raising(django::read)),
+    row("parse_log_seaborn", &[], Shape::Raising(django::read_seaborn)),
     row("parse_log_sympy", &[], Shape::Own(django::read_sympy)),
     row("parse_log_redis", &[], stripped(&runners::REDIS)),
     row("parse_log_jq", &[], stripped(&runners::JQ)),
-    row("parse_log_doctest", &[], Shape::Own(markup::doctest)),
+    row("parse_log_doctest", &[], Shape::Raising(markup::doctest)),
     row("parse_log_micropython_test", &[], stripped(&runners::MICROPYTHON)),
     row("parse_log_googletest", &[], stripped(&runners::GOOGLETEST)),
     row("parse_log_gotest", &[], Shape::Own(runners::gotest)),
@@ -72,7 +72,7 @@ static ROWS: [Row; 51] = [
     row("parse_log_rspec_transformed_json", &[], stripped(&runners::RSPEC)),
     row("parse_log_jekyll", &[], Shape::Chosen(jekyll)),
     row("parse_log_cargo", &[], stripped(&runners::CARGO)),
-    row("parse_log_calypso", &[], Shape::Own(javascript::calypso)),
+    row("parse_log_calypso", &[], Shape::Raising(javascript::calypso)),
     row("parse_log_chart_js", &[], Shape::Own(javascript::chart)),
     row("parse_log_marked", &[], bare(&javascript::MARKED)),
     row("parse_log_p5js", &[], Shape::Own(javascript::p5)),
@@ -80,7 +80,7 @@ static ROWS: [Row; 51] = [
     row("parse_log_jest", &[], stripped(&javascript::JEST)),
     row("parse_log_jest_json", &[], stripped(&javascript::JEST_JSON)),
     row("parse_log_vitest", &[], stripped(&javascript::VITEST)),
-    row("parse_log_karma", &[], Shape::Own(javascript::karma)),
+    row("parse_log_karma", &[], Shape::Raising(javascript::karma)),
     row("parse_log_tap", &[], stripped(&runners::TAP)),
     row("parse_log_immutable_js", &[], Shape::Chosen(immutable)),
     row("parse_log_bpmn_js", &[], Shape::Search(&javascript::BPMN)),
@@ -100,7 +100,7 @@ static ROWS: [Row; 51] = [
     row("parse_log_next_v1", &[], Shape::Own(javascript::next_karma)),
     row("parse_log_next_v2", &[], Shape::Own(javascript::next_cypress)),
     row("parse_log_openlayers", &[], Shape::Search(&javascript::OPENLAYERS)),
-    row("parse_log_prismjs", &[], Shape::Own(markup::mocha_reports)),
+    row("parse_log_prismjs", &[], Shape::Raising(markup::mocha_reports)),
     row("parse_log_quarto_cli", &[], Shape::Own(javascript::quarto)),
     row("parse_log_cypress", &[], Shape::Own(javascript::cypress)),
     row("parse_plotly_js", &[], Shape::Own(javascript::plotly)),
@@ -126,6 +126,7 @@ fn unknown(context: &Context<'_>) -> Fault {
     Fault::raises("ValueError", format!("Unknown instance id: {}", context.instance))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "choices have one signature, and most can refuse")]
 fn next(context: &Context<'_>) -> Result<&'static str, Fault> {
     Ok(if context.version == "1.27" { "parse_log_next_v2" } else { "parse_log_next_v1" })
 }

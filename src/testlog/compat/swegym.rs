@@ -2,7 +2,7 @@
 
 use super::python::{after, before, strip};
 use super::words::{Clean, Ends, Id, Reason, STATUSES, Short, Skips, Words};
-use super::{ERROR, FAILED, Fault, Map, PASSED, Package, Row, Shape, django, row};
+use super::{ERROR, FAILED, Map, PASSED, Package, Row, Shape, django, row};
 
 pub(super) static PACKAGE: Package = Package { name: "swegym", rows: &ROWS };
 pub(super) static R2E: Package =
@@ -61,16 +61,16 @@ static ROWS: [Row; 8] = [
         Shape::Words(Words { clean: Clean::ColoursAndProgress, ..PYTEST_V2 }),
     ),
     row("parse_log_matplotlib", &[], Shape::Words(Words { clean: Clean::MouseButtons, ..PYTEST })),
-    row("parse_log_django", &[], Shape::Own(django::read)),
-    row("parse_log_seaborn", &[], Shape::Own(django::read_seaborn_strictly)),
+    row("parse_log_django", &[], Shape::Raising(django::read)),
+    row("parse_log_seaborn", &[], Shape::Raising(django::read_seaborn_strictly)),
     row("parse_log_sympy", &[], Shape::Own(django::read_sympy_files)),
 ];
 
 /// R2E-Gym: lines of pytest's first summary that hold a status anywhere, without files and with dots.
-fn read_summary(log: &str, map: &mut Map) -> Result<(), Fault> {
+fn read_summary(log: &str, map: &mut Map) {
     const MARK: &str = "short test summary info";
     if !log.contains(MARK) {
-        return Ok(());
+        return;
     }
     for line in strip(before(after(log, MARK), MARK)).split('\n') {
         let status = [PASSED, FAILED, ERROR].into_iter().find(|status| line.contains(status));
@@ -79,5 +79,4 @@ fn read_summary(log: &str, map: &mut Map) -> Result<(), Fault> {
         let name = if status == PASSED { &name } else { before(&name, " - ") };
         map.insert(name.to_owned(), status.into());
     }
-    Ok(())
 }

@@ -138,11 +138,10 @@ impl Clean {
     fn apply<'a>(&self, line: &'a str) -> Cow<'a, str> {
         static PROGRESS: Pattern = Pattern::new(r"FAILED\s*\[.*?\]");
         match self {
-            Self::Never => line.into(),
             Self::MouseButtons if line.contains("MouseButton.") => {
                 line.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3").into()
             }
-            Self::MouseButtons => line.into(),
+            Self::Never | Self::MouseButtons => line.into(),
             Self::Colours => without_colours(line),
             Self::ColoursAndProgress => {
                 let line = without_colours(line);

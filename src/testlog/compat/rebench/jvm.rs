@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::lines::Cut;
 use super::super::python::{Pattern, after_last, before, strip, words};
-use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED, markup, runners};
+use super::super::{ERROR, FAILED, Map, PASSED, SKIPPED, markup, runners};
 
 static COUNTS: Pattern =
     Pattern::new(r"Tests run:\s*(\d+),\s*Failures:\s*(\d+),\s*Errors:\s*(\d+),\s*Skipped:\s*(\d+)");
@@ -15,7 +15,7 @@ fn is_some(number: &str) -> bool {
 }
 
 /// Maven: classes by their counts, methods by their errors, then reports and single runs.
-pub(super) fn maven(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven(log: &str, map: &mut Map) {
     static FAILURE: Pattern =
         Pattern::new(r"^\[ERROR\]\s+([A-Za-z0-9_$.]+)\.([A-Za-z0-9_$.]+?)(?::(\d+))?\b");
     static RUNNING: Pattern = Pattern::new(r"^(?:\[INFO\]\s+)?Running\s+([A-Za-z0-9_$.]+)$");
@@ -42,13 +42,14 @@ pub(super) fn maven(log: &str, map: &mut Map) -> Result<(), Fault> {
     });
     for read in [markup::testcases, runners::maven_by_last] {
         let mut more = Map::new();
-        read(log, &mut more)?;
-        more.into_iter().for_each(|(id, status)| _ = map.entry(id).or_insert(status));
+        read(log, &mut more);
+        for (id, status) in more {
+            map.entry(id).or_insert(status);
+        }
     }
     if map.is_empty() {
         map.extend(seen.into_iter().map(|class| (class, PASSED.into())));
     }
-    Ok(())
 }
 
 fn class_status([failures, errors, skipped]: [&str; 3]) -> &'static str {
@@ -60,7 +61,7 @@ fn class_status([failures, errors, skipped]: [&str; 3]) -> &'static str {
 }
 
 /// Surefire's `Running` lines and the counts that follow each.
-pub(super) fn surefire(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn surefire(log: &str, map: &mut Map) {
     static RUNNING: Pattern = Pattern::new(r"^Running\s+(.+)$");
     static CLASS_COUNTS: Pattern =
         Pattern::new(r"^Tests run:\s+(\d+),\s+Failures:\s+(\d+),\s+Errors:\s+(\d+),\s+Skipped:\s+(\d+)");
@@ -74,11 +75,10 @@ pub(super) fn surefire(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(class, class_status([&found[2], &found[3], &found[4]]).into());
         }
     });
-    Ok(())
 }
 
 /// Maven's summary of modules, and the counts of all tests as `__suite__`.
-pub(super) fn maven_modules(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn maven_modules(log: &str, map: &mut Map) {
     static MODULE: Pattern =
         Pattern::new(r"^\[INFO\]\s+(.+?)\s+\.\.+\s+(SUCCESS|FAILURE|SKIPPED)(?:\s|\[|$)");
     Cut::SplitStripped.each(log, |line| {
@@ -102,11 +102,10 @@ pub(super) fn maven_modules(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.entry("__suite__".to_owned()).or_insert(status.into());
         }
     });
-    Ok(())
 }
 
 /// Leiningen: one status a namespace.
-pub(super) fn leiningen(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn leiningen(log: &str, map: &mut Map) {
     static TEST: Pattern = Pattern::new(r"^lein test (.+)$");
     let mut namespace: Option<String> = None;
     Cut::SplitStripped.each(log, |line| {
@@ -129,11 +128,10 @@ pub(super) fn leiningen(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(namespace.clone(), status.into());
         }
     });
-    Ok(())
 }
 
 /// ScalaTest under sbt: `suite: test`.
-pub(super) fn scala_suites(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn scala_suites(log: &str, map: &mut Map) {
     static TEST: Pattern = Pattern::new(r"^\[info\]\s+-\s+(.*?)(?:\s+\*{3}\s+([A-Z]+)\s+\*{3})?$");
     static SUITE: Pattern = Pattern::new(r"^\[info\]\s+([^\-].*)$");
     static TIME: Pattern = Pattern::new(r"\s*\(\d+\s+\w+\)$");
@@ -153,7 +151,6 @@ pub(super) fn scala_suites(log: &str, map: &mut Map) -> Result<(), Fault> {
             None => _ = map.entry(id).or_insert(PASSED.into()),
         }
     });
-    Ok(())
 }
 
 fn is_suite(name: &str) -> bool {

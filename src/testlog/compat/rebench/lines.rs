@@ -3,7 +3,7 @@
 use super::super::lines::{Cut, Lines, Rule, WORDS, ignored, is, stripped, word};
 use super::super::python::{Pattern, before, rstrip, split_lines, strip};
 use super::super::words::without_colours;
-use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
+use super::super::{ERROR, FAILED, Map, PASSED, SKIPPED};
 
 pub(super) static GRADLE: [Rule; 1] =
     [word(r"^([^>].+?)\s+(PASSED|FAILED)(?:\s+\(\d+(?:\.\d+)?s\))?$", [1, 2], WORDS)];
@@ -92,7 +92,7 @@ fn without_module(name: &str) -> String {
 }
 
 /// pytest's lines in three orders, of workers, of progress and of the summary.
-pub(super) fn nebo(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn nebo(log: &str, map: &mut Map) {
     static RULES: [Rule; 3] = [
         word(r"^\[gw\d+\]\s+\[[^\]]*\]\s+(FAILED|PASSED|SKIPPED|ERROR)\s+(.*)$", [2, 1], WORDS)
             .tidy(before_in),
@@ -106,7 +106,6 @@ pub(super) fn nebo(log: &str, map: &mut Map) -> Result<(), Fault> {
     ];
     let lines = Lines::new(Cut::Bare, &RULES);
     split_lines(log).for_each(|line| lines.line(strip(&without_colours(line)), map));
-    Ok(())
 }
 
 fn before_in(name: &str) -> String {
@@ -116,18 +115,17 @@ fn before_in(name: &str) -> String {
 static COLOUR: Pattern = Pattern::new(r"\x1b\[[0-9;]*m");
 
 /// Neovim's plenary.
-pub(super) fn neovim(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn neovim(log: &str, map: &mut Map) {
     static RULES: [Rule; 3] = [
         is(FAILED, r"^(?:Fail|Failed)\s*\|\|\s*(.+?)\s*$", 1).tidy(stripped),
         is(SKIPPED, r"(?i)^(?:Skip|Skipped)\s*\|\|\s*(.+?)\s*$", 1).tidy(stripped).keeps(),
         is(PASSED, r"^Success\s*\|\|\s*(.+?)\s*$", 1).tidy(stripped).keeps(),
     ];
     uncoloured(&RULES, log, map);
-    Ok(())
 }
 
 /// tasty, hspec and HUnit.
-pub(super) fn haskell(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn haskell(log: &str, map: &mut Map) {
     static RULES: [Rule; 9] = [
         ignored(r"Test suite |Linking |Building |Running  "),
         word(
@@ -152,7 +150,6 @@ pub(super) fn haskell(log: &str, map: &mut Map) -> Result<(), Fault> {
         is(ERROR, r"^###\s+Error\s+in:\s+(.+)$", 1).tidy(stripped),
     ];
     uncoloured(&RULES, log, map);
-    Ok(())
 }
 
 fn uncoloured(rules: &'static [Rule], log: &str, map: &mut Map) {
@@ -163,7 +160,7 @@ fn uncoloured(rules: &'static [Rule], log: &str, map: &mut Map) {
 }
 
 /// munit's lines, whose colours may have lost their escape character.
-pub(super) fn scala_colours(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn scala_colours(log: &str, map: &mut Map) {
     static COLOURS: Pattern = Pattern::new(r"\x1b\[[0-9;]*m|\[(?:[0-9]{1,2}m)");
     static COLOURED: [Rule; 2] = [
         is(FAILED, r"^\s*x\s+\[0m\[31m(.*?)\[0m\s+\[90m[\d.]+[mμn]?s\[0m\s*$", 1),
@@ -182,11 +179,10 @@ pub(super) fn scala_colours(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     });
-    Ok(())
 }
 
 /// R's testthat: its files, then the tests of the section that lists failures.
-pub(super) fn testthat(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn testthat(log: &str, map: &mut Map) {
     static FILES: [Rule; 2] = [
         is(PASSED, r"^✔\s+\|[^|]+\|\s+(.+)$", 1).tidy(without_time),
         is(FAILED, r"^✖\s+\|[^|]+\|\s+(.+)$", 1).tidy(without_time),
@@ -202,7 +198,6 @@ pub(super) fn testthat(log: &str, map: &mut Map) -> Result<(), Fault> {
     let section = split_lines(log).map(strip).skip_while(|line| !is_start(line));
     let tests = Lines::new(Cut::Bare, &TESTS);
     section.take_while(|line| !is_end(line)).for_each(|line| tests.line(line, map));
-    Ok(())
 }
 
 fn without_time(name: &str) -> String {

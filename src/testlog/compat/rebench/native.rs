@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lines::{Cut, Lines, Rule, is, on_one_line, stripped};
 use super::super::python::{Pattern, after_last, indent, split_lines, strip, without_escapes, words};
-use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
+use super::super::{ERROR, FAILED, Map, PASSED, SKIPPED};
 
 /// A runner whose lines end as pytest's: ids are what follows the last `::`.
-pub(super) fn cpp(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cpp(log: &str, map: &mut Map) {
     static TESTS: [Rule; 4] = [
         is(PASSED, r"^(.*?)\s+PASSED", 1).tidy(last_part).keeps(),
         is(FAILED, r"^(.*?)\s+FAILED", 1).tidy(last_part),
@@ -25,7 +25,6 @@ pub(super) fn cpp(log: &str, map: &mut Map) -> Result<(), Fault> {
             rules.as_ref().unwrap_or(&tests).line(line, map);
         }
     });
-    Ok(())
 }
 
 fn last_part(name: &str) -> String {
@@ -33,7 +32,7 @@ fn last_part(name: &str) -> String {
 }
 
 /// Lines that hold a word for a status, with or without dots before it, and Botan's groups.
-pub(super) fn cpp_by_words(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cpp_by_words(log: &str, map: &mut Map) {
     static GROUP: Pattern =
         Pattern::new(r"(?i)^(.*?)\s+ran\s+(\d+)\s+tests\s+in\s+[\d.]+\s+(?:msec|sec)\s+(.+)$");
     static GROUP_FAILED: Pattern = Pattern::new(r"(?i)\bfailed\b");
@@ -60,11 +59,10 @@ pub(super) fn cpp_by_words(log: &str, map: &mut Map) -> Result<(), Fault> {
             None => map.extend(status.map(|status| (line.to_owned(), status.into()))),
         }
     });
-    Ok(())
 }
 
 /// CTest's lines.
-pub(super) fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ctest(log: &str, map: &mut Map) {
     static TEST: Pattern =
         Pattern::new(r"(?i)^\s*\d+/\d+\s+Test\s+#\d+:\s+(.+?)\s+\.+\s+(Passed|Failed|Skipped|Timeout)\b");
     for found in split_lines(log).filter_map(|line| TEST.regex().captures(line)) {
@@ -75,11 +73,10 @@ pub(super) fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
         };
         map.insert(strip(&found[1]).to_owned(), status.into());
     }
-    Ok(())
 }
 
 /// hspec's tree: a line with nothing deeper below it is a test, its ancestors are its suites.
-pub(super) fn hspec(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn hspec(log: &str, map: &mut Map) {
     let lines: Vec<&str> = split_lines(log).collect();
     let failures = lines.iter().position(|line| strip(line) == "Failures:");
     let end = failures.unwrap_or(lines.len());
@@ -99,7 +96,6 @@ pub(super) fn hspec(log: &str, map: &mut Map) -> Result<(), Fault> {
     }
     let failures = failures.map_or(&[][..], |at| &lines[at + 1..]);
     map.extend(failed_names(failures).map(|id| (id, FAILED.into())));
-    Ok(())
 }
 
 fn is_significant(line: &str) -> bool {
@@ -147,8 +143,8 @@ fn tree_start(lines: &[&str]) -> usize {
             && line.contains('.')
             && !NOISE.iter().any(|noise| line.contains(noise))
     };
-    let mark = lines.iter().position(|line| is_mark(line)).map(|at| at + 1);
-    mark.or_else(|| lines.iter().position(|line| is_module(line))).unwrap_or(0)
+    let mark = lines.iter().position(is_mark).map(|at| at + 1);
+    mark.or_else(|| lines.iter().position(is_module)).unwrap_or(0)
 }
 
 /// `1) Module, suite, test` of the section of failures.
@@ -163,7 +159,7 @@ fn failed_names<'a>(lines: &'a [&str]) -> impl Iterator<Item = String> + 'a {
 }
 
 /// Julia's table of test sets, whose empty columns leave fewer numbers.
-pub(super) fn julia(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn julia(log: &str, map: &mut Map) {
     static LINE: Pattern = Pattern::new(r"^(\s*)(.+?)\s+\|(.+)$");
     let (mut is_table, mut has_fail, mut has_error) = (false, false, false);
     for line in split_lines(log) {
@@ -190,11 +186,10 @@ pub(super) fn julia(log: &str, map: &mut Map) -> Result<(), Fault> {
         };
         map.insert(strip(&found[2]).to_owned(), status.into());
     }
-    Ok(())
 }
 
 /// Alcotest and QCheck: `[OK] suite 3 name`.
-pub(super) fn alcotest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn alcotest(log: &str, map: &mut Map) {
     static LINE: Pattern = Pattern::new(r"^\s*\[([A-Z]+)\]\s+(.*?)\s+(\d+)\s+(.+)$");
     Cut::SplitRstripped.each(log, |line| {
         let Some(found) = LINE.regex().captures(line) else { return };
@@ -207,11 +202,10 @@ pub(super) fn alcotest(log: &str, map: &mut Map) -> Result<(), Fault> {
             _ => _ = map.insert(parts.join(" "), ERROR.into()),
         }
     });
-    Ok(())
 }
 
 /// dune's log: what each run printed decides the status of its binary.
-pub(super) fn dune(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn dune(log: &str, map: &mut Map) {
     static RUNNING: Pattern = Pattern::new(r"^Running\[(\d+)\]:\s+\((.+)\)$");
     static OUTPUT: Pattern = Pattern::new(r"^Output\[(\d+)]:");
     const FAILS: [&str; 5] = ["FAIL", "ERROR", "EXCEPTION", "CRASH", "FATAL"];
@@ -238,8 +232,9 @@ pub(super) fn dune(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     });
-    seen.into_iter().for_each(|test| _ = map.entry(test).or_insert(PASSED.into()));
-    Ok(())
+    for test in seen {
+        map.entry(test).or_insert(PASSED.into());
+    }
 }
 
 /// The name of the program that a command of dune runs.
@@ -261,7 +256,7 @@ fn worsen(map: &mut Map, id: &str, status: &'static str) {
 }
 
 /// Inline tests of OCaml: `[OK] name`.
-pub(super) fn ocaml_inline(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ocaml_inline(log: &str, map: &mut Map) {
     static LINE: Pattern = Pattern::new(r"^\[([A-Za-z][A-Za-z0-9_-]*)\]\s+(.+)$");
     Cut::SplitStripped.each(log, |line| {
         let Some(found) = LINE.regex().captures(line) else { return };
@@ -276,11 +271,10 @@ pub(super) fn ocaml_inline(log: &str, map: &mut Map) -> Result<(), Fault> {
             worsen(map, &id, status);
         }
     });
-    Ok(())
 }
 
 /// ocamlbuild: a status word, then a name that ends at two spaces.
-pub(super) fn ocamlbuild(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ocamlbuild(log: &str, map: &mut Map) {
     static COLOUR: Pattern = Pattern::new(r"\x1B\[[0-9;]*m");
     static LINE: Pattern = Pattern::new(r"^(PASSED|FAILED|SKIPPED|ERROR)\s+(.*)$");
     static GAP: Pattern = Pattern::new(r"\s{2,}");
@@ -293,5 +287,4 @@ pub(super) fn ocamlbuild(log: &str, map: &mut Map) -> Result<(), Fault> {
             worsen(map, &name, status);
         }
     }
-    Ok(())
 }

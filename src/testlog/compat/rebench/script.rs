@@ -10,7 +10,7 @@ use super::super::{ERROR, FAILED, Fault, Map, PASSED, SKIPPED};
 use super::lines::without_duration;
 
 /// Rake's tests below the names of their classes: the worse of two statuses stays.
-pub(super) fn ruby(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ruby(log: &str, map: &mut Map) {
     static SUITE: Pattern = Pattern::new(r"^[A-Z][A-Za-z0-9_]*$");
     static TEST: Pattern = Pattern::new(
         r"^\s*(test[^A-Z\n]+?)\s+(PASS|PASS(?:ED)?|FAIL|FAILURE|ERROR|SKIP|SKIPPED)\b(?:\s*\([0-9.]+s\))?$",
@@ -35,11 +35,10 @@ pub(super) fn ruby(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     });
-    Ok(())
 }
 
 /// TAP whose suites open and close with braces.
-pub(super) fn nested_tap(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn nested_tap(log: &str, map: &mut Map) {
     static LINE: Pattern = Pattern::new(r"^(not ok|ok)\s+\d+\s+-\s+(.*?)(?:\s+#.*)?$");
     static COMMENT: Pattern = Pattern::new(r"\s+#");
     let mut suites: Vec<String> = Vec::new();
@@ -68,11 +67,10 @@ pub(super) fn nested_tap(log: &str, map: &mut Map) -> Result<(), Fault> {
             suites.push(name);
         }
     });
-    Ok(())
 }
 
 /// Runners of JavaScript by the symbol that a line starts with.
-pub(super) fn symbols(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn symbols(log: &str, map: &mut Map) {
     const SKIPS: [&str; 5] = ["(skipped)", "[skip]", "[skipped]", "[pending]", "[todo]"];
     Cut::SplitStripped.each(log, |line| {
         let mut chars = line.chars();
@@ -97,7 +95,6 @@ pub(super) fn symbols(log: &str, map: &mut Map) -> Result<(), Fault> {
             status => _ = map.insert(name, status.into()),
         }
     });
-    Ok(())
 }
 
 /// A name without `[package]:` before it.
@@ -125,7 +122,9 @@ pub(super) fn r_check(log: &str, map: &mut Map) -> Result<(), Fault> {
             pending = Some(found[1].to_owned());
         }
     }
-    pending.into_iter().for_each(|check| _ = map.entry(check).or_insert(PASSED.into()));
+    if let Some(check) = pending {
+        map.entry(check).or_insert(PASSED.into());
+    }
     Ok(())
 }
 
@@ -140,7 +139,7 @@ fn check_status(word: &str) -> Option<&'static str> {
 }
 
 /// Dart's JSON protocol: names when tests start, results when they are done.
-pub(super) fn dart_events(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn dart_events(log: &str, map: &mut Map) {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut event = |event: &Value| match event["type"].as_str() {
         Some("testStart") => {
@@ -171,7 +170,6 @@ pub(super) fn dart_events(log: &str, map: &mut Map) -> Result<(), Fault> {
         Ok(one) => event(&one),
         Err(_) => {}
     });
-    Ok(())
 }
 
 /// Whether Python takes a value for true, as far as the protocol has such values.
@@ -187,7 +185,7 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// Dart's compact reporter: a test that is named twice passed.
-pub(super) fn dart_counters(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn dart_counters(log: &str, map: &mut Map) {
     static LINE: Pattern = Pattern::new(r"^\[[\w_]+\]:\s+\d{2}:\d{2}\s+\+(\d+):\s+(/[^:]+\.dart):\s+(.+)$");
     Cut::SplitStripped.each(log, |line| {
         let is_loading = line.to_lowercase().contains("loading");
@@ -197,11 +195,10 @@ pub(super) fn dart_counters(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(id, status.into());
         }
     });
-    Ok(())
 }
 
 /// Flutter's compact reporter: `[E]` marks a failure.
-pub(super) fn flutter(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn flutter(log: &str, map: &mut Map) {
     static LOADING: Pattern = Pattern::new(r"^\d+:\d+\s+\+\d+\s+-\d+:\s+loading\s+(/[^:]+\.dart)\s+\[E\]$");
     static TEST: Pattern =
         Pattern::new(r"^\d+:\d+\s+\+\d+(?:\s+-\d+)?:\s+(/[^:]+\.dart):\s+(.+?)(?:\s+\[E\])?$");
@@ -217,5 +214,4 @@ pub(super) fn flutter(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
     });
-    Ok(())
 }

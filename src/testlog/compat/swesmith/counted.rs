@@ -5,7 +5,7 @@
 
 use super::super::lines::{Cut, Lines, Rule, is, search};
 use super::super::python::{Pattern, before, split_lines, strip};
-use super::super::{FAILED, Fault, Map, PASSED, SKIPPED};
+use super::super::{FAILED, Map, PASSED, SKIPPED};
 
 /// How many tests of a kind are named at most.
 const MOST: u64 = 100_000;
@@ -23,7 +23,7 @@ fn number(pattern: &Pattern, group: usize, text: &str) -> Option<u64> {
 }
 
 /// AirSim's wrapper around its tests.
-pub(super) fn airsim(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn airsim(log: &str, map: &mut Map) {
     static TESTS: [Rule; 2] =
         [is(PASSED, r"\[\s+PASSED\s+\]\s+([\w.]+)", 1), is(FAILED, r"\[\s+FAILED\s+\]\s+([\w.]+)", 1)];
     static RUNNING: Pattern = Pattern::new(r"Running (\d+) test");
@@ -31,11 +31,10 @@ pub(super) fn airsim(log: &str, map: &mut Map) -> Result<(), Fault> {
     if map.is_empty() && RUNNING.regex().is_match(log) {
         map.insert("AirLibUnitTests.Main".to_owned(), PASSED.into());
     }
-    Ok(())
 }
 
 /// CppUnit's totals.
-pub(super) fn cppunit(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn cppunit(log: &str, map: &mut Map) {
     static PASSES: Pattern = Pattern::new(r"OK \((\d+)\)");
     static FAILURES: Pattern = Pattern::new(r"(?s)FAILURES!!!.*?Tests run: (\d+),\s+Failures: (\d+)");
     if let Some(count) = number(&PASSES, 1, log) {
@@ -45,16 +44,18 @@ pub(super) fn cppunit(log: &str, map: &mut Map) -> Result<(), Fault> {
         name(map, "test_", 0, all.saturating_sub(failed), PASSED);
         name(map, "test_fail_", 0, failed, FAILED);
     }
-    Ok(())
 }
 
 /// Google Test.
-pub(super) fn gtest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn gtest(log: &str, map: &mut Map) {
     static TESTS: [(Pattern, &str); 3] = [
         (Pattern::new(r"^\[\s*(?:OK|PASSED)\s*\]\s+([\w:/.]+)"), PASSED),
         (Pattern::new(r"^\[\s*FAILED\s*\]\s+([\w:/.]+)(?:\s+\(|$)"), FAILED),
         (Pattern::new(r"^\[\s*(?:SKIPPED|DISABLED)\s*\]\s+([\w:/.]+)"), SKIPPED),
     ];
+    static ALL: Pattern = Pattern::new(r"\[\s*=+\s*\]\s*(\d+)\s+tests?\s+from");
+    static PASSES: Pattern = Pattern::new(r"\[\s*PASSED\s*\]\s*(\d+)\s+tests?");
+    static FAILURES: Pattern = Pattern::new(r"\[\s*FAILED\s*\]\s*(\d+)\s+tests?");
     static TOTAL: Pattern = Pattern::new(r"\d+\s+tests?[\.,]");
     for line in log.split('\n').map(strip).filter(|line| line.starts_with('[')) {
         let found = TESTS
@@ -65,18 +66,14 @@ pub(super) fn gtest(log: &str, map: &mut Map) -> Result<(), Fault> {
             map.insert(test.to_owned(), status.into());
         }
     }
-    static ALL: Pattern = Pattern::new(r"\[\s*=+\s*\]\s*(\d+)\s+tests?\s+from");
-    static PASSES: Pattern = Pattern::new(r"\[\s*PASSED\s*\]\s*(\d+)\s+tests?");
-    static FAILURES: Pattern = Pattern::new(r"\[\s*FAILED\s*\]\s*(\d+)\s+tests?");
     if map.is_empty() && ALL.regex().is_match(log) {
         name(map, "test_passed_", 1, number(&PASSES, 1, log).unwrap_or(0), PASSED);
         name(map, "test_failed_", 1, number(&FAILURES, 1, log).unwrap_or(0), FAILED);
     }
-    Ok(())
 }
 
 /// CTest.
-pub(super) fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn ctest(log: &str, map: &mut Map) {
     static TEST: Pattern =
         Pattern::new(r"(?i)\s*\d+/\d+\s+Test\s+#\d+:\s+([\w\-/.]+)\s+\.+\s+(Passed|Failed)");
     static SECTION: Pattern =
@@ -98,11 +95,10 @@ pub(super) fn ctest(log: &str, map: &mut Map) -> Result<(), Fault> {
         name(map, "synthetic_pass_", 0, all.saturating_sub(failed), PASSED);
         name(map, "synthetic_fail_", 0, failed, FAILED);
     }
-    Ok(())
 }
 
 /// Catch2: its XML, its text, its totals.
-pub(super) fn catch(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn catch(log: &str, map: &mut Map) {
     static XML: Pattern =
         Pattern::new(r#"(?s)<TestCase\s+name="([^"]+)"[^>]*>.*?<OverallResult\s+success="(true|false)""#);
     static TEXT: Pattern = Pattern::new(r"(?mi)^([^.:\[\]]+?)\s*\.\.\.\s*(PASSED|FAILED)");
@@ -118,7 +114,7 @@ pub(super) fn catch(log: &str, map: &mut Map) -> Result<(), Fault> {
             }
         }
         if !map.is_empty() {
-            return Ok(());
+            return;
         }
     }
     if let (Some(passed), Some(failed)) = (number(&TOTALS, 2, log), number(&TOTALS, 3, log)) {
@@ -127,11 +123,10 @@ pub(super) fn catch(log: &str, map: &mut Map) -> Result<(), Fault> {
     } else if let Some(passed) = number(&ALL_PASSED, 1, log) {
         name(map, "test_passed_", 1, passed, PASSED);
     }
-    Ok(())
 }
 
 /// Boost.Test.
-pub(super) fn boost(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn boost(log: &str, map: &mut Map) {
     static TESTS: [Rule; 2] = [
         is(FAILED, r#"(?i)error(?:\s+in)?\s+"([^"]+)""#, 1),
         is(PASSED, r#"Entering test (?:case|suite) "([^"]+)""#, 1).keeps(),
@@ -140,7 +135,7 @@ pub(super) fn boost(log: &str, map: &mut Map) -> Result<(), Fault> {
     static FAILURES: Pattern = Pattern::new(r"\*\*\* (\d+) failure(?:s)? detected");
     search(&TESTS, log, map);
     if !map.is_empty() {
-        return Ok(());
+        return;
     }
     if log.contains("*** No errors detected") {
         match number(&PASSES, 1, log) {
@@ -150,11 +145,10 @@ pub(super) fn boost(log: &str, map: &mut Map) -> Result<(), Fault> {
     } else if let Some(count) = number(&FAILURES, 1, log) {
         name(map, "test_failed_", 1, count, FAILED);
     }
-    Ok(())
 }
 
 /// Karma: the most that any line counts of each kind.
-pub(super) fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn karma(log: &str, map: &mut Map) {
     static KINDS: [(Pattern, &str, &str); 3] = [
         (Pattern::new(r"Executed\s+(\d+)\s+of\s+\d+\s+SUCCESS"), "karma_unit_test_", PASSED),
         (Pattern::new(r"Executed\s+\d+\s+of\s+\d+\s+\((\d+)\s+FAILED\)"), "karma_unit_test_failed_", FAILED),
@@ -169,25 +163,23 @@ pub(super) fn karma(log: &str, map: &mut Map) -> Result<(), Fault> {
         let most = counts.filter_map(|line| number(pattern, 1, line)).max();
         name(map, prefix, 1, most.unwrap_or(0), status);
     }
-    Ok(())
 }
 
 /// Jasmine's first line of totals.
-pub(super) fn jasmine(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn jasmine(log: &str, map: &mut Map) {
     static TOTALS: Pattern =
         Pattern::new(r"(\d+)\s+specs?,\s+(\d+)\s+failures?(?:,\s+(\d+)\s+pending\s+specs?)?");
     let Some(line) = log.split('\n').find(|line| TOTALS.regex().is_match(line)) else {
-        return Ok(());
+        return;
     };
     let [all, failed, pending] = [1, 2, 3].map(|group| number(&TOTALS, group, line).unwrap_or(0));
     name(map, "jasmine_spec_", 1, all.saturating_sub(failed).saturating_sub(pending), PASSED);
     name(map, "jasmine_spec_failed_", 1, failed, FAILED);
     name(map, "jasmine_spec_pending_", 1, pending, SKIPPED);
-    Ok(())
 }
 
 /// Mocha, and its totals where no test is named.
-pub(super) fn mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn mocha(log: &str, map: &mut Map) {
     static PASSES: Pattern = Pattern::new(r"(\d+)\s+passing");
     static FAILURES: Pattern = Pattern::new(r"(\d+)\s+failing");
     Lines::new(Cut::Stripped, &super::MOCHA).read(log, map);
@@ -195,11 +187,10 @@ pub(super) fn mocha(log: &str, map: &mut Map) -> Result<(), Fault> {
         name(map, "test_", 0, number(&PASSES, 1, log).unwrap_or(0), PASSED);
         name(map, "test_failed_", 0, number(&FAILURES, 1, log).unwrap_or(0), FAILED);
     }
-    Ok(())
 }
 
 /// Turborepo's tasks, and its totals where no task is named.
-pub(super) fn turbo(log: &str, map: &mut Map) -> Result<(), Fault> {
+pub(super) fn turbo(log: &str, map: &mut Map) {
     static TASK: Pattern = Pattern::new(r"^\s*(\S+?:test\S*)\s*:");
     static TOTALS: Pattern = Pattern::new(r"Tasks:\s+(\d+)\s+successful,\s+(\d+)\s+total");
     for line in log.split('\n').filter(|line| line.contains(':')) {
@@ -217,5 +208,4 @@ pub(super) fn turbo(log: &str, map: &mut Map) -> Result<(), Fault> {
         name(map, "turbo_task_", 0, passed, PASSED);
         name(map, "turbo_task_failed_", 0, all.saturating_sub(passed), FAILED);
     }
-    Ok(())
 }

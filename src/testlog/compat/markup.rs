@@ -16,7 +16,7 @@ pub(super) fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
     // Without its end tag, the reference cuts the block at a position that holds no report.
     let end = log[start..].find(END).ok_or_else(|| parse_error("no element found: line 1, column 0"))?;
     let text = &log[start..start + end + END.len()];
-    let document = Document::parse(text).map_err(|error| parse_error(&error.to_string()))?;
+    let document = parse(text).map_err(|message| parse_error(&message))?;
     for case in inner(document.root_element(), "TestCase") {
         for subcase in inner(case, "SubCase") {
             let is_passed =
@@ -26,6 +26,17 @@ pub(super) fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// A document, with its first line checked as Python's reader does and ours does not.
+fn parse(text: &str) -> Result<Document<'_>, String> {
+    static DECLARATION: Pattern = Pattern::new(
+        r#"^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z0-9_.:-]+["']([ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z][A-Za-z0-9._-]*["'])?([ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*["'](yes|no)["'])?[ \t\r\n]*\?>"#,
+    );
+    if text.starts_with("<?xml") && !DECLARATION.regex().is_match(text) {
+        return Err("XML declaration not well-formed: line 1".to_owned());
+    }
+    Document::parse(text).map_err(|error| error.to_string())
 }
 
 /// The elements of a name below a node.
@@ -60,7 +71,7 @@ pub(super) fn combined_reports(log: &str, map: &mut Map) {
     let mut rest = log;
     while let Some(start) = rest.find("<?xml") {
         let Some(end) = rest[start..].find(END).map(|end| start + end + END.len()) else { break };
-        if let Ok(document) = Document::parse(&rest[start..end]) {
+        if let Ok(document) = parse(&rest[start..end]) {
             for case in inner(document.root_element(), "testcase") {
                 let id = format!("{}::{}", attribute(case, "classname"), attribute(case, "name"));
                 map.insert(id, status(case, ORDER).into());
@@ -77,7 +88,7 @@ pub(super) fn r_report(log: &str, map: &mut Map) {
     let Some(start) = log.find("<?xml") else { return };
     let text = &log[start..];
     let text = text.find(END).map_or(text, |end| &text[..end + END.len()]);
-    let Ok(document) = Document::parse(text) else { return };
+    let Ok(document) = parse(text) else { return };
     for suite in inner(document.root_element(), "testsuite") {
         for case in suite.children().filter(|child| child.has_tag_name("testcase")) {
             let name = case.attribute("name").unwrap_or_default();
@@ -99,7 +110,7 @@ pub(super) fn gradle_reports(log: &str, map: &mut Map) {
             lines.push(line);
             if strip(line).starts_with("</testsuite>") {
                 let text = block.take().unwrap_or_default().join("\n");
-                let Ok(document) = Document::parse(&text) else { continue };
+                let Ok(document) = parse(&text) else { continue };
                 for case in inner(document.root_element(), "testcase") {
                     let name = case.attribute("name").unwrap_or_default();
                     let class = case.attribute("classname").unwrap_or_default();
@@ -117,7 +128,7 @@ pub(super) fn suite_reports(log: &str, map: &mut Map) {
     const ORDER: &Order = &[("failure", FAILED), ("error", FAILED), ("skipped", SKIPPED)];
     static DOCUMENT: Pattern = Pattern::new(r"(?s)<\?xml version.*?</testsuite>");
     for text in DOCUMENT.regex().find_iter(log) {
-        let Ok(document) = Document::parse(text.as_str()) else { continue };
+        let Ok(document) = parse(text.as_str()) else { continue };
         let suite = document.root_element().attribute("name").unwrap_or_default();
         for case in inner(document.root_element(), "testcase") {
             let class = case.attribute("classname").unwrap_or(suite);

@@ -2,6 +2,7 @@
 //!
 //! Guarantees the references' ids: no package, module or file is added to a name.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::lines::{Rule, WORDS, is, word};
@@ -31,23 +32,25 @@ fn without_file(name: &str) -> String {
 
 /// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are.
 pub(super) fn gotest(log: &str, map: &mut Map) {
-    for line in log.split('\n').map(strip) {
-        let Some((word, rest)) = line.strip_prefix("--- ").and_then(|line| line.split_once(": ")) else {
-            continue;
-        };
-        let status = match word {
-            "PASS" => PASSED,
-            "FAIL" => FAILED,
-            "SKIP" => SKIPPED,
-            _ => continue,
-        };
-        let Some(rest) = rest.strip_suffix(')') else { continue };
-        // The name ends at the last bracket that holds something.
-        let mut brackets = rest.rmatch_indices(" (").map(|(at, _)| at);
-        if let Some(end) = brackets.find(|at| at + 2 < rest.len()).filter(|end| 0 < *end) {
-            map.insert(rest[..end].to_owned(), status.into());
+    // Building a map at once is faster than inserting; of equal names, the last stays too.
+    *map = log.split('\n').filter_map(|line| go_line(strip(line))).collect();
+}
+
+fn go_line(line: &str) -> Option<(String, Cow<'static, str>)> {
+    let rest = line.strip_prefix("--- ")?;
+    let words = [("PASS: ", PASSED), ("FAIL: ", FAILED), ("SKIP: ", SKIPPED)];
+    let (rest, status) =
+        words.into_iter().find_map(|(word, status)| Some((rest.strip_prefix(word)?, status)))?;
+    let rest = rest.strip_suffix(')')?;
+    // The name ends at the last bracket that holds something.
+    let mut end = rest.len();
+    while let Some(at) = rest[..end].rfind('(') {
+        if at + 1 < rest.len() && 1 < at && rest[..at].ends_with(' ') {
+            return Some((rest[..at - 1].to_owned(), status.into()));
         }
+        end = at;
     }
+    None
 }
 
 static MAVEN_TEST: Pattern = Pattern::new(r"^.*-Dtest=(\S+).*$");

@@ -2,6 +2,8 @@
 //!
 //! Guarantees the references' ids, of which many join suites and tests without escaping either.
 
+use std::collections::BTreeSet;
+
 use super::lines::{Rule, WORDS, is, on_one_line, stripped, word};
 use super::markup::titles;
 use super::python::{Pattern, after, after_last, before, indent, rstrip, strip, without_escapes};
@@ -337,14 +339,27 @@ fn without_json(log: &str) -> String {
 /// Drops elements without attributes, from the outside in; tags of the same name within stay behind.
 fn without_xml(mut log: String) -> String {
     static OPEN: Pattern = Pattern::new(r"<(\w+)>");
-    while let Some((start, end, tag)) = OPEN.regex().captures_iter(&log).find_map(|found| {
-        let open = found.get_match();
-        let close = format!("</{}>", &found[1]);
-        let end = open.end() + log[open.end()..].find(&close)? + close.len();
-        Some((open.start(), end, open.as_str().to_owned()))
-    }) {
+    while let Some((start, end, tag)) = first_element(&log, &OPEN) {
         let inner = log[start..end].matches(&tag).count() - 1;
         log.replace_range(start..end, &tag.repeat(inner));
     }
     log
+}
+
+/// Where the first element that has an end tag starts and ends, and its start tag.
+fn first_element(log: &str, open: &Pattern) -> Option<(usize, usize, String)> {
+    // A tag that does not end behind one place ends behind no later one.
+    let mut endless = BTreeSet::new();
+    open.regex().captures_iter(log).find_map(|found| {
+        let open = found.get_match();
+        if endless.contains(open.as_str()) {
+            return None;
+        }
+        let close = format!("</{}>", &found[1]);
+        let Some(end) = log[open.end()..].find(&close) else {
+            endless.insert(open.as_str());
+            return None;
+        };
+        Some((open.start(), open.end() + end + close.len(), open.as_str().to_owned()))
+    })
 }

@@ -31,9 +31,11 @@ pub(super) fn doctest(log: &str, map: &mut Map) -> Result<(), Fault> {
 /// A document, with its first line checked as Python's reader does and ours does not.
 fn parse(text: &str) -> Result<Document<'_>, String> {
     static DECLARATION: Pattern = Pattern::new(
-        r#"^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z0-9_.:-]+["']([ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z][A-Za-z0-9._-]*["'])?([ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*["'](yes|no)["'])?[ \t\r\n]*\?>"#,
+        r#"^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z0-9_.:-]*["']([ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*["'][A-Za-z][A-Za-z0-9._-]*["'])?([ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*["'](yes|no)["'])?[ \t\r\n]*\?>"#,
     );
-    if text.starts_with("<?xml") && !DECLARATION.regex().is_match(text) {
+    let is_declared =
+        text.strip_prefix("<?xml").is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n', '?']));
+    if is_declared && !DECLARATION.regex().is_match(text) {
         return Err("XML declaration not well-formed: line 1".to_owned());
     }
     Document::parse(text).map_err(|error| error.to_string())

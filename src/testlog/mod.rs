@@ -4,6 +4,7 @@
 //! several statuses of one test count as the worst, and that what a test prints after its runner's
 //! own report cannot improve a status. Cannot tell a runner from code that perfectly imitates it.
 
+pub mod compat;
 pub mod pytest;
 pub mod tap;
 

@@ -12,6 +12,8 @@ mod sharing;
 mod spills;
 mod streams;
 mod terminals;
+#[cfg(feature = "docker")]
+mod volumes;
 
 macro_rules! contract {
     ($backend:ident: $($behaviour:ident)*) => {

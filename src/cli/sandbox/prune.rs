@@ -123,6 +123,9 @@ async fn docker(args: &Args, output: Output, removed: &mut Removed) -> Result<()
             )?;
         }
     }
+    if !args.dry_run {
+        backend.clear_volumes().await.map_err(failure)?;
+    }
     pulled(args, &backend, output, removed).await
 }
 

@@ -9,8 +9,8 @@ use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Reso
 
 use super::breakdown;
 use super::files::STATE_DIRECTORY;
-use super::owner;
 use super::recipe::{Recipe, Storage};
+use super::{owner, usr};
 use crate::isolation::{Limits, Network};
 use crate::sandbox::SandboxError;
 use crate::sandbox::spec::SandboxSpec;
@@ -19,8 +19,12 @@ use crate::sandbox::spec::SandboxSpec;
 /// their user, and read their files. An unprivileged process cannot gain a capability of the bounding set.
 const FIRST_PROCESS: [&str; 4] = ["DAC_OVERRIDE", "KILL", "SETGID", "SETUID"];
 
-/// Creates a container of `image`, and gives its id.
-pub(super) async fn create(recipe: &Recipe, image: &str) -> Result<String, SandboxError> {
+/// Creates a container of `image`, with `/usr` from `volume` where there is one, and gives its id.
+pub(super) async fn create(
+    recipe: &Recipe,
+    image: &str,
+    volume: Option<&str>,
+) -> Result<String, SandboxError> {
     let spec = &recipe.spec;
     let loader = recipe.prepared.env.iter().filter(|(name, _)| name.starts_with("LD_"));
     let body = ContainerCreateBody {
@@ -46,6 +50,7 @@ pub(super) async fn create(recipe: &Recipe, image: &str) -> Result<String, Sandb
             cap_add: (!recipe.prepared.user.is_root()).then(|| FIRST_PROCESS.map(str::to_owned).to_vec()),
             readonly_rootfs: Some(recipe.storage == Storage::Memory),
             tmpfs: (recipe.storage == Storage::Memory).then(|| file_systems(recipe)),
+            mounts: volume.map(|volume| vec![usr::mount(volume, &spec.name)]),
             ..bounds(spec)
         }),
         ..ContainerCreateBody::default()

@@ -18,6 +18,7 @@ use super::ledger::Ledger;
 use super::prepare::{Preparation, Prepared};
 use super::program::Program;
 use super::unavailable;
+use super::usr::{self, Usr};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{SandboxError, Say};
 
@@ -33,6 +34,8 @@ pub(super) struct Engine {
     images: Mutex<HashMap<String, Arc<OnceCell<Arc<Image>>>>>,
     /// Images that were made ready, by what they were made of.
     prepared: Mutex<HashMap<String, Arc<OnceCell<Prepared>>>>,
+    /// Volumes by the image made ready that they belong to; none where sandboxes go without.
+    volumes: Mutex<HashMap<String, Arc<OnceCell<Option<String>>>>>,
     /// Held while a lost image is made ready again.
     again: Mutex<()>,
 }
@@ -58,6 +61,7 @@ impl Engine {
             ledger: OnceCell::new(),
             images: Mutex::default(),
             prepared: Mutex::default(),
+            volumes: Mutex::default(),
             again: Mutex::default(),
         }
     }
@@ -132,7 +136,32 @@ impl Engine {
         holds_tree: bool,
     ) -> Result<(), SandboxError> {
         let _one_at_a_time = self.again.lock().await;
-        self.prepare(spec, image, holds_tree).await.map(drop)
+        let prepared = self.prepare(spec, image, holds_tree).await?;
+        self.forget_usr(&prepared.image).await;
+        Ok(())
+    }
+
+    /// The volume that holds `/usr` of the image made ready called `image`, where that is worth its room.
+    pub(super) async fn usr(&self, image: &str, sandbox: &str) -> Result<Option<String>, SandboxError> {
+        let store = self.store().await?;
+        if !usr::pays(store.room.info) || self.is_podman().await? {
+            return Ok(None);
+        }
+        let argv = self.program().await?.argv();
+        let cell = self.volumes.lock().await.entry(image.to_owned()).or_default().clone();
+        let find = || async {
+            let usr = Usr { store, image, sandbox, program: &argv[0] };
+            usr.find().await.unwrap_or_else(|error| {
+                tracing::warn!(image, %error, "its programs could not be copied to a volume, and start slower");
+                None
+            })
+        };
+        Ok(cell.get_or_init(find).await.clone())
+    }
+
+    /// Has the next [`Engine::usr`] look again.
+    pub(super) async fn forget_usr(&self, image: &str) {
+        self.volumes.lock().await.remove(image);
     }
 
     async fn prepare(

@@ -3,7 +3,7 @@
 //!
 //! Guarantees that an image is removed only when a command of this user pulled it, it has no name but ours, no
 //! container uses it, nothing but what we made ready from it is made from it, and no process of ours uses it.
-//! What was made ready from it goes too. Removes nothing where the engine's disk cannot be seen.
+//! What was made ready from it goes too, with its volumes. Removes nothing where the engine's disk cannot be seen.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::disk::{self, KeepFree};
 use super::fetch::is_mark;
 use super::ledger::{Ledger, Record};
-use super::{owner, prepare};
+use super::{owner, prepare, usr};
 use crate::sandbox::Say;
 
 /// An engine, and what is known of its images.
@@ -154,6 +154,7 @@ impl Store<'_> {
             }
         }
         alone.forget()?;
+        usr::clear(self.docker).await?;
         Ok(true)
     }
 }

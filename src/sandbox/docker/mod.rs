@@ -28,6 +28,7 @@ mod reference;
 mod relay;
 mod running;
 mod users;
+mod usr;
 mod warm;
 
 use std::collections::HashMap;
@@ -66,6 +67,9 @@ const HELLO: Duration = Duration::from_secs(5);
 
 /// How long an image that another version of this program made is kept for it.
 const KEEP_STALE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the volume of such an image is, which its sandboxes can do without.
+const KEEP_STALE_VOLUME: Duration = Duration::from_secs(24 * 3600);
 
 /// A repository larger than this part of the sandbox's memory is kept on disk.
 const MEMORY_SHARE: u64 = 2;
@@ -297,20 +301,33 @@ impl DockerBackend {
     /// # Errors
     /// [`SandboxError::Unavailable`] when the engine refuses.
     pub async fn remove_stale(&self, stale: &Stale) -> Result<bool, SandboxError> {
-        prepare::remove(self.docker(), stale).await.map_err(|error| unavailable(&error))
+        let removed = prepare::remove(self.docker(), stale).await.map_err(|error| unavailable(&error))?;
+        usr::clear(self.docker()).await.map_err(|error| unavailable(&error))?;
+        Ok(removed)
+    }
+
+    /// Removes volumes whose image is gone, unless they are in use.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when the engine refuses.
+    pub async fn clear_volumes(&self) -> Result<(), SandboxError> {
+        usr::clear(self.docker()).await.map_err(|error| unavailable(&error))
     }
 
     /// Removes what killed processes left, and images that other versions of this program made long ago.
     async fn sweep(self) {
         owner::sweep(self.docker().clone()).await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let too_old = now.saturating_sub(KEEP_STALE).as_secs() as i64;
+        let is_older = |stale: &Stale, age| stale.created < now.saturating_sub(age).as_secs() as i64;
         for stale in self.stale().await.unwrap_or_default() {
-            if stale.names.is_empty() || stale.created < too_old {
-                // What is in use, or cannot be removed, stays for the next time.
+            // What is in use, or cannot be removed, stays for the next time.
+            if stale.names.is_empty() || is_older(&stale, KEEP_STALE) {
                 self.remove_stale(&stale).await.ok();
+            } else if is_older(&stale, KEEP_STALE_VOLUME) {
+                usr::remove_of(self.docker(), &stale.id).await.ok();
             }
         }
+        self.clear_volumes().await.ok();
         if let Ok(store) = self.engine.store().await {
             store.make_room(&|line| tracing::info!(line)).await;
         }

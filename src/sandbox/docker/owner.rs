@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 use serde::Serialize;
 
-use super::unavailable;
+use super::{unavailable, usr};
 use crate::sandbox::SandboxError;
 
 /// The label that names the process.
@@ -85,6 +85,11 @@ fn start_time(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// Words for this process that no other process of any time or machine has.
+pub(super) fn current_process() -> String {
+    Owner::current().label()
+}
+
 /// The labels of everything this process makes.
 pub(super) fn labels(sandbox: &str) -> HashMap<String, String> {
     HashMap::from([(OWNER.to_owned(), Owner::current().label()), (SANDBOX.to_owned(), sandbox.to_owned())])
@@ -103,7 +108,7 @@ pub(super) fn is_owned(labels: &HashMap<String, String>) -> bool {
 /// Something that a process made in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {
-    /// `container` or `image`.
+    /// `container`, `image` or `volume`.
     pub kind: &'static str,
     /// The engine's id.
     pub id: String,
@@ -125,15 +130,17 @@ impl Leftover {
     }
 }
 
-/// Lists what processes of Apprentice made: containers first, then images of forks.
+/// Lists what processes of Apprentice made: containers first, then images of forks, then volumes that are being
+/// filled.
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] when the engine does not answer.
 pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
     let filters = HashMap::from([("label".to_owned(), vec![OWNER.to_owned()])]);
     let containers = containers(docker, filters.clone()).await.map_err(|error| unavailable(&error))?;
-    let options = ListImagesOptions { all: true, filters: Some(filters), ..Default::default() };
+    let options = ListImagesOptions { all: true, filters: Some(filters.clone()), ..Default::default() };
     let images = docker.list_images(Some(options)).await.map_err(|error| unavailable(&error))?;
+    let volumes = usr::unmarked(docker, filters).await.map_err(|error| unavailable(&error))?;
     let here = Owner::place();
     let leftover = |kind, id: String, labels: &HashMap<String, String>| {
         let owner = Owner::parse(labels.get(OWNER)?)?;
@@ -149,7 +156,8 @@ pub async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>, SandboxError> {
     });
     // Newest first, so that no image is removed before one that was made from it.
     let images = images.into_iter().filter_map(|image| leftover("image", image.id, &image.labels));
-    Ok(containers.chain(images).collect())
+    let volumes = volumes.into_iter().filter_map(|(name, labels)| leftover("volume", name, &labels));
+    Ok(containers.chain(images).chain(volumes).collect())
 }
 
 /// States that every engine knows by the same words.
@@ -184,6 +192,7 @@ pub(super) fn plain(name: &str) -> &str {
 pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxError> {
     let removed = match leftover.kind {
         "container" => remove_container(docker, &leftover.id).await,
+        "volume" => usr::remove(docker, &leftover.id).await,
         _ => remove_image(docker, &leftover.id).await,
     };
     removed.map_err(|error| unavailable(&error))
@@ -249,7 +258,7 @@ pub(super) async fn remove_image(docker: &Docker, id: &str) -> Result<(), Error>
     gone_is_fine(docker.remove_image(id, Some(options), None).await.map(|_| ()))
 }
 
-fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
+pub(super) fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
         // A removal that is under way already.

@@ -20,7 +20,7 @@ use super::line::Line;
 use super::prepare::Prepared;
 use super::running::Running;
 use super::warm::Warm;
-use super::{body, direct, owner, relay};
+use super::{body, direct, owner, relay, usr};
 use crate::sandbox::inside::protocol::{
     Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Shelf, Started, User, Wrote,
 };
@@ -128,11 +128,29 @@ impl Recipe {
         wrote.map_err(|reason| running.lost(DOING)(anyhow!(reason)))
     }
 
+    /// Creates a container of `image`, with a volume where that is faster.
+    async fn create(&self, image: &str) -> Result<String, SandboxError> {
+        let volume = match self.storage {
+            Storage::Memory => self.engine.usr(image, &self.spec.name).await?,
+            Storage::Disk => None,
+        };
+        let id = body::create(self, image, volume.as_deref()).await?;
+        let Some(volume) = volume else { return Ok(id) };
+        if usr::is_there(&self.docker, &volume).await.unwrap_or(false) {
+            return Ok(id);
+        }
+        // Somebody removed it, and the engine made an empty one of that name.
+        owner::remove_container(&self.docker, &id).await.map_err(lost(&id, "being removed"))?;
+        drop(usr::remove(&self.docker, &volume).await);
+        self.engine.forget_usr(image).await;
+        body::create(self, image, None).await
+    }
+
     /// Starts a container of `image` whose first process answers.
     pub(super) async fn boot(&self, image: &str) -> Result<Running, SandboxError> {
         // All at once they would all be ready at the end; in turns most are at work before.
         let _turn = self.turns.acquire().await.expect("invariant: nobody closes it");
-        let id = body::create(self, image).await?;
+        let id = self.create(image).await?;
         let attached = async {
             let options = AttachContainerOptions {
                 stdin: true,

@@ -59,6 +59,11 @@ impl Tunnel {
         Self { task: task.abort_handle(), ledger }
     }
 
+    /// Whether nothing is carried any more, because the relay or the line to it is gone.
+    pub(in crate::sandbox) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// What was asked for through it.
     pub(in crate::sandbox) fn ledger(&self) -> &Ledger {
         &self.ledger

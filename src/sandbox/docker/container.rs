@@ -113,7 +113,11 @@ impl Container {
             .map_err(self.running.lost("being forked"))?
             .id;
         let layer = Arc::new(Layer { image: image.clone(), parent: self.layer.clone() });
-        match recipe.boot(&image).await {
+        let booted = match recipe.prepared.user.is_root() {
+            true => recipe.boot_distrusting(&image).await,
+            false => recipe.boot(&image).await,
+        };
+        match booted {
             Ok(running) => Ok(Self { running, recipe: recipe.clone(), layer: Some(layer) }),
             Err(error) => {
                 drop(owner::remove_image(&recipe.docker, &image).await);

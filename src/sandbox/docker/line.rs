@@ -101,7 +101,12 @@ impl Line {
                 heard = self.ear.receive::<Screen>() => match heard? {
                     // Whoever does not look any more may still hang up.
                     (Screen::Shown, bytes) => drop(screen.send(bytes).await),
-                    (Screen::Ended(exit), _) => return Ok(exit),
+                    (Screen::Ended(exit), _) => {
+                        // What was begun is said to its end, or the next message would be taken for the rest of it.
+                        self.input.write_all(&unsent).await?;
+                        self.input.flush().await?;
+                        return Ok(exit);
+                    }
                 },
                 n_sent = self.input.write(&unsent), if !unsent.is_empty() => {
                     unsent.drain(..n_sent?);

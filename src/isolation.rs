@@ -57,7 +57,25 @@ impl Default for Limits {
     }
 }
 
+/// The most wall seconds that anything may be given: thirty years, which a clock can still add to now.
+const SECONDS: f64 = 1e9;
+
+/// Whether a number of seconds is one that can be waited for.
+pub fn is_patience(seconds: f64) -> bool {
+    seconds > 0.0 && seconds <= SECONDS
+}
+
 impl Limits {
+    /// The key and value of a time that cannot be waited for.
+    pub fn bad_seconds(&self) -> Option<(&'static str, f64)> {
+        let times = [
+            ("command_seconds", Some(self.command_seconds)),
+            ("quiet_seconds", self.quiet_seconds),
+            ("episode_seconds", Some(self.episode_seconds)),
+        ];
+        times.into_iter().find_map(|(key, seconds)| Some((key, seconds.filter(|time| !is_patience(*time))?)))
+    }
+
     /// The deadline of one command.
     pub fn command_timeout(&self) -> Duration {
         Duration::from_secs_f64(self.command_seconds)

@@ -82,7 +82,13 @@ impl Ready {
         if let Some(found) = starts.find(&digest)? {
             return self.from(order, &found, &digest).await;
         }
-        let turn = starts.turn(&digest).await?;
+        let turn = match starts.turn(&digest).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                self.do_without(error, &order.task.id, &digest)?;
+                return self.set_up(order).await;
+            }
+        };
         if let Some(found) = starts.find(&digest)? {
             drop(turn);
             return self.from(order, &found, &digest).await;
@@ -122,10 +128,17 @@ impl Ready {
         sandbox.remember().await?;
         let (mut sandbox, background) = run(sandbox, order.task).await?;
         let kept = match background.first() {
-            None => sandbox.keep(&turn.files()).await?,
-            Some(process) => Kept::Not(format!("it leaves a process running, `{process}`")),
+            None => sandbox.keep(&turn.files()).await,
+            Some(process) => Ok(Kept::Not(format!("it leaves a process running, `{process}`"))),
         };
-        turn.place(id, &kept)?;
+        let placed = kept.and_then(|kept| turn.place(id, &kept).map(|()| kept));
+        let kept = match placed {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.do_without(error, id, digest)?;
+                return Ok(Some(sandbox));
+            }
+        };
         let seconds = begin.elapsed().as_secs_f64();
         match kept {
             Kept::Whole => {
@@ -140,6 +153,13 @@ impl Ready {
                 Ok(Some(sandbox))
             }
         }
+    }
+
+    /// That a set-up cannot be kept on this host costs time only: the next sandbox tries again.
+    fn do_without(&self, error: SandboxError, id: &str, digest: &str) -> Result<(), SandboxError> {
+        let SandboxError::Host { source, .. } = &error else { return Err(error) };
+        self.tell(digest, || format!("warning: the set-up of {id} is not kept: {error}: {source}"));
+        Ok(())
     }
 
     /// Starts a sandbox from what was found.

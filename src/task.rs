@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::isolation::is_patience;
+
 /// Name and version in the first field of every task file.
 pub const FORMAT: &str = "apprentice.task/1";
 
@@ -108,6 +110,9 @@ impl Task {
         }
         if self.problem.trim().is_empty() {
             return Some("problem: it is empty; say what the student shall do".to_owned());
+        }
+        if let Some(fault) = self.limits.and_then(Limits::fault) {
+            return Some(fault);
         }
         match self.kind {
             Kind::Code => self.code_fault(),
@@ -310,6 +315,16 @@ pub struct Limits {
     pub test_seconds: Option<f64>,
 }
 
+impl Limits {
+    fn fault(self) -> Option<String> {
+        let times = [("command_seconds", self.command_seconds), ("test_seconds", self.test_seconds)];
+        let (key, seconds) = times
+            .into_iter()
+            .find_map(|(key, seconds)| Some((key, seconds.filter(|time| !is_patience(*time))?)))?;
+        Some(format!("limits.{key}: {seconds} cannot be waited for; write seconds above 0 and up to 1e9"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +334,17 @@ mod tests {
 
     fn fault(yaml: &str) -> String {
         Task::parse(yaml, "t/task.yaml").map_or_else(|error| error.to_string(), |_| "valid".to_owned())
+    }
+
+    #[test]
+    fn seconds_that_cannot_be_waited_for_are_a_fault_of_their_key() {
+        for seconds in ["-1", "0", ".inf", ".nan", "1e300"] {
+            for key in ["command_seconds", "test_seconds"] {
+                let fault = fault(&format!("{CODE}limits: {{{key}: {seconds}}}\n"));
+                assert!(fault.contains(&format!("limits.{key}: ")), "{seconds}: {fault}");
+            }
+        }
+        assert_eq!(fault(&format!("{CODE}limits: {{command_seconds: 0.5, test_seconds: 1e9}}\n")), "valid");
     }
 
     #[test]

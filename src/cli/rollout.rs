@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use serde_json::json;
 
 use super::failure::{Answer, Failure};
@@ -11,7 +10,7 @@ use super::grade;
 use super::output::Output;
 use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
-use super::sandboxes::{Bench, Benches, HostArgs};
+use super::sandboxes::{self, Bench, Benches, HostArgs};
 use crate::chat::Scaffold;
 use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
@@ -172,22 +171,25 @@ async fn episodes(
         tell(episode, output);
         evidence.push(episode)
     };
-    let finished = rollout::run(policy, &jobs, &options, done).await.map_err(Failure::host)?;
-    if let Some(error) = finished.iter().find_map(|episode| episode.lost.as_ref())
-        && finished.iter().all(|episode| episode.lost.is_some())
+    let mut finished = rollout::run(policy, &jobs, &options, done).await.map_err(Failure::host)?;
+    if finished.iter().all(|episode| episode.lost.is_some())
+        && let Some(error) = finished.iter_mut().find_map(|episode| episode.lost.take())
     {
-        return Err(Failure::host(anyhow!("every sandbox was lost; the first: {error}")));
+        let Failure { kind, source, hint } = sandboxes::host(error);
+        return Err(Failure { kind, source: source.context("every sandbox was lost; the first"), hint });
     }
     let lost = finished.iter().filter(|episode| episode.trajectory.end == End::SandboxLost).count();
     Ok((finished.into_iter().filter_map(prediction).collect(), lost))
 }
 
 fn tell(episode: &Finished, output: Output) {
-    let Finished { trajectory, lost_before, contacts, .. } = episode;
+    let Finished { trajectory, lost, lost_before, contacts } = episode;
     let id = &trajectory.task;
     for lost in lost_before {
-        let cause = std::error::Error::source(lost).map(|cause| format!(": {cause}")).unwrap_or_default();
-        output.say(&format!("warning: an episode of {id} was started again: {lost}{cause}"));
+        output.say(&format!("warning: an episode of {id} was started again: {}", lost.with_causes()));
+    }
+    if let Some(lost) = lost {
+        output.say(&format!("warning: an episode of {id} is lost: {}", lost.with_causes()));
     }
     if let Some(summary) = Contact::summary(contacts) {
         output.say(&format!("an episode of {id} {summary}"));

@@ -18,8 +18,8 @@ use crate::fsio;
 use crate::grade::{self, Prediction, Verdict};
 use crate::policy::{Policy, Scripted};
 use crate::rollout::{self, Finished, Job};
-use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
+use crate::sandbox::{Backend, SandboxError};
 use crate::synth::{self, Bench};
 use crate::task::{LoadedTask, Task};
 use crate::task_dir;
@@ -170,7 +170,8 @@ impl Workshop<'_> {
                 .zip(&finished)
                 .flat_map(|(job, done)| done.lost_before.iter().map(move |lost| (job, lost)))
             {
-                let text = format!("the episode of {} was started again: {lost}", job.task.id);
+                let text =
+                    format!("the episode of {} was started again: {}", job.task.id, lost.with_causes());
                 events.emit(&Event::Note { text })?;
             }
             graded.extend(self.grade(tasks, finished).await);
@@ -205,7 +206,7 @@ impl Workshop<'_> {
                         grade::grade(self.backend, self.spec, &task, Prediction::Patch(patch), options).await
                     }
                     (lost, _) => {
-                        let reason = lost.as_ref().map_or_else(String::new, ToString::to_string);
+                        let reason = lost.as_ref().map_or_else(String::new, SandboxError::with_causes);
                         Verdict::new(&task.task.id, grade::Outcome::Infrastructure, reason)
                     }
                 };

@@ -102,3 +102,22 @@ async fn nothing_is_kept_where_that_is_turned_off() {
     assert_eq!(bench.n_started(&Ready::anew(), 3).await, 3);
     assert_eq!(fs_err::read_dir(bench.dir.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_to_costs_time_and_a_warning_only() {
+    let bench = Bench::new(Observation::new("", 0));
+    // A file in place of a directory refuses root, too.
+    fs_err::create_dir(bench.dir.path().join("starts")).unwrap();
+    fs_err::write(bench.dir.path().join("starts/locks"), "").unwrap();
+    let said = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let ready = bench.ready().telling({
+        let said = said.clone();
+        move |line| said.lock().unwrap().push(line.to_owned())
+    });
+    assert_eq!(bench.n_started(&ready, 3).await, 3);
+    let said = said.lock().unwrap();
+    assert!(
+        matches!(&said[..], [line] if line.starts_with("warning: the set-up of t is not kept: ")),
+        "{said:?}"
+    );
+}

@@ -344,6 +344,12 @@ impl SandboxError {
         }
     }
 
+    /// What happened, with its causes, on one line.
+    pub fn with_causes(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+    }
+
     /// Whether the same work may succeed in another sandbox.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })

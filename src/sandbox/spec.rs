@@ -203,6 +203,10 @@ fn parse(text: &str, name: &str, file: &str) -> Result<SandboxSpec, SpecError> {
         let reason = format!("its limits.spill_mib is {spill_mib}, more than half of its disk_mib");
         return Err(invalid(reason, format!("write `spill_mib: {}` or less", disk_mib / 2)));
     }
+    if let Some((key, seconds)) = spec.limits.bad_seconds() {
+        let reason = format!("its limits.{key} is {seconds}");
+        return Err(invalid(reason, format!("write seconds above 0 and up to 1e9, such as `{key}: 60`")));
+    }
     Ok(spec)
 }
 
@@ -295,6 +299,19 @@ mod tests {
         let error = failure("x", &format!("format: apprentice.sandbox/1\nname: x\n{limits}\n"));
         assert!(error.to_string().contains("spill_mib is 51"), "{error}");
         assert_eq!(error.hint(), "write `spill_mib: 50` or less");
+    }
+
+    #[test]
+    fn seconds_that_cannot_be_waited_for_are_a_mistake_of_their_key() {
+        for key in ["command_seconds", "quiet_seconds", "episode_seconds"] {
+            for seconds in ["-1", "0", ".inf", ".nan", "1e300"] {
+                let text = format!(
+                    "format: apprentice.sandbox/1\nname: a\nimage: debian\nlimits: {{{key}: {seconds}}}\n"
+                );
+                let error = failure("a", &text);
+                assert!(error.to_string().contains(&format!("limits.{key} is ")), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rows about processes that outlive their deadline, and about how a command ends.
 
-use crate::row::Must::{Code, End, Fail, NeverSay, Print, Then, TimeOut};
+use crate::row::Must::{Code, End, Fail, NeverSay, Often, Print, Race, Then, TimeOut};
 use crate::row::Row;
 
 /// Whether anything still writes to `beats`, which something did.
@@ -77,7 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::new(
         "theft of a descriptor from the next command before it has started",
-        "our descriptors are closed before the command's process can be traced",
+        "seccomp; our descriptors are closed before the command's process can be traced",
         THIEF,
         &[
             Print("spying\n"),
@@ -88,6 +88,12 @@ pub(crate) const ROWS: &[Row] = &[
             Then("true", ""),
             Then("cat stolen", "nothing\n"),
         ],
+    ),
+    Row::new(
+        "theft of the supervisor's memory from the next command before it has started",
+        "what shares that memory is never one that can be traced, whoever it has become",
+        MEMORY_THIEF,
+        &[Print("spying\n"), Often(60, "true"), Race("a"), Often(20, "true"), Then("cat stolen", "nothing\n")],
     ),
     Row::new(
         "kill -9 -1",
@@ -118,4 +124,27 @@ perl -e '
     my $alive = syscall(@SYS_pidfd_open@, $next, 0);
     if ($alive < 0 && -e "/proc/" . ($next + 1)) { $next++ }
     elsif ($alive >= 0) { open my $file, "<&=", $alive; close $file }
+  }' >/dev/null 2>&1 &"#;
+
+/// Opens the memory of whatever process appears next. Memory that outlives the process is not its own.
+const MEMORY_THIEF: &str = r#"echo nothing > stolen; echo spying
+perl -e '
+  $SIG{HUP} = "IGNORE";
+  open my $load, "<", "/proc/loadavg";
+  my $next = $$ + 1;
+  while (time - $^T < 60) {
+    if (sysopen my $memory, "/proc/$next/mem", 2) {
+      open my $maps, "<", "/proc/$next/maps";
+      my ($at) = (<$maps> // "") =~ /^([0-9a-f]+)/;
+      for (1 .. 2000) { last if !-e "/proc/$next"; select undef, undef, undef, 0.001 }
+      if (defined $at && !-e "/proc/$next" && sysseek($memory, hex $at, 0) && sysread($memory, my $begin, 4)) {
+        open F, ">", "stolen"; print F "memory of process $next, which has ended\n"; close F; exit
+      }
+      $next++;
+    } elsif ($! == 2) {
+      sysseek $load, 0, 0;
+      sysread $load, my $text, 99;
+      my ($last) = $text =~ /([0-9]+)\s*$/;
+      $next = $last + 1 if $last >= $next && !-e "/proc/$next";
+    }
   }' >/dev/null 2>&1 &"#;

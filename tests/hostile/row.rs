@@ -66,6 +66,8 @@ pub(crate) enum Must {
     End,
     /// A fresh command of the same sandbox then prints exactly this.
     Then(&'static str, &'static str),
+    /// So many fresh commands then print nothing.
+    Often(usize, &'static str),
     /// A command of the same session then prints exactly this.
     Next(&'static str, &'static str),
     /// Reading this path gives a value without the host's canary and without the manager's environment.
@@ -196,6 +198,7 @@ async fn after(
             .contains(&host.fill(text))
             .then(|| format!("it says {text:?}, {}", excerpt(&seen.output))),
         Must::Then(script, text) => says(sandbox, &host.fill(script), text, Session::Fresh).await,
+        Must::Often(times, script) => often(times, sandbox, &host.fill(script)).await,
         Must::Next(script, text) => says(sandbox, &host.fill(script), text, Session::Carried).await,
         Must::ReadNothing(path) => reads_nothing(sandbox, &host.fill(path), host).await,
         Must::Read(path, text) => match sandbox.read(path).await {
@@ -218,6 +221,15 @@ async fn says(sandbox: &mut Box<dyn Sandbox>, script: &str, text: &str, session:
         Ok(seen) if seen.output == text && is_success(&seen) => None,
         other => Some(format!("then `{script}` gave {other:?}, not {text:?}")),
     }
+}
+
+async fn often(times: usize, sandbox: &mut Box<dyn Sandbox>, script: &str) -> Option<String> {
+    for _ in 0..times {
+        if let Some(wrong) = says(sandbox, script, "", Session::Fresh).await {
+            return Some(wrong);
+        }
+    }
+    None
 }
 
 async fn still_works(sandbox: &mut Box<dyn Sandbox>, row: &Row) -> Vec<String> {

@@ -96,6 +96,12 @@ contract! { scripted:
     the_start_is_never_written
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_on_disk_bounds_a_shell_on_a_terminal() {
+    let Some(ground) = ground::docker_on_disk().await else { return };
+    behaviours::a_shell_on_a_terminal_that_fills_the_disk_is_ended(ground).await;
+}
+
 #[cfg(feature = "docker")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn docker_leaves_nothing_behind() {

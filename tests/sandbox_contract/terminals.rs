@@ -145,3 +145,16 @@ pub(crate) async fn programs_that_want_a_user_end_at_once(ground: &Ground) {
     assert!(begin.elapsed() < Duration::from_secs(25), "{:?}", begin.elapsed());
     sandbox.stop().await.unwrap();
 }
+
+/// Where nothing but our looking bounds what is written.
+pub(crate) async fn a_shell_on_a_terminal_that_fills_the_disk_is_ended(mut ground: Ground) {
+    ground.spec.limits.disk_mib = 16;
+    let mut sandbox = ground.start(&[]).await;
+    let exit = talk(&mut sandbox, async |user| {
+        // No file alone is too large.
+        user.types("for i in 1 2 3; do head -c 12000000 /dev/zero > f$i; done; sleep 600\r").await;
+    });
+    assert_eq!(exit.await, Exit::Signal(libc::SIGXFSZ));
+    assert_eq!(run(&mut sandbox, "echo on").await.output, "on\n");
+    sandbox.stop().await.unwrap();
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apprentice::isolation::Network;
-use apprentice::sandbox::{Contact, Exec, Outcome, Sandbox};
+use apprentice::sandbox::{Contact, Exec, Outcome, Sandbox, SandboxError};
 use apprentice::trajectory::Exit;
 
 use crate::ground::{Ground, command, output, run};
@@ -201,6 +201,52 @@ pub(crate) async fn a_fork_has_the_same_list(ground: Ground) {
     assert!(seen.starts_with("HTTP/1.1 403 "), "{seen}");
     fork.stop().await.unwrap();
     assert_eq!(other.n_accepted(), 0);
+}
+
+pub(crate) async fn a_fork_starts_our_program(ground: Ground) {
+    let (server, _, mut sandbox) = begin(ground).await;
+    let replace = "mv /usr/lib/apprentice /usr/lib/elsewhere; mkdir /usr/lib/evil; ln -s evil /usr/lib/apprentice
+        for f in /usr/lib/elsewhere/*; do cp /bin/sh /usr/lib/evil/${f##*/}; done; echo /usr/lib/evil/none.so > /etc/ld.so.preload";
+    output(&mut sandbox, replace).await;
+    let mut fork = sandbox.fork().await.unwrap();
+    sandbox.stop().await.unwrap();
+    let told =
+        output(&mut fork, "test -d /usr/lib/elsewhere; test -L /usr/lib/apprentice || echo ours").await;
+    assert_eq!(told, "ours\n");
+    is_answered(&mut fork, &server).await;
+    fork.stop().await.unwrap();
+}
+
+pub(crate) async fn a_relay_that_is_gone_is_a_lost_sandbox(ground: Ground) {
+    let (server, _, mut sandbox) = begin(ground).await;
+    is_answered(&mut sandbox, &server).await;
+    let Some(relay) = relay_of(sandbox.id()) else {
+        println!("skipped: the relay is no process that this test can see");
+        return;
+    };
+    rustix::process::kill_process(relay, rustix::process::Signal::KILL).unwrap();
+    // The engine may tell of it a moment later; no command that was refused is an answer for long.
+    let begin = std::time::Instant::now();
+    let error = loop {
+        assert!(begin.elapsed() < Duration::from_secs(30), "commands go on without a way out");
+        if let Err(error) = sandbox.exec(&command("true")).await {
+            break error;
+        }
+    };
+    assert!(matches!(&error, SandboxError::Lost { doing, .. } if doing == "its proxy ended"), "{error:?}");
+    sandbox.stop().await.unwrap();
+}
+
+/// The process on this host that is the relay of a container.
+fn relay_of(id: &str) -> Option<rustix::process::Pid> {
+    let of = |pid: i32, file: &str| fs_err::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let pids = fs_err::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let found = pids
+        .into_iter()
+        .find(|pid| of(*pid, "cmdline").contains("@sandbox-relay") && of(*pid, "cgroup").contains(id))?;
+    rustix::process::Pid::from_raw(found)
 }
 
 pub(crate) async fn programs_are_told_of_the_proxy(ground: Ground) {

@@ -54,6 +54,20 @@ async fn a_command_of_root_that_is_killed_leaves_the_proxy() {
     behaviours::a_command_that_is_killed_leaves_the_proxy(ground).await;
 }
 
+/// Commands of root, which can replace the program that serves in the next container.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_of_a_container_of_root_starts_our_program() {
+    let Some(mut ground) = ground::docker().await else { return };
+    "root".clone_into(&mut ground.spec.user);
+    behaviours::a_fork_starts_our_program(ground).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_gone_is_a_lost_sandbox() {
+    let Some(ground) = ground::docker().await else { return };
+    behaviours::a_relay_that_is_gone_is_a_lost_sandbox(ground).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "counts this process's open files, so it runs alone: `cargo test --test sandbox_proxy -- --ignored --test-threads 1`"]
 async fn sandboxes_in_namespaces_that_come_and_go_leave_no_open_file() {

@@ -1,8 +1,8 @@
 //! One container as a sandbox.
 //!
-//! Its first process is ours: it starts commands, ends them at their deadline and collects what they leave,
-//! and the engine only carries the messages. When the manager is gone the line is closed, that process ends,
-//! and the engine removes the container.
+//! Its first process is ours: it starts commands, ends them at their deadline and collects what they leave.
+//! Messages pass the engine until a socket of our own takes their place, where one can be had. When the manager is
+//! gone both lines are closed, that process ends, and the engine removes the container.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ const FORKS_AHEAD: usize = 1;
 /// How often the bytes that a sandbox wrote to its disk are measured while a command runs.
 const DISK_PERIOD: Duration = Duration::from_secs(2);
 /// What the kernel sends a process that writes too much.
-const SIGXFSZ: i32 = 25;
+pub(super) const SIGXFSZ: i32 = 25;
 /// An archive of differences holds headers beside the files' bytes.
 const ARCHIVE_BYTES: usize = 2 * tree::CHANGED_BYTES as usize;
 
@@ -113,13 +113,26 @@ impl Container {
             .map_err(self.running.lost("being forked"))?
             .id;
         let layer = Arc::new(Layer { image: image.clone(), parent: self.layer.clone() });
-        match recipe.boot(&image).await {
+        let booted = match recipe.prepared.user.is_root() {
+            true => recipe.boot_distrusting(&image).await,
+            false => recipe.boot(&image).await,
+        };
+        match booted {
             Ok(running) => Ok(Self { running, recipe: recipe.clone(), layer: Some(layer) }),
             Err(error) => {
                 drop(owner::remove_image(&recipe.docker, &image).await);
                 Err(error)
             }
         }
+    }
+
+    /// What must be measured of it, where nothing else bounds what it writes.
+    fn disk(&self) -> Option<Disk> {
+        (self.recipe.storage == Storage::Disk).then(|| Disk {
+            docker: self.recipe.docker.clone(),
+            id: self.running.id().to_owned(),
+            bytes: self.recipe.spec.limits.disk_mib << 20,
+        })
     }
 
     async fn free(&mut self) -> Result<(), SandboxError> {
@@ -179,6 +192,17 @@ impl Disk {
     }
 }
 
+/// Ends when a disk is full; never where there is none to measure.
+async fn until_full(disk: Option<Disk>) -> io::Result<()> {
+    let Some(disk) = disk else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(DISK_PERIOD).await;
+        if disk.is_full().await? {
+            return Ok(());
+        }
+    }
+}
+
 #[async_trait]
 impl Sandbox for Container {
     fn id(&self) -> &str {
@@ -194,11 +218,7 @@ impl Sandbox for Container {
             return Ok(Observation::new(format!("bash: {path}: {reason}\n"), 126));
         }
         let command = Run::of(invocation, exec, &session);
-        let disk = (self.recipe.storage == Storage::Disk).then(|| Disk {
-            docker: self.recipe.docker.clone(),
-            id: self.running.id().to_owned(),
-            bytes: self.recipe.spec.limits.disk_mib << 20,
-        });
+        let disk = self.disk();
         let begin = Instant::now();
         let patience = exec.timeout.saturating_add(PATIENCE);
         let (ran, output) = self
@@ -210,7 +230,10 @@ impl Sandbox for Container {
     }
 
     async fn interact(&mut self, terminal: Terminal) -> Result<Exit, SandboxError> {
-        self.running.with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal))).await
+        let full = until_full(self.disk());
+        self.running
+            .with("talking to a user", Duration::MAX, |line| Box::pin(line.interact(terminal, full)))
+            .await
     }
 
     async fn read(&mut self, path: &str) -> Result<FileRead, SandboxError> {

@@ -100,6 +100,15 @@ impl Engine {
             .await
     }
 
+    /// Puts that program in its place in the container `id`, which has not started.
+    pub(super) async fn bring_program(&self, id: &str) -> Result<(), SandboxError> {
+        let program = self.program().await?.clone();
+        let archive = tokio::task::spawn_blocking(move || program.pack_again()).await;
+        let archive = archive.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+        let archive = archive.map_err(super::files::lost(id, "being given its program"))?;
+        super::files::upload(&self.docker, id, archive).await
+    }
+
     /// The engine with what is known of its images.
     pub(super) async fn store(&self) -> Result<Store<'_>, SandboxError> {
         let info = self.info().await?;

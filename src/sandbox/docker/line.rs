@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 
+use super::container::SIGXFSZ;
 use crate::sandbox::inside::protocol::{Interact, PREFIX_BYTES, Request, Screen, envelope, lengths};
 use crate::sandbox::terminal::{Keys, Terminal};
 use crate::trajectory::Exit;
@@ -90,9 +91,14 @@ impl Line {
         self.ear.receive().await
     }
 
-    /// Lets a user talk to a program until it ends. What is typed is sent while what is shown is heard, so that
-    /// neither side waits for the other for ever.
-    pub(super) async fn interact(&mut self, terminal: Terminal) -> io::Result<Exit> {
+    /// Lets a user talk to a program until it ends, or ends it when `full` says that its disk is. What is typed is
+    /// sent while what is shown is heard, so that neither side waits for the other for ever.
+    pub(super) async fn interact(
+        &mut self,
+        terminal: Terminal,
+        full: impl Future<Output = io::Result<()>>,
+    ) -> io::Result<Exit> {
+        let (mut full, mut is_full) = (std::pin::pin!(full), false);
         self.send(&Request::Interact(Interact::shell(&terminal)), &[]).await?;
         let Terminal { mut keys, screen, .. } = terminal;
         let (mut unsent, mut is_over) = (Vec::new(), false);
@@ -101,8 +107,18 @@ impl Line {
                 heard = self.ear.receive::<Screen>() => match heard? {
                     // Whoever does not look any more may still hang up.
                     (Screen::Shown, bytes) => drop(screen.send(bytes).await),
-                    (Screen::Ended(exit), _) => return Ok(exit),
+                    (Screen::Ended(exit), _) => {
+                        // What was begun is said to its end, or the next message would be taken for the rest of it.
+                        self.input.write_all(&unsent).await?;
+                        self.input.flush().await?;
+                        return Ok(if is_full { Exit::Signal(SIGXFSZ) } else { exit });
+                    }
                 },
+                found = &mut full, if !is_full => {
+                    found?;
+                    (is_full, is_over) = (true, true);
+                    unsent.extend(envelope(&Request::Abort, 0)?);
+                }
                 n_sent = self.input.write(&unsent), if !unsent.is_empty() => {
                     unsent.drain(..n_sent?);
                     self.input.flush().await?;

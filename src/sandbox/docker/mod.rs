@@ -391,7 +391,7 @@ impl Backend for DockerBackend {
                     "a read-only system; files in sized file systems in memory (or, where the image holds the \
                      repository, in the container's layer, by looking every two seconds)"
                 },
-                "the end of all processes with the manager (the container's standard input)",
+                "the end of all processes with the manager (the line to the container's first process)",
             ]
             .map(str::to_owned)
             .to_vec(),

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType};
 
+use super::files::{append, header};
 use crate::sandbox::inside::INIT_ARGUMENT;
 
 /// Where its files lie in a container.
@@ -73,6 +75,21 @@ impl Program {
         };
         argv.extend([file(NAME), INIT_ARGUMENT.to_owned()]);
         argv
+    }
+
+    /// An archive that puts it in its place again, whatever commands of root have made of that: no link on the
+    /// way there, and nothing that the loader would load before it.
+    pub(super) fn pack_again(&self) -> io::Result<Vec<u8>> {
+        let mut builder = Builder::new(Vec::new());
+        // A directory replaces whatever else has its name.
+        for directory in ["/etc", "/usr", "/usr/lib", DIRECTORY] {
+            append(&mut builder, directory, &header(EntryType::Directory, 0o755), &[])?;
+        }
+        append(&mut builder, "/etc/ld.so.preload", &header(EntryType::Regular, 0o644), &[])?;
+        for (inside, path) in self.files() {
+            append(&mut builder, &inside, &header(EntryType::Regular, 0o755), &fs_err::read(path)?)?;
+        }
+        builder.into_inner()
     }
 
     /// Its files: paths inside, and the files of this host.

@@ -24,7 +24,7 @@ use super::{body, direct, owner, relay, usr};
 use crate::sandbox::inside::protocol::{
     Beside, Bounds, Confinement, Fill, Held, Plan, Ran, Request, Run, Shelf, Started, User, Wrote,
 };
-use crate::sandbox::proxy;
+use crate::sandbox::proxy::{self, Tunnel};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Exec, SandboxError};
@@ -151,6 +151,45 @@ impl Recipe {
         // All at once they would all be ready at the end; in turns most are at work before.
         let _turn = self.turns.acquire().await.expect("invariant: nobody closes it");
         let id = self.create(image).await?;
+        self.begin(id).await
+    }
+
+    /// The same, of an image in which commands of root may have replaced the program that serves.
+    pub(super) async fn boot_distrusting(&self, image: &str) -> Result<Running, SandboxError> {
+        let _turn = self.turns.acquire().await.expect("invariant: nobody closes it");
+        let id = self.create(image).await?;
+        match self.engine.bring_program(&id).await {
+            Ok(()) => self.begin(id).await,
+            Err(error) => {
+                // The first failure is the one to report; what is left here is found by its labels.
+                drop(owner::remove_container(&self.docker, &id).await);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a container that was created, and talks to it.
+    async fn begin(&self, id: String) -> Result<Running, SandboxError> {
+        let line = match self.attach(&id).await {
+            Ok(line) => line,
+            Err(error) => {
+                // The first failure is the one to report; what is left here is found by its labels.
+                drop(owner::remove_container(&self.docker, &id).await);
+                return Err(error);
+            }
+        };
+        let mut running = Running::new(self.docker.clone(), id, line);
+        match self.meet(&running).await {
+            Ok(tunnel) => {
+                running.keep(tunnel);
+                Ok(running)
+            }
+            Err(error) => Err(running.abandon(error).await),
+        }
+    }
+
+    /// Starts the first process; gives the line to it.
+    async fn attach(&self, id: &str) -> Result<Line, SandboxError> {
         let attached = async {
             let options = AttachContainerOptions {
                 stdin: true,
@@ -159,29 +198,23 @@ impl Recipe {
                 stream: true,
                 ..AttachContainerOptions::default()
             };
-            let attached = self.docker.attach_container(&id, Some(options)).await?;
-            self.docker.start_container(&id, None).await?;
-            Ok::<_, bollard::errors::Error>(Line::new(attached))
+            let attached = self.docker.attach_container(id, Some(options)).await?;
+            self.docker.start_container(id, None).await?;
+            Ok::<_, Error>(Line::new(attached))
         };
-        let line = match tokio::time::timeout(START, attached).await {
-            Ok(Ok(line)) => line,
-            Ok(Err(error)) => {
-                // The first failure is the one to report; what is left here is found by its labels.
-                drop(owner::remove_container(&self.docker, &id).await);
-                return Err(match error {
-                    // It was there a moment ago.
-                    Error::DockerResponseServerError { status_code: 404 | 409, .. } => {
-                        lost(&id, "starting")(error)
-                    }
-                    error => body::not_started(&self.spec, &error),
-                });
+        match tokio::time::timeout(START, attached).await {
+            Ok(Ok(line)) => Ok(line),
+            // It was there a moment ago.
+            Ok(Err(error @ Error::DockerResponseServerError { status_code: 404 | 409, .. })) => {
+                Err(lost(id, "starting")(error))
             }
-            Err(_) => {
-                drop(owner::remove_container(&self.docker, &id).await);
-                return Err(lost(&id, "starting")(anyhow!("the engine did not answer within 300 s")));
-            }
-        };
-        let mut running = Running::new(self.docker.clone(), id, line);
+            Ok(Err(error)) => Err(body::not_started(&self.spec, &error)),
+            Err(_) => Err(lost(id, "starting")(anyhow!("the engine did not answer within 300 s"))),
+        }
+    }
+
+    /// Makes the first process ready, and opens the ways to it and to its relay.
+    async fn meet(&self, running: &Running) -> Result<Option<Tunnel>, SandboxError> {
         let plan = self.plan();
         let greeted = running.with("starting", START, move |line| {
             Box::pin(async move {
@@ -194,21 +227,9 @@ impl Recipe {
                 }
             })
         });
-        let met = match greeted.await {
-            Ok(()) => direct::meet(&self.docker, &running).await,
-            Err(error) => Err(error),
-        };
-        let opened = match met {
-            Ok(()) => relay::open(self, &running).await,
-            Err(error) => Err(error),
-        };
-        match opened {
-            Ok(tunnel) => {
-                running.keep(tunnel);
-                Ok(running)
-            }
-            Err(error) => Err(running.abandon(error).await),
-        }
+        greeted.await?;
+        direct::meet(&self.docker, running).await?;
+        relay::open(self, running).await
     }
 
     fn plan(&self) -> Plan {

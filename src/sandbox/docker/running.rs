@@ -1,7 +1,7 @@
 //! A container whose first process answers.
 //!
-//! Guarantees that a talk which was given up does not disturb the next, and that a container nobody stopped
-//! is removed.
+//! Guarantees that a talk which was given up does not disturb the next, that nothing is taken for an answer when
+//! the way to listed hosts ended before it, and that a container nobody stopped is removed.
 
 use std::io;
 use std::sync::Arc;
@@ -107,7 +107,12 @@ impl Running {
             wire.is_lost = said.is_err();
             said
         })));
-        talking.said().await.map_err(self.lost(doing))
+        let said = talking.said().await.map_err(self.lost(doing))?;
+        match self.tunnel.as_ref().is_some_and(Tunnel::is_over) {
+            // What its commands were refused is not theirs to answer for.
+            true => Err(self.lost("its proxy ended")(io::Error::other("its relay is gone"))),
+            false => Ok(said),
+        }
     }
 
     /// Ends and removes it.

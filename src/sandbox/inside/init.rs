@@ -146,11 +146,13 @@ fn open_and_separate(plan: &Plan, machine: &mut Machine) -> Done<Sources> {
         // The user that it becomes may not reach the host's paths, so they are opened first.
         let sources = Sources::open(machine, Some(id)).while_doing(opening)?;
         become_user(id, id).while_doing("give up root")?;
+        show_own_files();
         separate(machine)?;
         return Ok(sources);
     }
     if let Some(id) = plan.host_id {
         become_user(id, id).while_doing("give up root")?;
+        show_own_files();
         // Nobody here can translate the owner of the tree, so it is copied.
         if let Some(lower) = &mut machine.lower {
             lower.owner = None;
@@ -169,17 +171,30 @@ fn close_all() {
     }
 }
 
-/// Becomes another user, whose privileges are all that is left.
+/// Becomes another user, whose privileges are all that is left. No process of that user can trace this one at
+/// any moment: its memory may be that of the process that it was forked from, and who has opened it keeps it.
 pub(in crate::sandbox) fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    const SAME: u32 = u32::MAX;
     // SAFETY: plain system calls of a process with one thread.
     unsafe {
         kernel::checked(libc::c_long::from(libc::setgroups(0, std::ptr::null())))?;
         kernel::checked(libc::c_long::from(libc::setresgid(gid, gid, gid)))?;
+        // A host may say that who changes its effective user can be traced (`fs.suid_dumpable`), so that is
+        // changed and taken back while the other two are still root; then it does not change any more.
+        kernel::checked(libc::c_long::from(libc::setresuid(SAME, uid, SAME)))?;
+        kernel::checked(libc::c_long::from(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)))?;
         kernel::checked(libc::c_long::from(libc::setresuid(uid, uid, uid)))?;
-        // Changing user hides `/proc/self` from this process, which has yet to write its maps there.
-        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
     Ok(())
+}
+
+/// Shows `/proc/self`, which changing user hides, to this process again: it has yet to write its maps there.
+/// Only for a process whose memory is its own and that no agent's process can see.
+fn show_own_files() {
+    // SAFETY: a plain system call that cannot fail with these arguments.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
+    }
 }
 
 fn separate(machine: &Machine) -> Done<()> {

@@ -93,15 +93,15 @@ impl Relay {
         Ok(Self { line, listener, connections: BTreeMap::new(), n_accepted: 0 })
     }
 
-    /// Serves beside the pid namespace whose first process is `first`, until that ends.
+    /// Serves beside the pid namespace whose first process is `first`, until that ends. When it cannot serve any
+    /// more it does not wait: its end is the end of all, and no command goes on without a way out.
     pub(in crate::sandbox) fn serve_beside(self, first: i32) -> io::Result<()> {
         self.keep_own_files();
         let pid = rustix::process::Pid::from_raw(first).ok_or(ErrorKind::InvalidInput)?;
         let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
         confine()?;
-        let served = self.serve(Some(&ended));
-        process::wait(first)?;
-        served
+        self.serve(Some(&ended))?;
+        process::wait(first).map(drop)
     }
 
     /// Closes every other open file, the manager's other line among them.

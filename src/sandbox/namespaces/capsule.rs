@@ -28,6 +28,10 @@ pub(in crate::sandbox) trait Body: Send + Sized + 'static {
     fn ledger(&self) -> Option<Ledger> {
         None
     }
+    /// Fails when something that its commands need beside their own machine has ended.
+    fn is_whole(&self) -> Result<(), SandboxError> {
+        Ok(())
+    }
     /// What differs from the tree it started from.
     fn changes(&self) -> Result<Vec<Change>, SandboxError>;
     /// The directories that hold all that commands can write, as seen from inside; none where another sandbox
@@ -63,8 +67,12 @@ impl<B: Body> Capsule<B> {
     ) -> Result<T, SandboxError> {
         let body = self.body.clone().expect("invariant: only dropping takes the body");
         // The lock is waited for only when the caller before gave up on a command that still runs.
-        blocking(move || work(&mut body.lock().expect("invariant: nothing panics while it holds this lock")))
-            .await
+        blocking(move || {
+            let mut body = body.lock().expect("invariant: nothing panics while it holds this lock");
+            let done = work(&mut body)?;
+            body.is_whole().map(|()| done)
+        })
+        .await
     }
 }
 

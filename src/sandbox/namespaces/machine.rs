@@ -125,6 +125,14 @@ impl Body for Machine {
         self.tunnel.as_ref().map(|tunnel| tunnel.ledger().clone())
     }
 
+    fn is_whole(&self) -> Result<(), SandboxError> {
+        match self.tunnel.as_ref().is_some_and(Tunnel::is_over) {
+            // What its commands were refused is not theirs to answer for.
+            true => Err(lost(&self.line.id, "its proxy ended", io::Error::other("its relay is gone"))),
+            false => Ok(()),
+        }
+    }
+
     fn changes(&self) -> Result<Vec<Change>, SandboxError> {
         let compare = || -> io::Result<Vec<Change>> {
             let upper = self.upper()?;

@@ -125,7 +125,7 @@ impl Backend for Namespaces {
 
     async fn made_of(&self, start: &Start<'_>) -> Result<String, SandboxError> {
         let root = match self.roots.get(&start.spec.name) {
-            Some(root) => root.path.display().to_string(),
+            Some(root) => contents(start.spec, &root.path),
             None => host_programs(),
         };
         Ok(format!("{NAME} {root} {:?}", machine::host_id()))
@@ -135,6 +135,14 @@ impl Backend for Namespaces {
         let blueprint = Arc::new(self.blueprint(start)?);
         let machine = blocking(move || machine::Machine::start(&blueprint, None)).await?;
         Ok(Box::new(Capsule::new(machine)?))
+    }
+}
+
+/// Changes when another root file system is made in place of this one.
+fn contents(spec: &SandboxSpec, root: &Path) -> String {
+    match rootfs::digest(root) {
+        Some(digest) => digest,
+        None => format!("{} {:?}", rootfs::fingerprint(spec, root), machine::Identity::of(root).ok()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::body;
@@ -21,6 +22,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(2);
 const FAREWELL_BYTES: u64 = 1 << 20;
 const BUFFER: usize = 16 * 1024;
+/// How long a tunnel may carry nothing: it holds a place that others wait for.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Serves a client to its end.
 pub(super) async fn serve<S>(stream: S, gate: &Gate) -> io::Result<()>
@@ -88,7 +91,7 @@ async fn read_head(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Optio
     }
 }
 
-/// Carries bytes both ways until both sides have ended.
+/// Carries bytes both ways until both sides have ended, or neither has said anything for long.
 async fn tunnel(
     mut server: Server,
     reader: &mut (impl AsyncBufRead + Unpin),
@@ -97,19 +100,38 @@ async fn tunnel(
     writer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     writer.flush().await?;
     let (mut from_server, mut to_server) = server.stream.split();
-    let there = async {
-        let bytes = tokio::io::copy_buf(reader, &mut to_server).await?;
-        to_server.shutdown().await?;
-        Ok::<_, io::Error>(bytes)
+    let moved = Notify::new();
+    let both = async {
+        tokio::try_join!(carry(reader, &mut to_server, &moved), carry(&mut from_server, writer, &moved))
     };
-    let back = async {
-        let bytes = tokio::io::copy(&mut from_server, writer).await?;
-        writer.shutdown().await?;
-        Ok(bytes)
-    };
-    let (there, back) = tokio::try_join!(there, back)?;
-    tracing::debug!(there, back, "a sandbox's tunnel ended");
-    Ok(())
+    let idle = async { while timeout(IDLE, moved.notified()).await.is_ok() {} };
+    tokio::select! {
+        ended = both => {
+            let (there, back) = ended?;
+            tracing::debug!(there, back, "a sandbox's tunnel ended");
+            Ok(())
+        }
+        () = idle => Err(io::Error::new(ErrorKind::TimedOut, "nothing was carried for 300 s")),
+    }
+}
+
+/// Carries bytes one way to their end, and tells of each piece.
+async fn carry(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    moved: &Notify,
+) -> io::Result<u64> {
+    let (mut buffer, mut bytes) = (vec![0; BUFFER], 0);
+    loop {
+        let n_read = from.read(&mut buffer).await?;
+        if n_read == 0 {
+            to.shutdown().await?;
+            return Ok(bytes);
+        }
+        to.write_all(&buffer[..n_read]).await?;
+        moved.notify_one();
+        bytes += n_read as u64;
+    }
 }
 
 /// Forwards one request and its answer.
@@ -223,6 +245,23 @@ mod tests {
         assert_eq!(answer, "HTTP/1.1 200 Connection established\r\n\r\nanswer");
         assert_eq!(heard.await.unwrap(), "hello");
         served.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_that_carries_nothing_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let gate = Gate::new("kind", &vec![address.clone()].try_into().unwrap());
+        let target = crate::isolation::Target::parse(&address, None).unwrap();
+        let server = gate.open(&target).await.unwrap();
+        let (_silent, proxy) = tokio::io::duplex(1 << 16);
+        let (reader, mut writer) = tokio::io::split(proxy);
+        // From here on only waiting makes time pass.
+        tokio::time::pause();
+        let begin = tokio::time::Instant::now();
+        let ended = tunnel(server, &mut BufReader::new(reader), &mut writer).await;
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert!(begin.elapsed() >= IDLE, "{:?}", begin.elapsed());
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::head::Refusal;
@@ -19,6 +19,8 @@ use crate::isolation::{AllowList, Host, Target, is_public};
 
 /// How long a name may take to be resolved, and an address to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client waits for others of its sandbox, which may keep connections that they do not use for a while.
+const OWN_PATIENCE: Duration = Duration::from_secs(60);
 /// Names that are resolved at a time: each takes a thread of the manager until it is done.
 const LOOKUPS: usize = 8;
 
@@ -26,11 +28,14 @@ const LOOKUPS: usize = 8;
 /// the whole process, and which must always be able to start a sandbox.
 static PLACES: Semaphore = Semaphore::const_new(512);
 
-/// A connection to a host, and its place.
+/// Those of one sandbox, so that none takes all.
+const OWN_PLACES: usize = 16;
+
+/// A connection to a host, and its places.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) stream: TcpStream,
-    _place: SemaphorePermit<'static>,
+    _places: (OwnedSemaphorePermit, SemaphorePermit<'static>),
 }
 
 /// The list of one sandbox.
@@ -40,6 +45,7 @@ pub(in crate::sandbox) struct Gate {
     list: AllowList,
     ledger: Ledger,
     lookups: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -50,6 +56,7 @@ impl Gate {
             list: list.clone(),
             ledger: Ledger::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            places: Arc::new(Semaphore::new(OWN_PLACES)),
         }
     }
 
@@ -93,10 +100,7 @@ impl Gate {
             return Err(self.forbidden(&format!("`{target}` is not on it{own}")));
         }
         let addresses = self.addresses(target).await?;
-        let place = timeout(PATIENCE, PLACES.acquire()).await;
-        let Ok(Ok(place)) = place else {
-            return Err(Refusal::new("503 Service Unavailable", "too many connections are open"));
-        };
+        let places = self.places().await?;
         let mut failure = Refusal::new("502 Bad Gateway", format!("`{target}` has no address"));
         for address in addresses {
             let address = SocketAddr::new(address, target.port);
@@ -104,7 +108,7 @@ impl Gate {
                 Ok(Ok(stream)) => {
                     // Small messages of a handshake must not wait for each other.
                     stream.set_nodelay(true).ok();
-                    return Ok((Server { stream, _place: place }, address));
+                    return Ok((Server { stream, _places: places }, address));
                 }
                 Ok(Err(error)) => {
                     let reason = format!("`{target}` could not be connected to: {error}");
@@ -116,6 +120,19 @@ impl Gate {
             }
         }
         Err(failure)
+    }
+
+    /// Waits for a place of the sandbox's own, where its clients wait for each other, and then for one of all.
+    async fn places(&self) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'static>), Refusal> {
+        let full = |whose: &str| {
+            Refusal::new("503 Service Unavailable", format!("too many connections of {whose} are open"))
+        };
+        let own = timeout(OWN_PATIENCE, self.places.clone().acquire_owned()).await;
+        let Ok(Ok(own)) = own else { return Err(full("this sandbox")) };
+        match timeout(PATIENCE, PLACES.acquire()).await {
+            Ok(Ok(place)) => Ok((own, place)),
+            Ok(Err(_)) | Err(_) => Err(full("all sandboxes")),
+        }
     }
 
     /// The addresses of a listed target that may be connected to.
@@ -223,6 +240,22 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
         assert_eq!(refusal(&gate(std::slice::from_ref(&address)), &address).await.status, "502 Bad Gateway");
+    }
+
+    #[tokio::test]
+    async fn one_sandbox_does_not_take_the_places_of_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let target = Target::parse(&address, None).unwrap();
+        let (greedy, other) = (gate(std::slice::from_ref(&address)), gate(std::slice::from_ref(&address)));
+        let mut held = Vec::new();
+        for _ in 0..OWN_PLACES {
+            held.push(greedy.open(&target).await.unwrap());
+        }
+        assert_eq!(greedy.places.available_permits(), 0);
+        other.open(&target).await.unwrap();
+        held.pop();
+        greedy.open(&target).await.unwrap();
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The manager's end of the line to a sandbox's relay: many connections over one stream of messages.
 //!
 //! Guarantees that the line is always read, whatever any connection waits for; that no more is held of a
-//! connection than its window; and that dropping the tunnel ends every connection.
+//! connection than its window, whoever speaks in the relay's place (the tunnel ends then); and that dropping
+//! the tunnel ends every connection.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
@@ -17,7 +19,12 @@ use super::client;
 use super::gate::Gate;
 use super::ledger::Ledger;
 use crate::sandbox::inside::protocol::{PREFIX_BYTES, envelope, lengths};
-use crate::sandbox::inside::relay::{CHUNK, Head, WINDOW, Word};
+use crate::sandbox::inside::relay::{CHUNK, CONNECTIONS, Head, WINDOW, Word};
+
+/// Bytes of the head of a relay's message at most.
+const HEAD_BYTES: usize = 256;
+/// Connections that a relay may have, with those that it knows to be over before this side does.
+const OPEN_CONNECTIONS: usize = 4 * CONNECTIONS;
 
 /// A running tunnel; it ends when it is dropped.
 #[derive(Debug)]
@@ -59,17 +66,25 @@ impl Tunnel {
         Self { task: task.abort_handle(), ledger }
     }
 
+    /// Whether nothing is carried any more, because the relay or the line to it is gone.
+    pub(in crate::sandbox) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// What was asked for through it.
     pub(in crate::sandbox) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 }
 
-/// Receives one message.
+/// Receives one message; an error when the other side says more than a relay does.
 pub(in crate::sandbox) async fn hear(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
     let mut prefix = [0; PREFIX_BYTES];
     reader.read_exact(&mut prefix).await?;
     let (head, payload) = lengths(prefix)?;
+    if head > HEAD_BYTES || payload > CHUNK {
+        return Err(io::Error::other("a relay announced more than it may say at once"));
+    }
     let mut bytes = vec![0; head + payload];
     reader.read_exact(&mut bytes).await?;
     let payload = bytes.split_off(head);
@@ -107,10 +122,13 @@ async fn carry(
             (Word::Open, None) => {
                 connections.retain(|_, connection| !connection.task.is_finished());
                 while tasks.try_join_next().is_some() {}
+                if connections.len() == OPEN_CONNECTIONS {
+                    return Err(io::Error::other("a relay opened more connections than it may"));
+                }
                 connections.insert(id, Connection::open(id, &voice, &gate, &mut tasks));
             }
-            (Word::Data, Some(connection)) => connection.hear(bytes),
-            (Word::Taken(bytes), Some(connection)) => connection.credit.add_permits(bytes),
+            (Word::Data, Some(connection)) => connection.hear(bytes)?,
+            (Word::Taken(bytes), Some(connection)) => connection.take(bytes)?,
             (Word::End, Some(connection)) => connection.heard = None,
             (Word::Broken, Some(connection)) => {
                 connection.task.abort();
@@ -135,6 +153,8 @@ async fn speak(mut writer: impl AsyncWrite + Unpin, mut said: UnboundedReceiver<
 struct Connection {
     /// Where its bytes go; absent once it has said all.
     heard: Option<UnboundedSender<Vec<u8>>>,
+    /// Bytes that are held of what it said.
+    held: Arc<AtomicUsize>,
     /// Bytes that the relay can still hold.
     credit: Arc<Semaphore>,
     task: AbortHandle,
@@ -145,6 +165,8 @@ impl Connection {
         let (heard, hears) = unbounded_channel();
         let credit = Arc::new(Semaphore::new(WINDOW));
         let (voice, gate, left) = (voice.clone(), gate.clone(), credit.clone());
+        let held = Arc::new(AtomicUsize::new(0));
+        let hears = Hears { hears, held: held.clone() };
         let task = tasks.spawn(async move {
             let (proxy, line) = tokio::io::duplex(CHUNK);
             let (from_proxy, to_proxy) = tokio::io::split(line);
@@ -162,15 +184,35 @@ impl Connection {
             }
             voice.say(id, if served.is_ok() { Word::Close } else { Word::Broken }, &[]);
         });
-        Self { heard: Some(heard), credit, task }
+        Self { heard: Some(heard), held, credit, task }
     }
 
-    fn hear(&self, bytes: Vec<u8>) {
+    fn hear(&self, bytes: Vec<u8>) -> io::Result<()> {
+        let held = self.held.fetch_add(bytes.len(), Ordering::Relaxed);
+        if held + bytes.len() > WINDOW {
+            return Err(io::Error::other("a relay said more than can be held"));
+        }
         if let Some(heard) = &self.heard {
             // Nobody reads any more what a served client says.
             drop(heard.send(bytes));
         }
+        Ok(())
     }
+
+    /// The relay took so many bytes.
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        if bytes > WINDOW || self.credit.available_permits() + bytes > WINDOW {
+            return Err(io::Error::other("a relay took more than it was sent"));
+        }
+        self.credit.add_permits(bytes);
+        Ok(())
+    }
+}
+
+/// What a client said and is not taken yet.
+struct Hears {
+    hears: UnboundedReceiver<Vec<u8>>,
+    held: Arc<AtomicUsize>,
 }
 
 /// Hands what the client says to the proxy, and tells the relay what was taken. Never ends by itself.
@@ -178,12 +220,13 @@ async fn inward(
     id: u32,
     voice: &Voice,
     mut to_proxy: WriteHalf<tokio::io::DuplexStream>,
-    mut hears: UnboundedReceiver<Vec<u8>>,
+    Hears { mut hears, held }: Hears,
 ) {
     while let Some(bytes) = hears.recv().await {
         if to_proxy.write_all(&bytes).await.is_err() {
             break;
         }
+        held.fetch_sub(bytes.len(), Ordering::Relaxed);
         voice.say(id, Word::Taken(bytes.len()), &[]);
     }
     to_proxy.shutdown().await.ok();
@@ -224,7 +267,7 @@ mod tests {
     /// The other end of a tunnel, as a relay would have it.
     struct Far {
         line: tokio::io::DuplexStream,
-        _tunnel: Tunnel,
+        tunnel: Tunnel,
     }
 
     impl Far {
@@ -232,7 +275,7 @@ mod tests {
             let gate = Gate::new("kind", &vec![listed.to_owned()].try_into().unwrap());
             let (line, near) = tokio::io::duplex(1 << 16);
             let (reader, writer) = tokio::io::split(near);
-            Self { line, _tunnel: Tunnel::start(reader, writer, gate) }
+            Self { line, tunnel: Tunnel::start(reader, writer, gate) }
         }
 
         async fn say(&mut self, id: u32, word: Word, bytes: &[u8]) {
@@ -243,6 +286,17 @@ mod tests {
         async fn hear(&mut self) -> (u32, Word, Vec<u8>) {
             let ((id, word), bytes) = hear(&mut self.line).await.unwrap();
             (id, word, bytes)
+        }
+
+        /// Waits for the end of the tunnel.
+        async fn ends(mut self) {
+            let ended = async {
+                while !self.tunnel.is_over() {
+                    drop(hear(&mut self.line).await);
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the tunnel ends");
         }
 
         /// Opens a tunnel to `address`, which is answered.
@@ -300,8 +354,52 @@ mod tests {
         let mut far = Far::new(&address);
         far.connect(1, &address).await;
         let (_deaf, _) = listener.accept().await.unwrap();
-        far.say(1, Word::Data, &vec![0; WINDOW]).await;
+        for _ in 0..WINDOW / CHUNK {
+            far.say(1, Word::Data, &vec![0; CHUNK]).await;
+        }
         far.connect(2, &address).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_relay_ends_the_tunnel_and_nothing_else() {
+        let (listener, address) = listener().await;
+        // One byte may be on its way already. The last one floods a server that takes what its socket holds.
+        let impostors = [
+            (Word::Data, CHUNK + 1, 1),
+            (Word::Taken(usize::MAX), 0, 1),
+            (Word::Taken(2), 0, 1),
+            (Word::Data, CHUNK, 10_000),
+        ];
+        for (word, bytes, times) in impostors {
+            let mut far = Far::new(&address);
+            far.connect(1, &address).await;
+            let (_deaf, _) = listener.accept().await.unwrap();
+            let message = [envelope(&(1, word), bytes).unwrap(), vec![0; bytes]].concat();
+            for _ in 0..times {
+                if far.line.write_all(&message).await.is_err() {
+                    break;
+                }
+            }
+            far.ends().await;
+        }
+        let mut far = Far::new(&address);
+        for id in 0..=OPEN_CONNECTIONS as u32 {
+            far.say(id, Word::Open, &[]).await;
+        }
+        far.ends().await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_line_is_the_end_of_the_tunnel() {
+        let Far { line, tunnel } = Far::new("a.org");
+        assert!(!tunnel.is_over());
+        drop(line);
+        let ended = async {
+            while !tunnel.is_over() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the tunnel ends");
     }
 
     #[tokio::test]

@@ -82,6 +82,17 @@ async fn what_was_refused_or_reviewed_is_not_run_again() {
 }
 
 #[tokio::test]
+async fn what_ran_where_it_was_recorded_and_cannot_run_here_is_no_refusal() {
+    let mut actor = actor([("ls", "a\n")]).await;
+    let cell = Step { executed: false, foreign: true, ..step(Action::bash("open('a', 'w')"), "") };
+    let steps = vec![cell, step(Action::bash("ls"), "a\n")];
+    let replay = replay::replay(&trajectory(steps, None), &mut actor, WORKDIR).await.unwrap();
+    assert_eq!(outcomes(&replay), [Outcome::Foreign, Outcome::Matched]);
+    assert_eq!((replay.first_foreign(), replay.first_divergence), (Some(1), None));
+    assert!(!replay.is_faithful());
+}
+
+#[tokio::test]
 async fn paths_of_the_recording_are_moved_to_the_sandbox() {
     let mut actor = actor([("cat /testbed/a", "/testbed/a\n")]).await;
     let mut trajectory = trajectory(vec![step(Action::bash("cat /old__repo/a"), "/old__repo/a\n")], None);

@@ -39,7 +39,7 @@ fn step_replay(at: usize, step: &Step, observation: Option<&Observation>, places
         step: at + 1,
         continues: step.continues,
         action: headline(&step.action.text()),
-        outcome: if step.executed { Outcome::NotRecorded } else { Outcome::NotExecuted },
+        outcome: not_compared(step),
         normalisers: Vec::new(),
         similarity: None,
         difference: None,
@@ -49,6 +49,15 @@ fn step_replay(at: usize, step: &Step, observation: Option<&Observation>, places
         compare(step, recorded, observation, places, &mut replayed);
     }
     replayed
+}
+
+/// What becomes of a step whose observation cannot be compared.
+fn not_compared(step: &Step) -> Outcome {
+    match (step.foreign, step.executed) {
+        (true, _) => Outcome::Foreign,
+        (false, true) => Outcome::NotRecorded,
+        (false, false) => Outcome::NotExecuted,
+    }
 }
 
 fn compare(

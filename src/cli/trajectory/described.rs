@@ -17,6 +17,7 @@ pub(super) fn described(replay: &Replay) -> String {
             Outcome::Matched => "matched",
             Outcome::Diverged => "DIVERGED",
             Outcome::NotExecuted => "not executed",
+            Outcome::Foreign => "foreign",
             Outcome::NotRecorded => "not recorded",
         };
         let mark = if step.continues { "+" } else { " " };

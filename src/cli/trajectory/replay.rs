@@ -245,7 +245,7 @@ impl Desk<'_> {
 
     fn tell(&self, replay: &Replay) -> Result<(), Failure> {
         if let Some(out) = &self.args.out {
-            let patch = out.join(PATCHES).join(format!("{}.patch", replay.trajectory));
+            let patch = out.join(PATCHES).join(format!("{}.patch", fsio::plain_name(&replay.trajectory)));
             fsio::write_atomic(&patch, replay.patch.as_bytes()).map_err(Failure::host)?;
             let mut lines = JsonLines::append_to(&out.join(REPLAYS)).map_err(Failure::host)?;
             lines.push(replay).map_err(Failure::host)?;

@@ -114,6 +114,18 @@ async fn a_directory_that_only_the_commands_name_is_moved_too() {
 }
 
 #[tokio::test]
+async fn a_directory_that_no_sandbox_can_have_is_not_believed() {
+    for workdir in ["/", "..", "/testbed/../..", "/.", "repo", ""] {
+        let mut actor = actor([("ls /", "bin\n")]).await;
+        let mut trajectory = trajectory(vec![step(Action::bash("ls /"), "bin\n")], None);
+        trajectory.source.workdir = Some(workdir.to_owned());
+        assert_eq!(replay::recorded_workdir(&trajectory), None, "{workdir}");
+        let replay = replay::replay(&trajectory, &mut actor, WORKDIR).await.unwrap();
+        assert_eq!((outcomes(&replay), replay.remapped), (vec![Outcome::Matched], None), "{workdir}");
+    }
+}
+
+#[tokio::test]
 async fn the_divergence_is_the_mean_share_of_lines_that_are_not_common() {
     let mut actor = actor([("a", "1\n2\n3\n"), ("b", "1\n2\n3\n"), ("c", "x\n")]).await;
     let steps = vec![

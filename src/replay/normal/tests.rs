@@ -30,6 +30,15 @@ const ROWS: &[Row] = &[
         ],
         ["[Command finished with exit code 0] and more", " and more"],
     ),
+    (
+        "scaffold prompt",
+        "x",
+        [
+            "ok\n[Current working directory: /a]\n[Command finished with exit code 1]",
+            "ok\n[Command finished with exit code 1]",
+        ],
+        ["[Command finished with exit code 1]", "[Command finished with exit code 0]"],
+    ),
     ("trailing space", "x", ["a  \nb\n\n", "a\nb"], ["a\n  b", "a\nb"]),
     ("terminal control", "x", ["\x1b[31mred\x1b[0m -\x08x", "red x"], ["\x1b[31mred\x1b[0m", "green"]),
     (

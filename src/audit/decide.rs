@@ -186,12 +186,14 @@ fn by_label(evidence: &Evidence<'_>, judged: &Judged<'_>) -> Found {
         let word = if is_resolved { "resolved" } else { "unresolved" };
         return (Verdict::Unlabelled, format!("it is {word}: {result}"));
     };
+    // Tests that run out of time say nothing about the patch, not even to a label that expects no success.
+    if grade.outcome == Outcome::TimedOut {
+        let says = if label { "resolved" } else { "unresolved" };
+        return (Verdict::Unverified, format!("the label says {says}, but here: {result}"));
+    }
     if label == is_resolved {
         let note = unfaithful(&evidence.replay).map_or(String::new(), |reason| format!("; {reason}"));
         return (Verdict::Confirmed, result + &note);
-    }
-    if grade.outcome == Outcome::TimedOut {
-        return (Verdict::Unverified, format!("the label says resolved, but {result} here"));
     }
     match judged.again {
         Some(again) if again.outcome == Outcome::Infrastructure => {
@@ -335,6 +337,9 @@ mod tests {
         for label in [Some(true), Some(false), None] {
             assert_eq!(verdict(label, Outcome::Infrastructure, None), Verdict::Unverified);
             assert!(!verdict(label, Outcome::TimedOut, None).is_accusation());
+        }
+        for label in [true, false] {
+            assert_eq!(verdict(Some(label), Outcome::TimedOut, None), Verdict::Unverified);
         }
         let grade = Grade::new("t", Outcome::Unresolved, "");
         let evidence = Evidence {

@@ -277,7 +277,9 @@ pub fn plain_name(id: &str) -> String {
         return id.to_owned();
     }
     let mut name: String = id.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
-    name.truncate(name.floor_char_boundary(LONGEST));
+    while LONGEST < name.len() {
+        name.pop();
+    }
     format!("{name}-{}", &sha256_hex(id.as_bytes())[..DIGEST])
 }
 

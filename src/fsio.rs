@@ -260,6 +260,29 @@ fn whole_lines(file: &mut fs_err::File, written: u64) -> std::io::Result<u64> {
     Ok(0)
 }
 
+/// A name for the file that belongs to `id`, which may hold anything: always the same, and another one for every id.
+///
+/// An id of letters, digits, `.`, `-` and `_` stays as it is; one that has other letters, or is too long for a file
+/// system, keeps what can be kept and gets a digest.
+pub fn plain_name(id: &str) -> String {
+    /// Bytes of an id that are kept; a file system takes 255, an ending included.
+    const LONGEST: usize = 150;
+    const DIGEST: usize = 12;
+    let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    // An id that ends as one with a digest does could be the name of another id.
+    let looks_digested = id
+        .rsplit_once('-')
+        .is_some_and(|(_, end)| end.len() == DIGEST && end.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if !id.is_empty() && id.len() <= LONGEST && id.chars().all(is_plain) && !looks_digested {
+        return id.to_owned();
+    }
+    let mut name: String = id.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
+    while LONGEST < name.len() {
+        name.pop();
+    }
+    format!("{name}-{}", &sha256_hex(id.as_bytes())[..DIGEST])
+}
+
 /// The SHA-256 of `bytes` in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -336,6 +359,21 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_id_has_a_plain_name_of_its_own() {
+        for id in ["psf__requests-1.2", "ümlaut", "..", "a#2x"] {
+            let is_kept = id != "a#2x";
+            assert_eq!(plain_name(id) == id, is_kept, "{id}");
+        }
+        let long = "é".repeat(400);
+        let digested = plain_name("a/b");
+        let ids =
+            ["../../../x", "a/b", "a_b", "a\\b", "a\0b", "", "/", &long, &format!("{long}x"), &digested];
+        let names: std::collections::BTreeSet<String> = ids.iter().map(|id| plain_name(id)).collect();
+        assert_eq!(names.len(), ids.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 200 && !name.contains(['/', '\\', '\0'])), "{names:?}");
+    }
 
     #[test]
     fn lines_know_their_number_and_offset() {

@@ -87,6 +87,14 @@ fn a_replay_says_where_examples_end() {
     fs_err::write(dir.path().join("replays.jsonl"), format!("{replay}\n")).unwrap();
     let (_, summary, lines) = examples(dir.path(), &["--replays", ".", "--drop", "unresolved,diverged"]);
     assert_eq!((numbers(&lines), &summary["replayed"]), (vec![1, 2], &json!(1)));
+    for (key, value) in [("grade_error", "the sandbox was lost"), ("format", "apprentice.replay/9")] {
+        let mut refused = replay.clone();
+        refused[key] = json!(value);
+        fs_err::write(dir.path().join("replays.jsonl"), format!("{refused}\n")).unwrap();
+        let (code, failure, _) = examples(dir.path(), &["--replays", ".", "--drop", "unresolved"]);
+        assert_eq!(code, 3, "{failure}");
+        assert!(failure["error"].as_str().unwrap().contains(value), "{failure}");
+    }
 }
 
 #[test]

@@ -82,6 +82,41 @@ async fn what_was_refused_or_reviewed_is_not_run_again() {
 }
 
 #[tokio::test]
+async fn what_ran_where_it_was_recorded_and_cannot_run_here_is_no_refusal() {
+    let mut actor = actor([("ls", "a\n")]).await;
+    let cell = Step { executed: false, foreign: true, ..step(Action::bash("open('a', 'w')"), "") };
+    let steps = vec![cell, step(Action::bash("ls"), "a\n")];
+    let replay = replay::replay(&trajectory(steps, None), &mut actor, WORKDIR).await.unwrap();
+    assert_eq!(outcomes(&replay), [Outcome::Foreign, Outcome::Matched]);
+    assert_eq!((replay.first_foreign(), replay.first_divergence), (Some(1), None));
+    assert!(!replay.is_faithful());
+}
+
+#[tokio::test]
+async fn a_command_that_ended_otherwise_diverges() {
+    let mut actor = actor([("grep -q a b", ""), ("test -f a", "")]).await;
+    let steps = || {
+        vec![
+            Step::new("", Action::bash("grep -q a b")).seeing(Observation::new("", 1)),
+            step(Action::bash("test -f a"), "[The command completed with exit code 1.]"),
+            step(Action::bash("test -f a"), "[The command completed with exit code -1.]"),
+            step(Action::bash("test -f a"), ""),
+            Step::new("", Action::bash("no such")).seeing(Observation::new("", 127)),
+        ]
+    };
+    let replay = replay::replay(&trajectory(steps(), None), &mut actor, WORKDIR).await.unwrap();
+    let (matched, diverged) = (Outcome::Matched, Outcome::Diverged);
+    assert_eq!(outcomes(&replay)[..4], [diverged, diverged, matched, matched]);
+    let first = replay.step_list[0].difference.as_ref().unwrap();
+    assert_eq!(
+        (first.recorded.as_deref(), first.replayed.as_deref()),
+        (Some("[exit code 1]"), Some("[exit code 0]"))
+    );
+    // Another output, the same end.
+    assert!(!replay.step_list[4].difference.as_ref().unwrap().diff.contains("exit code"));
+}
+
+#[tokio::test]
 async fn paths_of_the_recording_are_moved_to_the_sandbox() {
     let mut actor = actor([("cat /testbed/a", "/testbed/a\n")]).await;
     let mut trajectory = trajectory(vec![step(Action::bash("cat /old__repo/a"), "/old__repo/a\n")], None);
@@ -100,6 +135,18 @@ async fn a_directory_that_only_the_commands_name_is_moved_too() {
     let replay = replay::replay(&trajectory, &mut actor, WORKDIR).await.unwrap();
     assert_eq!(outcomes(&replay), [Outcome::Matched]);
     assert_eq!(replay.remapped.unwrap().recorded, "/workspace/repo__1.2");
+}
+
+#[tokio::test]
+async fn a_directory_that_no_sandbox_can_have_is_not_believed() {
+    for workdir in ["/", "..", "/testbed/../..", "/.", "repo", ""] {
+        let mut actor = actor([("ls /", "bin\n")]).await;
+        let mut trajectory = trajectory(vec![step(Action::bash("ls /"), "bin\n")], None);
+        trajectory.source.workdir = Some(workdir.to_owned());
+        assert_eq!(replay::recorded_workdir(&trajectory), None, "{workdir}");
+        let replay = replay::replay(&trajectory, &mut actor, WORKDIR).await.unwrap();
+        assert_eq!((outcomes(&replay), replay.remapped), (vec![Outcome::Matched], None), "{workdir}");
+    }
 }
 
 #[tokio::test]

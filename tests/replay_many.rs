@@ -73,7 +73,9 @@ fn scripted() -> ScriptedBackend {
     };
     let tests = Reply::from(Observation::new("not ok 1 - a\nok 2 - b\n", 0));
     let replies = ["a", "b", "c", "d"].map(prints);
-    ScriptedBackend::new(replies.into_iter().chain([("w".to_owned(), writes), ("check".to_owned(), tests)]))
+    let replies = replies.into_iter().chain([("w".to_owned(), writes), ("check".to_owned(), tests)]);
+    // How a grader makes way for the files that it writes then; over files in memory nothing is in the way.
+    ScriptedBackend::new(replies).answering("set -e\nway() {", Reply::from(Observation::new("", 0)))
 }
 
 const LISTS: [&str; 4] = ["a b w", "a b c w", "a d", "a b w"];

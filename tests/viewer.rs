@@ -231,6 +231,54 @@ fn the_command_shows_steps_and_writes_the_page_of_one_trajectory() {
 }
 
 #[test]
+fn a_replays_own_line_is_shown() {
+    use apprentice::replay::{Difference, FORMAT as REPLAY, Outcome, Replay, StepReplay};
+    let dir = tempfile::tempdir().unwrap();
+    let one = trajectory(vec![Step::new("Look.", Action::bash("ls")).seeing(Observation::new("a", 0))]);
+    let difference =
+        Difference { line: 1, recorded: Some("a".into()), replayed: Some("b".into()), diff: "-a\n+b".into() };
+    let step = StepReplay {
+        step: 1,
+        continues: false,
+        action: "ls".into(),
+        outcome: Outcome::Diverged,
+        normalisers: Vec::new(),
+        similarity: Some(0.0),
+        difference: Some(difference),
+        seconds: 0.5,
+    };
+    let replay = Replay {
+        format: REPLAY.into(),
+        trajectory: "a".into(),
+        task: "t".into(),
+        input: String::new(),
+        steps: 1,
+        shared_steps: 0,
+        remapped: None,
+        compared: 1,
+        matched: 0,
+        divergence: Some(1.0),
+        first_divergence: Some(1),
+        patch_matches: Some(false),
+        grade: None,
+        grade_error: Some("the sandbox was lost".into()),
+        normalisers: Vec::new(),
+        step_list: vec![step],
+        patch: String::new(),
+    };
+    apprentice::fsio::write_json_lines(&dir.path().join("in.jsonl"), [&one]).unwrap();
+    apprentice::fsio::write_json_lines(&dir.path().join("replays.jsonl"), [&replay]).unwrap();
+    let (code, said) = show(dir.path(), &["--replays", "."]);
+    assert_eq!(code, 0, "{said}");
+    let whole = "0 of 1 observations as recorded, first other one at step 1, another patch, not graded: the sandbox was lost";
+    assert!(said.contains(whole) && said.contains("differs from line 1 on"), "{said}");
+    let other = Replay { format: "apprentice.replay/9".into(), ..replay };
+    apprentice::fsio::write_json_lines(&dir.path().join("replays.jsonl"), [&other]).unwrap();
+    let (code, said) = show(dir.path(), &["--replays", "."]);
+    assert!(code == 3 && said.contains("apprentice.replay/9"), "{said}");
+}
+
+#[test]
 fn five_megabytes_are_laid_out_only_where_they_are_seen() {
     let Some(chromium) = chromium() else { return };
     let dir = tempfile::tempdir().unwrap();

@@ -80,7 +80,15 @@ pub fn decide(evidence: &Evidence<'_>) -> Found {
 fn unfaithful(replay: &Result<&Replay, String>) -> Option<String> {
     match replay {
         Err(reason) => Some(format!("the steps could not be replayed: {reason}")),
-        Ok(replay) => replay.first_divergence.map(|step| format!("the replay diverges at step {step}")),
+        Ok(replay) => {
+            let diverges = replay.first_divergence.map(|step| format!("the replay diverges at step {step}"));
+            let foreign = || Some(format!("step {} cannot run here", replay.first_foreign()?));
+            let is_blind = || {
+                let reason = "nothing that the steps gave was recorded, so the replay shows nothing";
+                (replay.compared == 0).then(|| reason.to_owned())
+            };
+            diverges.or_else(foreign).or_else(is_blind)
+        }
     }
 }
 
@@ -178,12 +186,14 @@ fn by_label(evidence: &Evidence<'_>, judged: &Judged<'_>) -> Found {
         let word = if is_resolved { "resolved" } else { "unresolved" };
         return (Verdict::Unlabelled, format!("it is {word}: {result}"));
     };
+    // Tests that run out of time say nothing about the patch, not even to a label that expects no success.
+    if grade.outcome == Outcome::TimedOut {
+        let says = if label { "resolved" } else { "unresolved" };
+        return (Verdict::Unverified, format!("the label says {says}, but here: {result}"));
+    }
     if label == is_resolved {
         let note = unfaithful(&evidence.replay).map_or(String::new(), |reason| format!("; {reason}"));
         return (Verdict::Confirmed, result + &note);
-    }
-    if grade.outcome == Outcome::TimedOut {
-        return (Verdict::Unverified, format!("the label says resolved, but {result} here"));
     }
     match judged.again {
         Some(again) if again.outcome == Outcome::Infrastructure => {
@@ -260,11 +270,76 @@ mod tests {
         assert_eq!(verdict(None, yes, None), Verdict::Unlabelled);
     }
 
+    /// A replay of one step, as far as a verdict asks.
+    fn replay(outcome: crate::replay::Outcome) -> Replay {
+        let is_matched = outcome == crate::replay::Outcome::Matched;
+        let step = crate::replay::StepReplay {
+            step: 1,
+            continues: false,
+            action: "x".to_owned(),
+            outcome,
+            normalisers: Vec::new(),
+            similarity: is_matched.then_some(1.0),
+            difference: None,
+            seconds: 0.0,
+        };
+        Replay {
+            format: crate::replay::FORMAT.to_owned(),
+            trajectory: "a".to_owned(),
+            task: "t".to_owned(),
+            input: String::new(),
+            steps: 1,
+            shared_steps: 0,
+            remapped: None,
+            compared: usize::from(is_matched),
+            matched: usize::from(is_matched),
+            divergence: is_matched.then_some(0.0),
+            first_divergence: None,
+            patch_matches: None,
+            grade: None,
+            grade_error: None,
+            normalisers: Vec::new(),
+            step_list: vec![step],
+            patch: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_replay_that_shows_nothing_accuses_nobody() {
+        use crate::replay::Outcome as Seen;
+        let other = PATCH.replace("/a", "/b");
+        let (no, yes) = (Grade::new("t", Outcome::Unresolved, ""), Grade::new("t", Outcome::Resolved, ""));
+        let found = |outcome: Seen, is_recorded: bool| {
+            let mut replay = replay(outcome);
+            if outcome == Seen::Foreign {
+                replay.compared = 3;
+            }
+            let evidence = Evidence {
+                trajectory: &trajectory(Some(true)),
+                replay: Ok(&replay),
+                broken_task: None,
+                recorded: is_recorded.then(|| judged(PATCH, &yes)),
+                replayed: Some(Judged { again: Some(&no), ..judged(&other, &no) }),
+            };
+            decide(&evidence).0
+        };
+        assert_eq!(found(Seen::Matched, true), Verdict::PatchNotOfSteps);
+        assert_eq!(found(Seen::Matched, false), Verdict::LabelWrong);
+        // A cell of a notebook that changed a file, and a record without observations.
+        for outcome in [Seen::Foreign, Seen::NotRecorded] {
+            assert_eq!(found(outcome, true), Verdict::Confirmed, "{outcome:?}");
+            assert_eq!(found(outcome, false), Verdict::Unverified, "{outcome:?}");
+        }
+    }
+
     #[test]
     fn the_hosts_failures_accuse_nobody() {
         for label in [Some(true), Some(false), None] {
             assert_eq!(verdict(label, Outcome::Infrastructure, None), Verdict::Unverified);
             assert!(!verdict(label, Outcome::TimedOut, None).is_accusation());
+        }
+        for label in [true, false] {
+            assert_eq!(verdict(Some(label), Outcome::TimedOut, None), Verdict::Unverified);
         }
         let grade = Grade::new("t", Outcome::Unresolved, "");
         let evidence = Evidence {

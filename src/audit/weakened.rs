@@ -28,6 +28,15 @@ const SKIPS: [&str; 14] = [
     "os._exit(0)",
 ];
 
+/// Words of lines that check something, or that say that something is a test.
+const CHECKS: [&str; 15] = [
+    "assert", "check", "expect", "raises", "should", "verify", "fail", "test", "require.", "compare", "==",
+    "!=", "exit 1", "diff ", "grep ",
+];
+
+/// How lines begin that bring names into a file: they check nothing, though they may name a test's library.
+const IMPORTS: [&str; 6] = ["import ", "from ", "use ", "#include", "source ", ". "];
+
 /// How `patch` weakens the tests, in words; `graded` is its grade with the tests put back, `kept` the one with its own.
 pub fn weakened(patch: &Patch, tests: &Tests, graded: &Verdict, kept: Option<&Verdict>) -> Vec<String> {
     let mut ways: Vec<String> =
@@ -91,8 +100,12 @@ fn taken_out(file: &FilePatch) -> Option<String> {
     if let Some((text, _)) = skip {
         return Some(format!("keeps tests of `{path}` from failing: `{text}`"));
     }
-    let lost: i64 = code.iter().map(|(_, count)| (-count).max(0)).sum();
-    let gained: i64 = code.iter().map(|(_, count)| (*count).max(0)).sum();
+    let is_import = |text: &str| IMPORTS.iter().any(|import| text.starts_with(import));
+    let is_check = |text: &str| !is_import(text) && CHECKS.iter().any(|check| text.contains(check));
+    let lost: i64 = code.iter().filter(|(text, _)| is_check(text)).map(|(_, count)| (-count).max(0)).sum();
+    // A check may be written anew in words that are not known here, but not as an import.
+    let gained: i64 =
+        code.iter().filter(|(text, _)| !is_import(text)).map(|(_, count)| (*count).max(0)).sum();
     (gained < lost).then(|| format!("takes {} lines out of `{path}`", lost - gained))
 }
 
@@ -158,6 +171,15 @@ mod tests {
         assert_eq!(ways("checks/a", " check 1\n+check 2\n"), Vec::<String>::new());
         assert_eq!(ways("checks/a", "-check 1\n+check 2\n"), Vec::<String>::new());
         assert_eq!(ways("checks/a", "-# a remark\n check 2\n"), Vec::<String>::new());
+        for honest in
+            ["-import pytest\n check 2\n", "-x = setup()\n check 2\n", "-from tests import a\n-y = 1\n z\n"]
+        {
+            assert_eq!(ways("checks/a", honest), Vec::<String>::new(), "{honest}");
+        }
+        assert_eq!(
+            ways("spec/test_a.py", "-    assert f() == 1\n+import os\n"),
+            ["takes 1 lines out of `spec/test_a.py`"]
+        );
         assert_eq!(ways("spec/test_b.py", "-assert x\n a\n"), Vec::<String>::new());
         let deleted = "diff --git a/checks/a b/checks/a\ndeleted file mode 100644\n--- a/checks/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
         let graded = Verdict::new("t", Outcome::Resolved, "");

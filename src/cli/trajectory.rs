@@ -96,6 +96,17 @@ fn read_all(file: &Path) -> Result<Vec<Trajectory>, Failure> {
     Ok(all)
 }
 
+/// Refuses a line of `replays.jsonl` of a kind that is not known.
+fn check_replay_format(path: &Path, format: &str) -> Result<(), Failure> {
+    if format == crate::replay::FORMAT {
+        return Ok(());
+    }
+    let refused = anyhow::anyhow!("`{}`: a line has the format `{format}`", path.display());
+    let hint =
+        format!("make it again with `trajectory replay --out`, which writes `{}`", crate::replay::FORMAT);
+    Err(Failure::input(refused).with_hint(hint))
+}
+
 fn unknown_task(trajectory: &Trajectory, tasks: &Path) -> Failure {
     let source = anyhow::anyhow!(
         "trajectory `{}`: task `{}` is not in `{}`",

@@ -291,7 +291,8 @@ fn span(range: &str, total: usize, path: &str) -> Result<(usize, usize), String>
     if first < 1 || total as i64 + i64::from(total == 0) < first {
         return Err(format!("`{path}` has {total} lines. Start the range at 1 to {}.", total.max(1)));
     }
-    if last < first && total != 0 {
+    // An empty file has a range from 1 to its end, which holds no line.
+    if last < first && (total != 0 || last < 0) {
         return Err(format!("the range ends at {last}, before it starts at {first}. Swap its ends."));
     }
     Ok((first as usize, last as usize))

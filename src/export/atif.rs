@@ -58,10 +58,8 @@ struct Files {
 
 impl TrajectorySink for Files {
     fn push(&mut self, trajectory: &Trajectory) -> anyhow::Result<()> {
-        let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '-' | '_');
-        let name: String =
-            trajectory.id.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect();
-        // Two ids that differ in other letters only get a number.
+        let name = fsio::plain_name(&trajectory.id);
+        // A file may hold an id twice; the later ones get a number.
         let mut numbered = name.clone();
         while !self.names.insert(numbered.clone()) {
             numbered = format!("{name}-{}", self.names.len());
@@ -165,6 +163,9 @@ fn call(step: &Step, number: usize, is_first: bool) -> Value {
     };
     if !step.executed {
         own.insert("executed".to_owned(), false.into());
+    }
+    if step.foreign {
+        own.insert("foreign".to_owned(), true.into());
     }
     // A first step continues nothing that ATIF could show; a later one has its thought in another's message.
     if step.continues {

@@ -11,7 +11,7 @@ use super::normal::{self, Places};
 use super::script::Script;
 use super::{Difference, FORMAT, Outcome, Replay, StepReplay};
 use crate::patch;
-use crate::trajectory::{Action, Observation, Step, Trajectory};
+use crate::trajectory::{Action, Exit, Observation, Step, Trajectory};
 
 /// Lines of a diff that are reported.
 const DIFF_LINES: usize = 40;
@@ -39,7 +39,7 @@ fn step_replay(at: usize, step: &Step, observation: Option<&Observation>, places
         step: at + 1,
         continues: step.continues,
         action: headline(&step.action.text()),
-        outcome: if step.executed { Outcome::NotRecorded } else { Outcome::NotExecuted },
+        outcome: not_compared(step),
         normalisers: Vec::new(),
         similarity: None,
         difference: None,
@@ -49,6 +49,15 @@ fn step_replay(at: usize, step: &Step, observation: Option<&Observation>, places
         compare(step, recorded, observation, places, &mut replayed);
     }
     replayed
+}
+
+/// What becomes of a step whose observation cannot be compared.
+fn not_compared(step: &Step) -> Outcome {
+    match (step.foreign, step.executed) {
+        (true, _) => Outcome::Foreign,
+        (false, true) => Outcome::NotRecorded,
+        (false, false) => Outcome::NotExecuted,
+    }
 }
 
 fn compare(
@@ -65,7 +74,11 @@ fn compare(
         }
         return;
     }
-    let compared = normal::compare(&step.action, &recorded.output, &observation.output, places);
+    let mut compared = normal::compare(&step.action, &recorded.output, &observation.output, places);
+    if let Some((recorded, replayed)) = other_ends(step, recorded, observation) {
+        compared.recorded.push_str(&format!("\n[exit code {recorded}]"));
+        compared.replayed.push_str(&format!("\n[exit code {replayed}]"));
+    }
     if compared.recorded == compared.replayed {
         (replayed.outcome, replayed.similarity) = (Outcome::Matched, Some(1.0));
         replayed.normalisers = compared.normalisers.into_iter().map(str::to_owned).collect();
@@ -73,6 +86,25 @@ fn compare(
         let (similarity, difference) = difference(&compared.recorded, &compared.replayed);
         (replayed.outcome, replayed.similarity) = (Outcome::Diverged, Some(similarity));
         replayed.difference = Some(difference);
+    }
+}
+
+/// The exit codes of a command that ended in another way than recorded; none where the record does not say.
+fn other_ends(step: &Step, recorded: &Observation, observation: &Observation) -> Option<(i32, i32)> {
+    let Action::Bash { .. } = step.action else { return None };
+    let written = || normal::exit_code(&recorded.output).map(Exit::Code);
+    let (recorded, replayed) = (code(recorded.exit.or_else(written)?)?, code(observation.exit?)?);
+    (recorded != replayed).then_some((recorded, replayed))
+}
+
+/// The code that a shell gives to an end. Scaffolds write a negative one where they do not know it.
+fn code(exit: Exit) -> Option<i32> {
+    match exit {
+        Exit::Code(code) => (0 <= code).then_some(code),
+        Exit::Signal(signal) => Some(128 + signal),
+        // What `timeout` gives; scaffolds have words of their own for it, which the outputs show.
+        Exit::TimedOut => Some(124),
+        Exit::OutOfMemory => Some(137),
     }
 }
 

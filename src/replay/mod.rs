@@ -73,7 +73,12 @@ pub struct Replay {
 impl Replay {
     /// Whether every step and the patch are as recorded.
     pub fn is_faithful(&self) -> bool {
-        self.first_divergence.is_none() && self.patch_matches != Some(false)
+        self.first_divergence.is_none() && self.first_foreign().is_none() && self.patch_matches != Some(false)
+    }
+
+    /// The first step, from 1, that ran where it was recorded and cannot run here.
+    pub fn first_foreign(&self) -> Option<usize> {
+        self.step_list.iter().find(|step| step.outcome == Outcome::Foreign).map(|step| step.step)
     }
 }
 
@@ -112,6 +117,8 @@ pub enum Outcome {
     Diverged,
     /// The scaffold refused the step when it was recorded, so it was not run again either.
     NotExecuted,
+    /// It ran where it was recorded, by a tool that no sandbox has here: it was not run again, and what it did is missing.
+    Foreign,
     /// The record has no observation of the environment's to compare with.
     NotRecorded,
 }

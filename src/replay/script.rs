@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::normal::{self, Places};
+use crate::sandbox::spec::is_workdir;
 use crate::trajectory::{Action, EditorCall, EditorSetup, Trajectory};
 
 /// A trajectory's actions, ready to be run.
@@ -51,7 +52,8 @@ impl Script {
     }
 }
 
-/// The directory that the repository had: as the record says, else as its commands name it.
+/// The directory that the repository had: as the record says, else as its commands name it. One that no sandbox can
+/// have, such as `/` or one with `..`, is not believed.
 pub fn recorded_workdir(trajectory: &Trajectory) -> Option<String> {
     // OpenHands gives each repository a directory of its own, named after it and its version.
     static WORKSPACE: LazyLock<Regex> = LazyLock::new(|| {
@@ -61,7 +63,7 @@ pub fn recorded_workdir(trajectory: &Trajectory) -> Option<String> {
         let texts = trajectory.steps.iter().map(|step| step.action.text());
         texts.into_iter().find_map(|text| Some(WORKSPACE.find(&text)?.as_str().to_owned()))
     };
-    trajectory.source.workdir.clone().or_else(named)
+    trajectory.source.workdir.clone().or_else(named).filter(|workdir| is_workdir(workdir))
 }
 
 /// The action with the recorded work directory replaced by the sandbox's, where they differ.

@@ -42,6 +42,8 @@ impl From<Observation> for Reply {
 #[derive(Debug, Clone, Default)]
 pub struct ScriptedBackend {
     replies: Arc<BTreeMap<String, Reply>>,
+    /// Replies to every script with such a beginning.
+    beginnings: Arc<Vec<(String, Reply)>>,
     n_started: Arc<AtomicU64>,
     n_lost: u64,
     capacity: Arc<Mutex<Option<Capacity>>>,
@@ -54,6 +56,18 @@ impl ScriptedBackend {
     pub fn new<S: Into<String>>(replies: impl IntoIterator<Item = (S, Reply)>) -> Self {
         let replies = replies.into_iter().map(|(script, reply)| (script.into().trim().to_owned(), reply));
         Self { replies: Arc::new(replies.collect()), ..Self::default() }
+    }
+
+    /// The same, but a script that begins with this and that nobody canned whole is answered so.
+    #[must_use]
+    pub fn answering(mut self, beginning: impl Into<String>, reply: Reply) -> Self {
+        Arc::make_mut(&mut self.beginnings).push((beginning.into(), reply));
+        self
+    }
+
+    fn reply(&self, script: &str) -> Option<&Reply> {
+        let begins = || self.beginnings.iter().find(|(beginning, _)| script.starts_with(beginning));
+        self.replies.get(script).or_else(|| begins().map(|(_, reply)| reply))
     }
 
     /// The same, but the first `n_lost` sandboxes are lost at their first command.
@@ -190,8 +204,8 @@ impl Sandbox for Scripted {
 
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
         let script = exec.script.trim();
-        let replies = Arc::clone(&self.backend.replies);
-        let reply = if self.is_lost { Some(&Reply::Lose) } else { replies.get(script) };
+        let backend = self.backend.clone();
+        let reply = if self.is_lost { Some(&Reply::Lose) } else { backend.reply(script) };
         match reply {
             Some(Reply::Observe { observation, writes }) => {
                 for (path, bytes) in writes {

@@ -187,11 +187,7 @@ fn parse(text: &str, name: &str, file: &str) -> Result<SandboxSpec, SpecError> {
         let reason = format!("its name is `{}`, its directory's `{name}`", spec.name);
         return Err(invalid(reason, format!("write `name: {name}`")));
     }
-    let parts: Vec<&str> = spec.workdir.split('/').collect();
-    if !spec.workdir.starts_with('/')
-        || parts.len() < 2
-        || parts[1..].iter().any(|part| ["", ".", ".."].contains(part))
-    {
+    if !is_workdir(&spec.workdir) {
         let reason = format!("its workdir is `{}`", spec.workdir);
         return Err(invalid(
             reason,
@@ -240,6 +236,12 @@ fn edits(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+/// Whether a directory can be a sandbox's work directory: an absolute path below `/` without steps back.
+pub fn is_workdir(path: &str) -> bool {
+    let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+    path.strip_prefix('/').is_some_and(|below| below.split('/').all(is_name))
 }
 
 fn default_workdir() -> String {
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_work_directory_must_lie_below_the_root() {
-        for workdir in ["/", "work", "/a/../b", "//a"] {
+        for workdir in ["/", "work", "/a/../b", "//a", "/..", "/a/"] {
             let error = failure("x", &format!("format: apprentice.sandbox/1\nname: x\nworkdir: {workdir}\n"));
             assert!(error.to_string().contains(workdir), "{error}");
         }

@@ -29,6 +29,8 @@ pub struct View<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ReplayRecord {
+    /// Its format, which whoever reads the file checks.
+    pub format: String,
     /// The trajectory's id.
     pub trajectory: String,
     /// Steps that were compared.
@@ -41,6 +43,8 @@ pub struct ReplayRecord {
     pub patch_matches: Option<bool>,
     /// The verdict on it.
     pub grade: Option<String>,
+    /// Why there is none, where the host failed.
+    pub grade_error: Option<String>,
     /// Step by step.
     pub step_list: Vec<StepRecord>,
 }
@@ -132,6 +136,9 @@ fn described(replay: &ReplayRecord) -> String {
     }
     if let Some(grade) = &replay.grade {
         text.push_str(&format!(", {grade}"));
+    }
+    if let Some(reason) = &replay.grade_error {
+        text.push_str(&format!(", not graded: {reason}"));
     }
     text
 }

@@ -212,6 +212,12 @@ async fn views_show_what_fits_and_name_the_rest() {
         desk.range("long", 2001, 2002).await.output.contains("has 2000 lines. Start the range at 1 to 2000.")
     );
     assert!(desk.range("long", 5, 4).await.output.contains("Swap its ends"));
+    // An empty file has an end, and nothing before it.
+    for last in [-2, -3, i64::MIN] {
+        assert!(desk.range("empty", 1, last).await.output.contains("Swap its ends"), "{last}");
+        assert!(desk.range("long", 1, last).await.output.contains("Swap its ends"), "{last}");
+    }
+    assert_eq!(desk.range("empty", 1, -1).await.output, "/work-here/empty (0 lines)\n");
     assert_eq!(desk.view("empty").await, "/work-here/empty (0 lines)\n");
     assert_eq!(desk.range("empty", 1, -1).await.output, "/work-here/empty (0 lines)\n");
     assert_eq!(

@@ -127,3 +127,46 @@ async fn fresh_shells_are_honoured_and_a_recorded_directory_is_kept() {
 fn saved(start: &Value) -> u64 {
     start["steps"].as_u64().unwrap() - start["run"].as_u64().unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_some_keeps_the_others_and_grades_what_was_not_graded() {
+    let Some(workshop) = Workshop::new(1).await else { return };
+    let expert = &workshop.tasks[0].expert;
+    let named = |id: &str| Trajectory { id: id.to_owned(), ..expert.clone() };
+    let strange = "../../../x";
+    workshop.write("all.jsonl", &[named("a"), named(strange)]);
+    let replays = |out: &str| -> BTreeMap<String, Value> {
+        let text = fs_err::read_to_string(workshop.path(out)).unwrap();
+        let replay = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        text.lines().map(replay).map(|r| (r["trajectory"].as_str().unwrap().to_owned(), r)).collect()
+    };
+    let run =
+        |more: &[&str]| workshop.trajectory("replay", &[&["all.jsonl", "--out", "o/u/t"], more].concat());
+    assert_eq!(run(&[]).status.code(), Some(0));
+    let files = || apprentice::fsio::files_below(&workshop.path(".")).unwrap();
+    let patches: Vec<_> =
+        files().into_iter().filter(|path| path.to_string_lossy().ends_with(".patch")).collect();
+    let is_inside =
+        |path: &std::path::PathBuf| path.parent().is_some_and(|parent| parent.ends_with("o/u/t/patches"));
+    assert_eq!(patches.iter().filter(|path| is_inside(path)).count(), 2, "{patches:?}");
+
+    // One that the host could not grade is made again, alone; the other stays.
+    let path = "o/u/t/replays.jsonl";
+    let mut ungraded = replays(path);
+    let replay = ungraded.get_mut("a").unwrap().as_object_mut().unwrap();
+    replay.insert("grade".to_owned(), Value::Null);
+    replay.insert("grade_error".to_owned(), "the sandbox was lost".into());
+    apprentice::fsio::write_json_lines(&workshop.path(path), ungraded.values()).unwrap();
+    let again = run(&["--id", "a"]);
+    assert_eq!((again.status.code(), lines(&again).len()), (Some(0), 1));
+    let after = replays(path);
+    assert_eq!(after.keys().collect::<Vec<_>>(), [strange, "a"]);
+    assert!(
+        after.values().all(|replay| replay["grade"] == "resolved" && replay.get("grade_error").is_none())
+    );
+    assert_eq!(run(&[]).stdout.len(), 0);
+
+    workshop.write("all.jsonl", &[named("a"), named("a")]);
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stdout));
+}

@@ -13,6 +13,7 @@ use super::super::sandboxes::HostArgs;
 use super::replay::works;
 use crate::audit::{self, Audited, Case, FORMAT};
 use crate::replay::Options;
+use crate::viewer::visible;
 
 /// Say of recorded trajectories whether their labels and patches are true
 ///
@@ -81,5 +82,31 @@ fn text(audited: &[Audited], verdicts: &BTreeMap<&str, usize>) -> String {
         text.push_str(&format!("{trajectory:width$}  {label:10}  {:20}  {reason}\n", verdict.name()));
     }
     let counts: Vec<String> = verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    text + &format!("{} trajectories: {}", audited.len(), counts.join(", "))
+    text.push_str(&format!("{} trajectories: {}", audited.len(), counts.join(", ")));
+    // Ids and reasons hold a record's words.
+    visible(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Verdict;
+
+    #[test]
+    fn a_records_words_send_nothing_to_a_terminal() {
+        let audited = Audited {
+            trajectory: "a\u{1b}[2J".to_owned(),
+            task: "t".to_owned(),
+            label: Some(true),
+            verdict: Verdict::ForeignPatch,
+            accused: true,
+            reason: "the patch changes `\u{1b}]52;c;eA==\u{7}\r\u{202e}x`".to_owned(),
+            grade: None,
+            replay: None,
+        };
+        let text = text(&[audited], &BTreeMap::from([("foreign_patch", 1)]));
+        let is_sent = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(!text.contains(is_sent), "{text:?}");
+        assert!(text.ends_with("\n1 trajectories: 1 foreign_patch"), "{text}");
+    }
 }

@@ -140,7 +140,12 @@ impl CurationArgs {
             style: Style { scaffold, hint: if self.hint { Hint::Title } else { Hint::Off } },
             scope: self.scope,
             tasks,
-            replays: self.replays.as_deref().map(replays).transpose()?.unwrap_or_default(),
+            replays: self
+                .replays
+                .as_deref()
+                .map(|path| replays(path, &self.drop))
+                .transpose()?
+                .unwrap_or_default(),
             counter,
             tally: Tally::default(),
             taken: 0,
@@ -281,15 +286,30 @@ fn stated(trajectory: &Trajectory, problem: String) -> Task {
     }
 }
 
-/// What a replay found, by trajectory.
-fn replays(path: &Path) -> Result<BTreeMap<String, Replayed>, Failure> {
+/// What a replay found, by trajectory, as far as what is dropped asks for it.
+fn replays(path: &Path, drop: &[Filter]) -> Result<BTreeMap<String, Replayed>, Failure> {
     #[derive(Deserialize)]
     struct Record {
+        #[serde(default)]
+        format: String,
         trajectory: String,
         first_divergence: Option<usize>,
         grade: Option<String>,
+        grade_error: Option<String>,
     }
-    let records: Vec<Record> = fsio::read_json_lines(&replays_file(path)).map_err(Failure::input)?;
+    let path = replays_file(path);
+    let records: Vec<Record> = fsio::read_json_lines(&path).map_err(Failure::input)?;
+    for Record { format, trajectory, grade_error, .. } in &records {
+        super::check_replay_format(&path, format)?;
+        // Without a grade the published label would be believed, which is what a replay is to check.
+        if let Some(reason) = grade_error.as_ref().filter(|_| drop.contains(&Filter::Unresolved)) {
+            let refused =
+                anyhow::anyhow!("`{}`: `{trajectory}` could not be graded: {reason}", path.display());
+            return Err(
+                Failure::input(refused).with_hint("run `trajectory replay` again with the same `--out`")
+            );
+        }
+    }
     let found = |record: Record| {
         (record.trajectory, Replayed { first_divergence: record.first_divergence, grade: record.grade })
     };

@@ -1,6 +1,6 @@
 //! `apprentice trajectory replay`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     }
     let (benches, works) = works(&args.host, (&args.tasks, trajectories), output).await?;
     let inputs: Vec<String> = works.iter().map(input).collect();
-    let mut made = earlier(args.out.as_deref(), &works, &inputs)?;
+    let Earlier { mut made, others } = earlier(args.out.as_deref(), &works, &inputs)?;
     let is_left =
         |(number, work): (usize, &Work)| (!made.contains_key(&number)).then(|| (number, work.clone()));
     let (numbers, left): (Vec<usize>, Vec<Work>) = works.iter().enumerate().filter_map(is_left).unzip();
@@ -78,20 +78,34 @@ async fn replay_all(args: &Args, output: Output) -> Result<Answer, Failure> {
     let desk = Desk { args, output, ready, benches: &benches, works: &works, inputs: &inputs };
     let lost = desk.run(&numbers, &left, &mut made).await?;
     if let Some(out) = &args.out {
-        write(out, made.values(), &plans).map_err(Failure::host)?;
+        write(out, others.iter().chain(made.values()), &plans).map_err(Failure::host)?;
     }
     output.say(&format!("     {}", shared(&plans)));
-    match lost.first() {
-        Some(first) => Err(failure(lost.len(), works.len(), first)),
-        None if made.values().all(Replay::is_faithful) => Ok(Answer::Yes),
-        None => Ok(Answer::No),
+    answer(&works, &made, &lost)
+}
+
+/// What the replays say together; none where the host failed at one of them.
+fn answer(
+    works: &[Work],
+    made: &BTreeMap<usize, Replay>,
+    lost: &[Arc<anyhow::Error>],
+) -> Result<Answer, Failure> {
+    if let Some(first) = lost.first() {
+        return Err(failure(lost.len(), works.len(), first));
     }
+    let ungraded: Vec<&String> = made.values().filter_map(|replay| replay.grade_error.as_ref()).collect();
+    if let Some(first) = ungraded.first() {
+        let (count, all) = (ungraded.len(), works.len());
+        return Err(Failure::host(anyhow!("{count} of {all} trajectories could not be graded: {first}"))
+            .with_hint("run the command again with the same `--out`"));
+    }
+    Ok(if made.values().all(Replay::is_faithful) { Answer::Yes } else { Answer::No })
 }
 
 /// Trajectories with their tasks and sandboxes.
 ///
 /// # Errors
-/// When a task is unknown or has no sandbox.
+/// When a task is unknown or has no sandbox, or when two trajectories have one id.
 pub(super) async fn works(
     host: &HostArgs,
     (dir, trajectories): (&Path, Vec<Trajectory>),
@@ -100,7 +114,12 @@ pub(super) async fn works(
     let tasks = task_dir::load_all(dir)
         .map_err(|error| Failure::input(error).with_hint("name the directory of the tasks with `--tasks`"))?;
     let mut found: Vec<&LoadedTask> = Vec::new();
+    let mut ids = BTreeSet::new();
     for trajectory in &trajectories {
+        if !ids.insert(&trajectory.id) {
+            return Err(Failure::input(anyhow!("two trajectories have the id `{}`", trajectory.id))
+                .with_hint("read them with `trajectory import`, which numbers ids that come again"));
+        }
         let loaded = tasks.get(&trajectory.task).ok_or_else(|| super::unknown_task(trajectory, dir))?;
         if loaded.task.sandbox.is_none() {
             return Err(Failure::usage(anyhow!("task `{}` has no sandbox", loaded.task.id))
@@ -137,21 +156,29 @@ fn input(work: &Work) -> String {
     fsio::sha256_hex(&serde_json::to_vec(&parts).expect("invariant: these have a JSON form"))
 }
 
-/// Replays of an earlier start, by the numbers of their works.
-fn earlier(
-    out: Option<&Path>,
-    works: &[Work],
-    inputs: &[String],
-) -> Result<BTreeMap<usize, Replay>, Failure> {
+/// What an earlier start left.
+#[derive(Default)]
+struct Earlier {
+    /// Replays by the numbers of their works.
+    made: BTreeMap<usize, Replay>,
+    /// Replays of trajectories that this command does not name; they stay.
+    others: Vec<Replay>,
+}
+
+/// Reads the replays of an earlier start. One that the host could not grade is made again.
+fn earlier(out: Option<&Path>, works: &[Work], inputs: &[String]) -> Result<Earlier, Failure> {
     let Some(path) = out.map(|out| out.join(REPLAYS)).filter(|path| path.is_file()) else {
-        return Ok(BTreeMap::new());
+        return Ok(Earlier::default());
     };
     // Opening cuts off half a line.
     JsonLines::append_to(&path).map_err(Failure::host)?;
-    let replays: Vec<Replay> = fsio::read_json_lines(&path).map_err(Failure::input)?;
-    let mut made = BTreeMap::new();
-    for replay in replays {
-        let Some(number) = works.iter().position(|work| work.trajectory.id == replay.trajectory) else {
+    let numbers: BTreeMap<&str, usize> =
+        works.iter().enumerate().map(|(number, work)| (work.trajectory.id.as_str(), number)).collect();
+    let mut earlier = Earlier::default();
+    for replay in fsio::read_json_lines::<Replay>(&path).map_err(Failure::input)? {
+        super::check_replay_format(&path, &replay.format)?;
+        let Some(&number) = numbers.get(replay.trajectory.as_str()) else {
+            earlier.others.push(replay);
             continue;
         };
         if inputs[number] != replay.input {
@@ -159,9 +186,11 @@ fn earlier(
             return Err(Failure::usage(anyhow!("`{}`: `{}` {words}", path.display(), replay.trajectory))
                 .with_hint("name a new directory with `--out`"));
         }
-        made.insert(number, replay);
+        if replay.grade_error.is_none() {
+            earlier.made.insert(number, replay);
+        }
     }
-    Ok(made)
+    Ok(earlier)
 }
 
 /// What every replay of one command shares.
@@ -245,7 +274,7 @@ impl Desk<'_> {
 
     fn tell(&self, replay: &Replay) -> Result<(), Failure> {
         if let Some(out) = &self.args.out {
-            let patch = out.join(PATCHES).join(format!("{}.patch", replay.trajectory));
+            let patch = out.join(PATCHES).join(format!("{}.patch", fsio::plain_name(&replay.trajectory)));
             fsio::write_atomic(&patch, replay.patch.as_bytes()).map_err(Failure::host)?;
             let mut lines = JsonLines::append_to(&out.join(REPLAYS)).map_err(Failure::host)?;
             lines.push(replay).map_err(Failure::host)?;
@@ -301,7 +330,7 @@ fn shared(plans: &[Plan]) -> String {
     )
 }
 
-/// The directory in the order of the trajectories, and what it amounts to.
+/// The directory, earlier replays first and then those of this command in the order of the trajectories, and what it amounts to.
 fn write<'a>(out: &Path, replays: impl Iterator<Item = &'a Replay>, plans: &[Plan]) -> anyhow::Result<()> {
     let replays: Vec<&Replay> = replays.collect();
     fsio::write_json_lines(&out.join(REPLAYS), &replays)?;

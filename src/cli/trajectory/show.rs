@@ -133,7 +133,11 @@ fn listed(ids: &[String]) -> String {
 }
 
 fn replays(args: &Args) -> Result<BTreeMap<String, ReplayRecord>, Failure> {
-    let records: Vec<ReplayRecord> = lines(args.replays.as_deref().map(replays_file).as_deref())?;
+    let path = args.replays.as_deref().map(replays_file);
+    let records: Vec<ReplayRecord> = lines(path.as_deref())?;
+    for record in &records {
+        super::check_replay_format(&path.clone().unwrap_or_default(), &record.format)?;
+    }
     Ok(records.into_iter().map(|record| (record.trajectory.clone(), record)).collect())
 }
 

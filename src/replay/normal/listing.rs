@@ -7,7 +7,7 @@ use crate::trajectory::Action;
 /// Commands that print names in the order in which they come upon them.
 const WALKERS: [&str; 4] = ["find", "rg", "grep", "ls"];
 /// Commands that may follow one without giving its order a meaning.
-const FILTERS: [&str; 6] = ["grep", "egrep", "xargs", "sort", "uniq", "cat"];
+const FILTERS: [&str; 4] = ["grep", "egrep", "sort", "uniq"];
 
 /// Whether `action` is an `ls` whose names a terminal shows in columns.
 pub(super) fn lists_names(action: &Action) -> bool {
@@ -34,13 +34,22 @@ fn is_view(call: &crate::trajectory::EditorCall) -> bool {
         .is_ok_and(|call| call.name == "view" && !call.flags.contains_key("view_range"))
 }
 
-/// The last command of a line, as a pipeline: a walk, then only filters.
+/// A walk, then only filters; before it only directories are changed, because whatever else prints is sorted along.
 fn is_walk(command: &str) -> bool {
     let command = command.trim();
     if command.contains(['\n', ';', '`']) || command.contains("||") || command.contains("$(") {
         return false;
     }
-    let last = command.rsplit("&&").next().unwrap_or_default();
+    let (before, last) = command.rsplit_once("&&").unwrap_or(("", command));
+    let changes_directory =
+        |part: &str| part.split_whitespace().next() == Some("cd") && !part.contains(['|', '&']);
+    if !before.is_empty() && !before.split("&&").all(changes_directory) {
+        return false;
+    }
+    // A walk that hands its names to a program prints what that one does, as does one beside another command.
+    if last.contains("-exec") || last.contains("-ok") || last.replace(">&", "").contains('&') {
+        return false;
+    }
     let mut stages = last.split('|').map(|stage| stage.split_whitespace());
     let Some(mut first) = stages.next() else { return false };
     let name = first.next().unwrap_or_default();

@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::trajectory::Action;
+pub(super) use terminal::exit_code;
 
 /// The work directory of the recording and of the replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ type Normaliser = (&'static str, fn(&str) -> Cow<'_, str>);
 /// In the order in which they are tried: what a terminal adds first, what a run chances upon last.
 const NORMALISERS: &[Normaliser] = &[
     ("carriage returns", terminal::carriage_returns),
-    ("scaffold prompt", terminal::scaffold_prompt),
+    (SCAFFOLD_PROMPT, terminal::scaffold_prompt),
     ("trailing space", terminal::trailing_space),
     ("terminal control", terminal::terminal_control),
     ("pytest header", chance::pytest_header),
@@ -64,6 +65,7 @@ pub fn names() -> Vec<&'static str> {
 }
 
 const WORK_DIRECTORY: &str = "work directory";
+const SCAFFOLD_PROMPT: &str = "scaffold prompt";
 const COLUMNS: &str = "terminal columns";
 const ORDER: &str = "order of a listing";
 const TRUNCATION: &str = "truncation";
@@ -75,8 +77,13 @@ pub fn compare(action: &Action, recorded: &str, replayed: &str, places: &Places)
     if places.recorded != places.replayed {
         compared.try_each(WORK_DIRECTORY, |text| moved(text, &places.recorded, &places.replayed).into());
     }
+    // A scaffold's words go, but not where they tell of two different ends.
+    let codes = (terminal::exit_code(recorded), terminal::exit_code(replayed));
+    let is_other_end = matches!(codes, (Some(recorded), Some(replayed)) if recorded != replayed);
     for (name, normalise) in NORMALISERS {
-        compared.try_each(name, *normalise);
+        if !(is_other_end && *name == SCAFFOLD_PROMPT) {
+            compared.try_each(name, *normalise);
+        }
     }
     if listing::lists_names(action) {
         compared.try_each(COLUMNS, listing::columns);

@@ -22,6 +22,19 @@ pub(super) fn scaffold_prompt(text: &str) -> Cow<'_, str> {
     .into()
 }
 
+/// The exit code that a scaffold wrote at the end of what the agent saw.
+pub(in crate::replay) fn exit_code(text: &str) -> Option<i32> {
+    let written = pattern!(
+        r"\[(?:The command completed with exit code (-?\d+)\.|Command finished with exit code (-?\d+))\]"
+    );
+    let last = written.captures_iter(text).last()?;
+    // A command may print such words; the scaffold's are those that its normaliser takes away.
+    if scaffold_prompt(text).len() >= last.get(0)?.end() {
+        return None;
+    }
+    last.get(1).or_else(|| last.get(2))?.as_str().parse().ok()
+}
+
 /// Spaces before a line end and empty lines around the text.
 pub(super) fn trailing_space(text: &str) -> Cow<'_, str> {
     let lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();

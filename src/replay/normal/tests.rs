@@ -30,6 +30,15 @@ const ROWS: &[Row] = &[
         ],
         ["[Command finished with exit code 0] and more", " and more"],
     ),
+    (
+        "scaffold prompt",
+        "x",
+        [
+            "ok\n[Current working directory: /a]\n[Command finished with exit code 1]",
+            "ok\n[Command finished with exit code 1]",
+        ],
+        ["[Command finished with exit code 1]", "[Command finished with exit code 0]"],
+    ),
     ("trailing space", "x", ["a  \nb\n\n", "a\nb"], ["a\n  b", "a\nb"]),
     ("terminal control", "x", ["\x1b[31mred\x1b[0m -\x08x", "red x"], ["\x1b[31mred\x1b[0m", "green"]),
     (
@@ -47,6 +56,18 @@ const ROWS: &[Row] = &[
         ["at 2024-01-02 03:04:05", "at 2025-11-12 13:14:15"],
         ["2024-01-02 a", "2024-01-02 b"],
     ),
+    (
+        "dates and times",
+        "x",
+        ["2024-01-02T03:04:05Z info", "2025-11-12T13:14:15Z info"],
+        ["'2024-01-31' != '2024-02-29'", "'2024-01-31' != '2024-03-02'"],
+    ),
+    (
+        "dates and times",
+        "x",
+        ["-rw-r--r-- 1 me 2024-01-02 03:04 a", "-rw-r--r-- 1 me 2025-11-12 13:14 a"],
+        ["E   '2024-01-31 00:00' != x", "E   '2024-02-29 00:00' != x"],
+    ),
     ("dates and times", "x", ["root Jan  2 03:04 a", "root Nov 12  2023 a"], ["Jan 2", "Jan 3"]),
     (
         "durations",
@@ -54,8 +75,20 @@ const ROWS: &[Row] = &[
         ["1 passed in 0.10s", "1 passed in 12.3s"],
         ["1 passed in 0.10s", "1 failed in 0.10s"],
     ),
+    (
+        "durations",
+        "x",
+        ["1.5s", "2.5s"],
+        ["AssertionError: '1.5s' != '2s'", "AssertionError: '1.6s' != '2s'"],
+    ),
     ("durations", "x", ["real 0m1.200s", "real 1m0.100s"], ["1.5 metres", "1.6 metres"]),
     ("addresses", "x", ["<a at 0x7f0012345678>", "<a at 0x55aa00112233>"], ["0x1f", "0x2f"]),
+    (
+        "addresses",
+        "x",
+        ["at address 0x7f0012345678, at 0x7f0012345678", "at address 0x7f0012345678, at 0x55aa00112233"],
+        ["assert 0xdeadbeef == f()", "assert 0xdeadbeee == f()"],
+    ),
     ("process ids", "x", ["pid 12 started", "pid 34 started"], ["12 tests", "34 tests"]),
     ("process ids", "x", ["[1] 123\ndone", "[1] 456\ndone"], ["[1] 123 tests a", "[1] 123 tests b"]),
     (
@@ -117,9 +150,20 @@ fn each_equates_what_means_nothing_and_not_what_differs_in_substance() {
 
 #[test]
 fn an_order_that_a_program_chose_is_compared() {
-    for action in
-        ["python list.py", "find . | head -2", "sort -r names", "find . -exec cat {} ; ", "ls", "grep f a b"]
-    {
+    for action in [
+        "python list.py",
+        "find . | head -2",
+        "sort -r names",
+        "find . -exec cat {} ; ",
+        "find . -exec cat {} +",
+        "find . | xargs cat",
+        "find . -print0 | xargs -0 wc -l",
+        "cat a.py && find .",
+        "cd a | cat b && find .",
+        "cat a.py & find .",
+        "ls",
+        "grep f a b",
+    ] {
         assert_eq!(check(action, "b\na", "a\nb").is_some(), action == "ls", "{action}");
     }
 }

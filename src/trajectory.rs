@@ -117,6 +117,10 @@ pub struct Step {
     /// or it asks for what no sandbox has (a browser, a notebook, keys for a running program).
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub executed: bool,
+    /// Whether it ran where it was recorded, by a tool that no sandbox has here (a notebook, a browser, keys to a running
+    /// program); then `executed` is false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub foreign: bool,
     /// Whether it was taken in the same reply as the step before it (several tool calls in one turn).
     #[serde(default, skip_serializing_if = "is_false")]
     pub continues: bool,
@@ -125,7 +129,14 @@ pub struct Step {
 impl Step {
     /// A step that was taken in a reply of its own, with nothing seen yet.
     pub fn new(thought: impl Into<String>, action: Action) -> Self {
-        Self { thought: thought.into(), action, observation: None, executed: true, continues: false }
+        Self {
+            thought: thought.into(),
+            action,
+            observation: None,
+            executed: true,
+            foreign: false,
+            continues: false,
+        }
     }
 
     /// The same step, and what was seen after it.

@@ -43,6 +43,7 @@ fn everything() -> Trajectory {
             ..Step::new("Also.", editor("str_replace_editor view /a --view_range 1 2", view))
         },
         Step { executed: false, ..Step::new("", Action::bash("vim </think>")) },
+        Step { executed: false, foreign: true, ..Step::new("", Action::bash("browser {}")) },
         Step::new("  spaces \n", editor("open a.py", json!({}))).seeing(Observation::recorded("x")),
         Step::new("", Action::Answer { text: "4".into() }),
         Step::new("Done.", Action::Submit).seeing(Observation::recorded("diff")),
@@ -131,10 +132,11 @@ fn atif_is_read_back_equal() {
 proptest::proptest! {
     #[test]
     fn no_text_is_lost_in_atif(
-        texts in proptest::collection::vec((".{0,20}", ".{0,20}", proptest::option::of(".{0,20}"), 0u8..8), 0..8)
+        texts in proptest::collection::vec((".{0,20}", ".{0,20}", proptest::option::of(".{0,20}"), 0u8..16), 0..8)
     ) {
         let step = |(thought, command, output, flags): (String, String, Option<String>, u8)| Step {
             executed: flags & 1 == 0,
+            foreign: flags & 8 != 0,
             continues: flags & 2 == 0,
             observation: output.map(Observation::recorded),
             ..Step::new(thought, if flags & 4 == 0 { Action::bash(command) } else { Action::Answer { text: command } })
@@ -152,8 +154,8 @@ fn atif_shows_what_other_readers_look_for() {
     assert_eq!(record["agent"], json!({"name": "swe-agent", "version": "unknown", "model_name": "m"}));
     let numbers: Vec<u64> =
         record["steps"].as_array().unwrap().iter().map(|s| s["step_id"].as_u64().unwrap()).collect();
-    // The problem, one reply with three calls, and four more.
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    // The problem, one reply with three calls, and five more.
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(record["steps"][0]["message"], "Fix it.\n");
     let reply = &record["steps"][1];
     assert_eq!(reply["tool_calls"][1]["function_name"], "bash");

@@ -166,6 +166,9 @@ fn call(step: &Step, number: usize, is_first: bool) -> Value {
     if !step.executed {
         own.insert("executed".to_owned(), false.into());
     }
+    if step.foreign {
+        own.insert("foreign".to_owned(), true.into());
+    }
     // A first step continues nothing that ATIF could show; a later one has its thought in another's message.
     if step.continues {
         own.insert("continues".to_owned(), true.into());

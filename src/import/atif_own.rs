@@ -54,6 +54,7 @@ fn take_step(step: &Value, steps: &mut Vec<Step>) -> Result<(), RecordError> {
             action: action(call, own).map_err(bad)?,
             observation: result.map(observation).transpose().map_err(bad)?,
             executed: own["executed"].as_bool().unwrap_or(true),
+            foreign: own["foreign"].as_bool().unwrap_or(false),
             continues: own["continues"].as_bool().unwrap_or(false),
         });
     }

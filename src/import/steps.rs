@@ -47,8 +47,11 @@ impl Steps {
             self.say(&words);
         }
         match tools::meaning(call, dialect) {
-            Meaning::Act(action) => self.step(action, true, id),
-            Meaning::Apart(action) => self.step(action, false, id),
+            Meaning::Act(action) => self.step(Step::new("", action), id),
+            Meaning::Foreign(action) => {
+                self.step(Step { foreign: true, ..not_run(action) }, id);
+            }
+            Meaning::Apart(action) => self.step(not_run(action), id),
             Meaning::Thought(words) => {
                 self.say(&words);
                 self.waiting.push((id, None));
@@ -59,20 +62,20 @@ impl Steps {
     /// A reply with one action that is already understood.
     pub(super) fn act(&mut self, thought: &str, action: Action) {
         self.open(thought);
-        self.step(action, true, None);
+        self.step(Step::new("", action), None);
     }
 
     /// A reply that its scaffold would not run.
     pub(super) fn refused(&mut self, thought: &str, action: Action) {
         self.open(thought);
-        self.step(action, false, None);
+        self.step(not_run(action), None);
     }
 
-    fn step(&mut self, action: Action, executed: bool, id: Option<String>) {
+    fn step(&mut self, step: Step, id: Option<String>) {
         self.waiting.push((id, Some(self.done.len())));
         let thought = std::mem::take(&mut self.words).join("\n\n");
         let continues = self.reply < self.done.len();
-        self.done.push(Step { executed, continues, ..Step::new(thought, action) });
+        self.done.push(Step { thought, continues, ..step });
     }
 
     /// Words that come before the next action.
@@ -94,6 +97,7 @@ impl Steps {
             let step = &mut self.done[index];
             step.observation = Some(seen.observation);
             step.executed &= !seen.refused;
+            step.foreign &= !seen.refused;
         }
         true
     }
@@ -110,6 +114,7 @@ impl Steps {
         let index = self.waiting_at(id).and_then(|at| self.waiting[at].1);
         if let Some(index) = index {
             self.done[index].executed = false;
+            self.done[index].foreign = false;
         }
     }
 
@@ -153,6 +158,10 @@ impl Steps {
         }
         self.done
     }
+}
+
+fn not_run(action: Action) -> Step {
+    Step { executed: false, ..Step::new("", action) }
 }
 
 /// A thought without the tags that some models write around it; ours are written when it is rendered.

@@ -1,8 +1,8 @@
 //! Tool calls of all scaffolds, and the one canonical action that each of them is.
 //!
 //! Guarantees that a call becomes a shell script, an editor's call, the end, a thought, or is kept apart as
-//! something that no sandbox can run (browsers, notebooks, keys for a running program): then its step is
-//! marked as not executed. Tools that read or write whole files become the editor's calls or plain scripts.
+//! something that no sandbox can run: then its step is marked as not executed, and as foreign where it ran when it was
+//! recorded (browsers, notebooks, keys for a running program). Tools that read or write whole files become the editor's calls or plain scripts.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +26,9 @@ pub(super) enum Meaning {
     Act(Action),
     /// Only words.
     Thought(String),
-    /// Something that cannot be done here; kept as it was written.
+    /// Something that was done and cannot be done here; kept as it was written.
+    Foreign(Action),
+    /// Something that nobody could do; kept as it was written.
     Apart(Action),
 }
 
@@ -93,7 +95,7 @@ const SHELL: &[&str] = &[
 /// What `call` means for an agent whose `str_replace_editor` is of `dialect`.
 pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
     let known = TOOLS.iter().find(|(_, names)| names.contains(&call.name.as_str()));
-    let Some((tool, _)) = known else { return apart(&call) };
+    let Some((tool, _)) = known else { return stranger(&call) };
     let done = match tool {
         Tool::Shell => return shell(&call),
         Tool::Editor => return Meaning::Act(editor(call.arguments, dialect)),
@@ -108,7 +110,12 @@ pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
         Tool::List => argument(&call, PATH).map(|path| Action::bash(format!("ls -A -- {}", quoted(&path)))),
         Tool::Notebook => return notebook(&call),
     };
-    done.map_or_else(|| apart(&call), Meaning::Act)
+    match done {
+        Some(action) => Meaning::Act(action),
+        None if call.arguments.is_empty() => apart(&call),
+        // Somebody else's tool of that name takes other arguments.
+        None => stranger(&call),
+    }
 }
 
 /// What the agent says with its last call.
@@ -134,8 +141,19 @@ fn number(call: &Call, names: &[&str]) -> Option<i64> {
 }
 
 fn apart(call: &Call) -> Meaning {
+    Meaning::Apart(as_written(call))
+}
+
+/// A call that only its own scaffold can answer; it cannot have answered arguments that are no JSON.
+fn stranger(call: &Call) -> Meaning {
+    let is_readable =
+        call.arguments.len() != 1 || !call.arguments.get("arguments").is_some_and(Value::is_string);
+    if is_readable { Meaning::Foreign(as_written(call)) } else { apart(call) }
+}
+
+fn as_written(call: &Call) -> Action {
     let arguments = Value::Object(call.arguments.clone());
-    Meaning::Apart(Action::bash(format!("{} {arguments}", call.name)))
+    Action::bash(format!("{} {arguments}", call.name))
 }
 
 fn shell(call: &Call) -> Meaning {
@@ -151,7 +169,7 @@ fn shell(call: &Call) -> Meaning {
     };
     let is_input = call.arguments.get("is_input").is_some_and(|value| *value == true || *value == "true");
     if is_input || is_control(&command) {
-        Meaning::Apart(Action::Bash { command })
+        Meaning::Foreign(Action::Bash { command })
     } else {
         Meaning::Act(Action::Bash { command })
     }
@@ -168,7 +186,7 @@ fn is_control(command: &str) -> bool {
 fn keystrokes(keys: &str) -> Meaning {
     let command = keys.strip_suffix('\n').unwrap_or(keys);
     let action = Action::bash(command);
-    if is_control(command) || !keys.ends_with('\n') { Meaning::Apart(action) } else { Meaning::Act(action) }
+    if is_control(command) || !keys.ends_with('\n') { Meaning::Foreign(action) } else { Meaning::Act(action) }
 }
 
 /// The script behind an argument vector: what a shell is given, or the words as a line.
@@ -314,7 +332,7 @@ fn grep(call: &Call) -> Option<Action> {
 /// A cell needs the kernel that the cells before it ran in.
 fn notebook(call: &Call) -> Meaning {
     let Some(code) = argument(call, &["code", "command"]) else { return apart(call) };
-    Meaning::Apart(Action::bash(format!("python3 - <<'CELL'\n{code}\nCELL")))
+    Meaning::Foreign(Action::bash(format!("python3 - <<'CELL'\n{code}\nCELL")))
 }
 
 #[cfg(test)]
@@ -376,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sandbox_runs_is_kept_apart() {
+    fn what_only_its_own_scaffold_could_run_is_foreign() {
         for (name, arguments, text) in [
             ("bash", json!({"command": ""}), ""),
             ("execute_bash", json!({"command": "C-c", "is_input": "true"}), "C-c"),
@@ -385,7 +403,19 @@ mod tests {
             ("bash_command", json!({"keystrokes": "q"}), "q"),
             ("browser", json!({"code": "goto('x')"}), "browser {\"code\":\"goto('x')\"}"),
             ("execute_ipython_cell", json!({"code": "1 + 1"}), "python3 - <<'CELL'\n1 + 1\nCELL"),
+            ("edit_file", json!({"code_edit": "x"}), "edit_file {\"code_edit\":\"x\"}"),
+        ] {
+            let Meaning::Foreign(action) = of(name, arguments) else { panic!("{name} is foreign") };
+            assert_eq!(action.text(), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_could_run_is_kept_apart() {
+        for (name, arguments, text) in [
             ("bash", json!({}), "bash {}"),
+            ("read", json!({}), "read {}"),
+            ("browser", json!({"arguments": "{\"code"}), "browser {\"arguments\":\"{\\\"code\"}"),
         ] {
             let Meaning::Apart(action) = of(name, arguments) else { panic!("{name} is apart") };
             assert_eq!(action.text(), text, "{name}");

@@ -5,6 +5,9 @@
 //! words of a record that ends with them are its answer.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::trajectory::{Action, Dialect, End, Step};
 
@@ -22,6 +25,8 @@ pub(super) struct Steps {
     /// The first step of the reply that was opened last.
     reply: usize,
     directory: Option<String>,
+    /// Whether a command went elsewhere, so that later directories say nothing of the first.
+    has_moved: bool,
 }
 
 impl Steps {
@@ -90,10 +95,12 @@ impl Steps {
     /// What came back. Gives whether a call was waiting for it.
     pub(super) fn see(&mut self, id: Option<&str>, seen: Seen) -> bool {
         let Some(at) = self.waiting_at(id) else { return false };
-        if self.directory.is_none() {
+        let (_, index) = self.waiting.remove(at);
+        self.has_moved |= index.is_some_and(|index| is_move(&self.done[index].action));
+        if self.directory.is_none() && !self.has_moved {
             self.directory = seen.directory;
         }
-        if let (_, Some(index)) = self.waiting.remove(at) {
+        if let Some(index) = index {
             let step = &mut self.done[index];
             step.observation = Some(seen.observation);
             step.executed &= !seen.refused;
@@ -128,7 +135,7 @@ impl Steps {
         self.done.len()
     }
 
-    /// The first directory that an observation named.
+    /// The directory that an observation named before the agent went anywhere.
     pub(super) fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
     }
@@ -158,6 +165,14 @@ impl Steps {
         }
         self.done
     }
+}
+
+/// Whether the shell may be elsewhere after this.
+pub(super) fn is_move(action: &Action) -> bool {
+    static MOVE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?m)(?:^|[;&|({`])\s*(?:cd|pushd|popd)\b").expect("invariant: the pattern is fixed")
+    });
+    matches!(action, Action::Bash { command } if MOVE.is_match(command))
 }
 
 fn not_run(action: Action) -> Step {

@@ -277,6 +277,32 @@ fn nebius_rows() {
 }
 
 #[test]
+fn the_repository_lies_where_the_agent_was_before_it_went_anywhere() {
+    let tail = |directory: &str| format!("(Open file: n/a)\n(Current directory: {directory})\nbash-$");
+    let workdir = |prompt_tail: &str, command: &str, then: &str| {
+        let turn = |role: &str, text: &str| json!({"role": role, "text": text, "system_prompt": null, "mask": role == "ai"});
+        let record = json!({"instance_id": "o__r-1", "target": false, "exit_status": "submitted", "generated_patch": PATCH, "trajectory": [
+            {"role": "system", "text": null, "system_prompt": "s", "mask": false},
+            turn("user", &format!("ISSUE:\nIt breaks.\n\nINSTRUCTIONS:\nGo.\n{prompt_tail}")),
+            turn("ai", &format!("Go.\n```\n{command}\n```")),
+            turn("user", &tail(then)),
+            turn("ai", "Look.\n```\nls\n```"),
+            turn("user", &format!("a.py\n{}", tail(then))),
+        ]});
+        one("nebius", &record).source.workdir
+    };
+    assert_eq!(workdir(&tail("/r"), "cd src", "/r/src").as_deref(), Some("/r"));
+    assert_eq!(workdir("", "cd src && ls", "/r/src"), None);
+    assert_eq!(workdir("", "grep -rn cd .", "/r").as_deref(), Some("/r"));
+    let chat = json!({"messages": [
+        say("user", "It breaks."),
+        calls("Go.", &[call("1", "execute_bash", &json!({"command": "cd src"}))]),
+        result("1", "[Current working directory: /w/r/src]\n[Command finished with exit code 0]"),
+    ]});
+    assert_eq!(one("openhands", &chat).source.workdir, None);
+}
+
+#[test]
 fn swe_rebench_rows() {
     let tail = "[The command completed with exit code 0.]\n[Current working directory: /workspace/r]\n[Python interpreter: /p]\n[Command finished with exit code 0]";
     let record = json!({

@@ -227,6 +227,18 @@ fn openhands_events_of_evaluations_and_of_2024() {
         (found.problem.as_deref(), found.patch.as_deref(), found.task.as_str()),
         (Some("It breaks."), Some(PATCH), "o__r-1")
     );
+    for (error, end) in [
+        ("AgentRuntimeError: container died", End::SandboxLost),
+        (
+            "RuntimeError: Agent reached maximum iteration in headless mode. Current iteration: 30",
+            End::StepLimit,
+        ),
+        ("ValueError: wrong time in the context of a submitted form", End::Submitted),
+    ] {
+        let mut failed = row.clone();
+        failed["error"] = json!(error);
+        assert_eq!(one("openhands-events", &failed).end, end, "{error}");
+    }
     let flat = json!({"instance_id": "o__r-1", "history": [
         [{"action": "message", "source": "user", "content": "Fix it."}, {"observation": "null", "content": ""}],
         [{"action": "run", "command": "ls", "thought": "Look."}, {"observation": "run", "content": "a", "extras": {"exit_code": 1}}],

@@ -2,6 +2,7 @@
 //!
 //! Guarantees that a status which nobody knows is unknown, never a success.
 
+use crate::patch::Patch;
 use crate::trajectory::End;
 
 /// Phrases of a status, in small letters, and what they say. The first that is found counts: a scaffold that
@@ -66,11 +67,27 @@ fn words(status: &str) -> String {
     words
 }
 
-/// A recorded patch with plain line ends; absent when the text is none.
+/// A recorded patch with plain line ends, without words before it; absent when the text is none.
 pub(super) fn patch(text: &str) -> Option<String> {
     let text = if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text.to_owned() };
     let patch = text.trim_start_matches('\n');
-    patch.starts_with("diff ").then(|| format!("{}\n", patch.trim_end_matches('\n')))
+    let patch = if patch.starts_with("diff ") { patch } else { after_words(patch)? };
+    Some(format!("{}\n", patch.trim_end_matches('\n')))
+}
+
+/// The patch that begins at some line of `text`, if what begins there can be read as one.
+fn after_words(text: &str) -> Option<&str> {
+    let lines = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end - line.len(), line))
+    });
+    let begins = |at: usize, line: &str| {
+        line.starts_with("diff --git ")
+            || line.starts_with("--- ") && text[at + line.len()..].starts_with("+++ ")
+    };
+    let (at, _) = lines.into_iter().find(|(at, line)| begins(*at, line))?;
+    let patch = &text[at..];
+    Patch::parse(patch).is_ok_and(|read| !read.files.is_empty()).then_some(patch)
 }
 
 #[cfg(test)]
@@ -113,5 +130,11 @@ mod tests {
             Some("diff --git a/x b/x\n+a\n")
         );
         assert_eq!(patch("no patch"), None);
+        let plain = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+        assert_eq!(patch(plain).as_deref(), Some(plain));
+        let git = format!("diff --git a/x b/x\n{plain}");
+        let warned = format!("warning: LF will be replaced by CRLF in x.\n{git}");
+        assert_eq!(patch(&warned).as_deref(), Some(git.as_str()));
+        assert_eq!(patch("--- a/x\n+++ b/x\n@@ nonsense\n"), None);
     }
 }

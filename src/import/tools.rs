@@ -157,10 +157,14 @@ fn as_written(call: &Call) -> Action {
 }
 
 fn shell(call: &Call) -> Meaning {
-    let given =
-        ["command", "cmd", "script", "code", "commands"].iter().find_map(|name| call.arguments.get(*name));
+    let given = ["command", "cmd", "script", "code", "commands"]
+        .iter()
+        .find_map(|name| call.arguments.get(*name).filter(|value| !value.is_null()));
     let command = match given {
-        Some(Value::Array(words)) => command_line(words),
+        Some(Value::Array(words)) => match command_line(words) {
+            Some(command) => command,
+            None => return stranger(call),
+        },
         Some(Value::String(text)) => text.clone(),
         _ => match argument(call, &["keystrokes"]) {
             Some(keys) => return keystrokes(&keys),
@@ -171,7 +175,18 @@ fn shell(call: &Call) -> Meaning {
     if is_input || is_control(&command) {
         Meaning::Foreign(Action::Bash { command })
     } else {
-        Meaning::Act(Action::Bash { command })
+        Meaning::Act(Action::Bash { command: there(call, command) })
+    }
+}
+
+/// The script, run in the directory that the call names. One that is named from the directory of the call is left again:
+/// the next call names its own from where this one began.
+fn there(call: &Call, command: String) -> String {
+    let named = argument(call, &["workdir", "cwd", "directory"]);
+    match named.as_deref().map(str::trim) {
+        None | Some("" | "." | "./") => command,
+        Some(directory) if directory.starts_with('/') => format!("cd -- {} && {command}", quoted(directory)),
+        Some(directory) => format!("(cd -- {} && {command}\n)", quoted(directory)),
     }
 }
 
@@ -189,13 +204,13 @@ fn keystrokes(keys: &str) -> Meaning {
     if is_control(command) || !keys.ends_with('\n') { Meaning::Foreign(action) } else { Meaning::Act(action) }
 }
 
-/// The script behind an argument vector: what a shell is given, or the words as a line.
-fn command_line(words: &[Value]) -> String {
-    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-    match words.as_slice() {
+/// The script behind an argument vector: what a shell is given, or the words as a line; none where they are not all words.
+fn command_line(words: &[Value]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(Value::as_str).collect::<Option<_>>()?;
+    Some(match words.as_slice() {
         ["bash" | "/bin/bash" | "sh", "-lc" | "-c", script] => (*script).to_owned(),
         words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-    }
+    })
 }
 
 /// A call of `str_replace_editor`, with the line that SWE-agent's shell would have been sent.
@@ -353,6 +368,10 @@ mod tests {
             ("execute_bash", json!({"cmd": "ls"}), "ls"),
             ("shell", json!({"command": ["bash", "-lc", "a | b"]}), "a | b"),
             ("shell", json!({"command": ["echo", "a b"]}), "echo 'a b'"),
+            ("bash", json!({"command": null, "cmd": "ls"}), "ls"),
+            ("shell", json!({"command": ["bash", "-lc", "ls"], "workdir": "/a b"}), "cd -- '/a b' && ls"),
+            ("run_shell_command", json!({"command": "ls", "directory": "src"}), "(cd -- src && ls\n)"),
+            ("exec_command", json!({"cmd": "ls", "cwd": null, "workdir": "."}), "ls"),
             ("bash_command", json!({"keystrokes": "ls -la\n", "duration": 0.1}), "ls -la"),
             ("file_editor", json!({"command": "view", "path": "/a"}), "str_replace_editor view /a"),
             ("finish", json!({}), "submit"),
@@ -403,6 +422,7 @@ mod tests {
             ("bash_command", json!({"keystrokes": "q"}), "q"),
             ("browser", json!({"code": "goto('x')"}), "browser {\"code\":\"goto('x')\"}"),
             ("execute_ipython_cell", json!({"code": "1 + 1"}), "python3 - <<'CELL'\n1 + 1\nCELL"),
+            ("shell", json!({"command": ["sleep", 5]}), "shell {\"command\":[\"sleep\",5]}"),
             ("edit_file", json!({"code_edit": "x"}), "edit_file {\"code_edit\":\"x\"}"),
         ] {
             let Meaning::Foreign(action) = of(name, arguments) else { panic!("{name} is foreign") };

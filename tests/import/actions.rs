@@ -107,6 +107,23 @@ fn browsers_notebooks_and_strangers_are_kept_and_not_executed() {
 }
 
 #[test]
+fn a_result_of_no_call_is_a_reject_that_names_its_step() {
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "a"});
+    let call = json!({"id": "1", "function": {"name": "execute_bash", "arguments": {"command": "ls"}}});
+    let messages = [
+        json!({"role": "user", "content": "It breaks."}),
+        json!({"role": "assistant", "content": "", "tool_calls": [call]}),
+        result("1"),
+        result("2"),
+    ];
+    let (found, rejects) = super::written("t.jsonl", json!({"messages": messages}).to_string());
+    assert_eq!((found.len(), rejects.len(), rejects[0].step), (0, 1, Some(2)));
+    assert!(rejects[0].reason.contains("`2`"), "{}", rejects[0].reason);
+    let (found, rejects) = super::written("t.jsonl", json!({"messages": messages[..3]}).to_string());
+    assert_eq!((found.len(), rejects), (1, Vec::new()));
+}
+
+#[test]
 fn what_nobody_ran_is_not_foreign() {
     let refused = step("execute_ipython_cell", json!({"code": "x = 1"}), "Function call validation error: x");
     let no_command = step("execute_bash", json!({}), "seen");

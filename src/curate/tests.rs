@@ -77,6 +77,42 @@ fn idle_and_wasted_steps_leave_the_history_too() {
 }
 
 #[test]
+fn going_back_is_not_idle_and_going_nowhere_is() {
+    let moves = trajectory(&[
+        ("cd /a", ""),
+        ("cd /b", ""),
+        ("cd /a", ""),
+        ("cd /a", ""),
+        ("cd /a && ls", "x"),
+        ("submit", ""),
+    ]);
+    assert_eq!(kept(&moves, None, &[Filter::Idle]), [1, 2, 3, 5, 6]);
+    let again = trajectory(&[
+        ("cd /a && ls", "x"),
+        ("ls", "x"),
+        ("cd src", ""),
+        ("cd /a && ls", "x"),
+        ("cd /a && ls", "x"),
+    ]);
+    assert_eq!(kept(&again, None, &[Filter::Idle]), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_a_foreign_tool_did_may_have_been_an_edit() {
+    let mut steps = trajectory(&[
+        ("sed -i s/1/2/ a", ""),
+        ("ls", "a"),
+        ("python3 - <<E\n1\nE", ""),
+        ("ls", "a"),
+        ("submit", ""),
+    ]);
+    steps.steps[2].executed = false;
+    steps.steps[2].foreign = true;
+    assert_eq!(kept(&steps, None, &[Filter::Idle]), [1, 2, 4, 5]);
+    assert_eq!(kept(&steps, None, &[Filter::Wasted]), [1, 2, 5]);
+}
+
+#[test]
 fn no_example_sees_a_divergence() {
     let trajectory = trajectory(WORK);
     let replayed = |first_divergence| Replayed { first_divergence, grade: None };

@@ -75,7 +75,7 @@ pub(super) fn patch(text: &str) -> Option<String> {
     Some(format!("{}\n", patch.trim_end_matches('\n')))
 }
 
-/// The patch that begins at some line of `text`, if what begins there can be read as one.
+/// The patch that begins at some line of `text`, if what begins there is one.
 fn after_words(text: &str) -> Option<&str> {
     let lines = text.split_inclusive('\n').scan(0, |end, line| {
         *end += line.len();
@@ -87,7 +87,8 @@ fn after_words(text: &str) -> Option<&str> {
     };
     let (at, _) = lines.into_iter().find(|(at, line)| begins(*at, line))?;
     let patch = &text[at..];
-    Patch::parse(patch).is_ok_and(|read| !read.files.is_empty()).then_some(patch)
+    let has_hunks = |read: Patch| read.files.iter().any(|file| !file.hunks.is_empty());
+    (patch.starts_with("diff ") || Patch::parse(patch).is_ok_and(has_hunks)).then_some(patch)
 }
 
 #[cfg(test)]

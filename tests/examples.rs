@@ -65,6 +65,18 @@ fn everything_is_counted_and_nothing_left_out_unless_asked() {
 }
 
 #[test]
+fn what_has_no_thought_of_its_own_is_no_reply_to_learn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut record = line("a", STEPS);
+    record["steps"][1]["continues"] = json!(true);
+    record["steps"][1]["thought"] = json!("");
+    write(dir.path(), &[record]);
+    let (_, summary, lines) = examples(dir.path(), &[]);
+    assert_eq!((numbers(&lines), &summary["thoughtless"]), (vec![1, 3, 4, 5], &json!(1)));
+    assert_eq!(lines[1]["messages"].as_array().unwrap().len(), 2 + 2 * 2);
+}
+
+#[test]
 fn filters_targets_and_context_choose() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[line("a", STEPS)]);

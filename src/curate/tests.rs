@@ -151,6 +151,27 @@ fn a_step_that_was_not_executed_is_no_target() {
 }
 
 #[test]
+fn a_further_action_without_a_thought_is_no_reply_to_learn_and_an_action_that_is() {
+    let mut trajectory = trajectory(WORK);
+    for index in [1, 2, 4] {
+        trajectory.steps[index].continues = true;
+    }
+    trajectory.steps[1].thought.clear();
+    trajectory.steps[4].thought.clear();
+    // A reply of its own without a thought is the expert's way.
+    trajectory.steps[5].thought.clear();
+    let numbers = |learning| {
+        let rules = Rules { learning, ..Rules::default() };
+        let task = task();
+        let curated = curate(&task, &trajectory, None, &rules);
+        let numbers: Vec<usize> = curated.examples(&task).into_iter().map(|(number, _)| number).collect();
+        (numbers, curated.tally.thoughtless, curated.tally.unreadable)
+    };
+    assert_eq!(numbers(Learning::Action), ((1..=9).collect(), 2, 0));
+    assert_eq!(numbers(Learning::Reply), (vec![1, 3, 4, 6, 7, 8, 9], 2, 0));
+}
+
+#[test]
 fn titles_are_read_where_a_step_has_one() {
     for (step, title) in [
         ("2. **Coprime Pairs**:\n   Each prime.", Some("2. Coprime Pairs")),

@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 use super::tokens::Counter;
 use crate::chat::{Context, Scaffold};
 use crate::curate::lesson::{Hint, Lesson, Style};
-use crate::curate::{self, Curated, Filter, Replayed, Rules, Tally, Targets};
+use crate::curate::{self, Curated, Filter, Learning, Replayed, Rules, Tally, Targets};
 use crate::reward::Scope;
 use crate::task::{self, LoadedTask, Task};
 use crate::trajectory::{Action, Trajectory};
@@ -136,7 +136,11 @@ impl CurationArgs {
             ..Scaffold::default()
         };
         Ok(Curator {
-            rules: Rules { targets: self.targets, filters: self.drop.iter().copied().collect() },
+            rules: Rules {
+                targets: self.targets,
+                filters: self.drop.iter().copied().collect(),
+                learning: Learning::default(),
+            },
             style: Style { scaffold, hint: if self.hint { Hint::Title } else { Hint::Off } },
             scope: self.scope,
             tasks,
@@ -149,6 +153,11 @@ impl CurationArgs {
 }
 
 impl Curator {
+    /// Says what the examples are for.
+    pub(super) fn learning(&mut self, learning: Learning) {
+        self.rules.learning = learning;
+    }
+
     /// Takes each lesson of a trajectory.
     pub(super) fn lessons(
         &mut self,
@@ -229,6 +238,7 @@ impl Curator {
             "replayed": self.tally.replayed,
             "targets": self.tally.targets,
             "unreadable": self.tally.unreadable,
+            "thoughtless": self.tally.thoughtless,
             "filters": filters,
             "leaks": self.tally.leaks,
             "tokens": self.counter.as_ref().map(Counter::summary),
@@ -245,6 +255,14 @@ impl Curator {
         text.push_str(&format!(
             "  {:<11} {:>7}  left out: the expert's own reply cannot be read back\n",
             "unreadable", tally.unreadable
+        ));
+        let what = match self.rules.learning {
+            Learning::Action => "kept",
+            Learning::Reply => "left out",
+        };
+        text.push_str(&format!(
+            "  {:<11} {:>7}  {what}: further actions of a reply, without a thought of their own\n",
+            "thoughtless", tally.thoughtless
         ));
         for (filter, n) in &tally.concerned {
             let what = if self.rules.filters.contains(filter) { "left out" } else { "kept" };

@@ -127,7 +127,7 @@ fn a_bad_line_is_named_and_writes_nothing() {
     fs_err::write(dir.path().join("in.jsonl"), format!("{}\n{{\"a\": 1}}\n", line("a", STEPS))).unwrap();
     let (code, failure, _) = examples(dir.path(), &[]);
     assert_eq!(code, 3);
-    assert!(failure["error"].as_str().unwrap().starts_with("in.jsonl: line 2: "), "{failure}");
+    assert!(failure["error"].as_str().unwrap().contains("in.jsonl: line 2: "), "{failure}");
     assert!(!dir.path().join("out.jsonl").exists());
 }
 
@@ -144,7 +144,31 @@ fn whole_records_are_not_filtered() {
             .output()
             .unwrap()
     };
-    assert_eq!(export(&["--to", "atif", "--out", "a.jsonl", "--drop", "idle"]).status.code(), Some(2));
+    for (format, flag, value) in [
+        ("atif", "--drop", "idle"),
+        ("native", "--targets", "second..last"),
+        ("native", "--thoughts", "off"),
+        ("sft", "--context", "last:2"),
+        ("sft", "--scope", "wrapped"),
+        ("sft", "--rows", "jsonl"),
+        ("trl", "--thoughts", "plain"),
+        ("trl", "--rows", "jsonl"),
+    ] {
+        let refused = export(&["--to", format, "--out", "a.jsonl", flag, value]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{format} {flag}: {said}");
+        assert!(said.contains(&format!("`{flag}` does nothing in `{format}`")), "{said}");
+    }
+    assert_eq!(export(&["--to", "sft", "--out", "a.jsonl", "--hint"]).status.code(), Some(2));
+    assert_eq!(
+        export(&["--to", "sft", "--out", "a.jsonl", "--drop", "idle", "--observation-chars", "2"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert!(
+        fs_err::read_to_string(dir.path().join("a.jsonl")).unwrap().contains("[… 2 characters left out …]")
+    );
     assert_eq!(export(&["--to", "atif", "--out", "records"]).status.code(), Some(0));
     assert!(dir.path().join("records/a.json").is_file());
     let unknown = export(&["--to", "verll", "--out", "x"]);

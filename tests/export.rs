@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use apprentice::chat::render_reply;
+use apprentice::chat::{Scaffold, render_reply};
 use apprentice::curate::lesson::Style;
 use apprentice::curate::{Rules, curate};
-use apprentice::export::{self, Options, Rows, Sink, Thoughts};
+use apprentice::export::{self, Chat, Options, Rows, Sink, Thoughts};
 use apprentice::import::json::Json;
 use apprentice::import::{self, Origin, RecordError};
 use apprentice::policy::Sample;
@@ -220,6 +220,7 @@ fn every_trainer_gets_the_prompt_and_the_experts_step() {
 #[test]
 fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
     let dir = tempfile::tempdir().unwrap();
+    let (task, everything) = (task(), everything());
     let chat = |thoughts| {
         let out = dir.path().join("chats.jsonl");
         let Sink::Chats(mut sink) =
@@ -227,7 +228,10 @@ fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
         else {
             panic!("chats")
         };
-        sink.push(&task(), &everything()).unwrap();
+        let scaffold = Scaffold { observation_chars: 4, ..Scaffold::default() };
+        let chat =
+            Chat { task: &task, trajectory: &everything, targets: &[0, 2, 5, 6, 7], scaffold: &scaffold };
+        sink.push(chat).unwrap();
         sink.finish().unwrap();
         let chat: Vec<Value> = apprentice::fsio::read_json_lines(&out).unwrap();
         chat[0]["messages"].as_array().unwrap().clone()
@@ -240,6 +244,10 @@ fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
     assert_eq!(tags.iter().filter(|message| message["role"] == "assistant").count(), 6);
     assert_eq!(chat(Thoughts::Plain).last().unwrap()["content"], "Done.\n\nsubmit");
     assert_eq!(chat(Thoughts::Off).last().unwrap()["content"], "submit");
+    // The second action of the first reply has no thought to learn.
+    let marked: Vec<&Value> = tags.iter().filter(|message| message["weight"] == 0).collect();
+    assert_eq!(marked, [&json!({"role": "assistant", "content": "<think>…</think>\npwd", "weight": 0})]);
+    assert!(tags.iter().any(|message| message["content"].as_str().unwrap().contains("characters left out")));
 }
 
 /// A Python with `modules`; none, and a word about it, where there is none.

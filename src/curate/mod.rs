@@ -125,7 +125,7 @@ pub struct Tally {
     pub unreadable: usize,
     /// Of the rest, further actions of a reply without a thought of their own; no example where replies are learned.
     pub thoughtless: usize,
-    /// Of what is readable, those that each filter concerns, whether it is on or not; several may concern the same one.
+    /// Of those that are examples so far, those that each filter concerns, whether it is on or not; several may concern the same one.
     pub concerned: BTreeMap<Filter, usize>,
     /// Steps that look the answer up, by rule.
     pub leaks: BTreeMap<Leak, usize>,
@@ -144,18 +144,15 @@ pub fn curate<'t>(
     let targets = targets(trajectory, rules.targets);
     tally.targets = targets.len();
     let all = example::examples(task, trajectory);
-    let chosen = || all.iter().filter(|example| targets.contains(&example.index));
-    let indices = |is_target: fn(&Example<'_>) -> bool| -> Vec<usize> {
-        chosen().filter(|example| is_target(example)).map(|example| example.index).collect()
-    };
-    let (readable, imitable) =
-        (indices(|example| example.is_learnable()), indices(|example| example.is_imitable()));
+    let is_readable = |example: &&Example<'_>| targets.contains(&example.index) && example.is_learnable();
+    let readable: Vec<&Example<'_>> = all.iter().filter(is_readable).collect();
     tally.unreadable = tally.targets - readable.len();
-    tally.thoughtless = readable.len() - imitable.len();
-    let readable = match rules.learning {
-        Learning::Action => readable,
-        Learning::Reply => imitable,
-    };
+    tally.thoughtless = readable.iter().filter(|example| !example.is_imitable()).count();
+    let readable: Vec<usize> = readable
+        .into_iter()
+        .filter(|example| rules.learning == Learning::Action || example.is_imitable())
+        .map(|example| example.index)
+        .collect();
     let leaks = leak::leaks(task, trajectory);
     for (_, leak) in &leaks {
         *tally.leaks.entry(*leak).or_default() += 1;

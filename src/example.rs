@@ -32,6 +32,12 @@ impl<'a> Example<'a> {
         let reply = render_reply(self.expert);
         parse_reply(&reply).is_ok_and(|reply| reply.action == self.action().text().trim())
     }
+
+    /// Whether a student may learn to say what the expert said: a further action of the same reply has no thought of its
+    /// own, and the least one that stands in for it is nothing to imitate. What to do is.
+    pub fn is_imitable(&self) -> bool {
+        self.is_learnable() && !(self.expert.continues && self.expert.thought.trim().is_empty())
+    }
 }
 
 /// The examples of one trajectory, one for each executed step (targets 1..N).

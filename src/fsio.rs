@@ -155,46 +155,6 @@ pub fn write_json_lines<T: Serialize>(
     write_atomic(path, &bytes)
 }
 
-/// A JSONL file that is written line by line and takes its place when it is whole.
-#[derive(Debug)]
-pub struct NewJsonLines {
-    path: PathBuf,
-    file: std::io::BufWriter<tempfile::NamedTempFile>,
-}
-
-impl NewJsonLines {
-    /// Begins a file that will stand at `path`, making its parent directories.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn begin(path: &Path) -> anyhow::Result<Self> {
-        let file = temporary_beside(path)?;
-        Ok(Self { path: path.to_owned(), file: std::io::BufWriter::with_capacity(1 << 16, file) })
-    }
-
-    /// Writes one value as one line.
-    ///
-    /// # Errors
-    /// When the value has no JSON form or the file cannot be written.
-    pub fn push(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
-        let failed = || format!("could not write `{}`", self.path.display());
-        serde_json::to_writer(&mut self.file, value).with_context(failed)?;
-        self.file.write_all(b"\n").with_context(failed)
-    }
-
-    /// Puts the file in its place. Dropped before, it leaves what was there.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn finish(self) -> anyhow::Result<()> {
-        let failed = || format!("could not write `{}`", self.path.display());
-        let file = self.file.into_inner().with_context(failed)?;
-        file.as_file().sync_data().with_context(failed)?;
-        file.persist(&self.path).with_context(failed)?;
-        Ok(())
-    }
-}
-
 /// Appends to a JSONL file, whole lines only.
 #[derive(Debug)]
 pub struct JsonLines {

@@ -65,6 +65,18 @@ fn everything_is_counted_and_nothing_left_out_unless_asked() {
 }
 
 #[test]
+fn what_has_no_thought_of_its_own_is_no_reply_to_learn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut record = line("a", STEPS);
+    record["steps"][1]["continues"] = json!(true);
+    record["steps"][1]["thought"] = json!("");
+    write(dir.path(), &[record]);
+    let (_, summary, lines) = examples(dir.path(), &[]);
+    assert_eq!((numbers(&lines), &summary["thoughtless"]), (vec![1, 3, 4, 5], &json!(1)));
+    assert_eq!(lines[1]["messages"].as_array().unwrap().len(), 2 + 2 * 2);
+}
+
+#[test]
 fn filters_targets_and_context_choose() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[line("a", STEPS)]);
@@ -123,7 +135,7 @@ fn a_bad_line_is_named_and_writes_nothing() {
     fs_err::write(dir.path().join("in.jsonl"), format!("{}\n{{\"a\": 1}}\n", line("a", STEPS))).unwrap();
     let (code, failure, _) = examples(dir.path(), &[]);
     assert_eq!(code, 3);
-    assert!(failure["error"].as_str().unwrap().starts_with("in.jsonl: line 2: "), "{failure}");
+    assert!(failure["error"].as_str().unwrap().contains("in.jsonl: line 2: "), "{failure}");
     assert!(!dir.path().join("out.jsonl").exists());
 }
 
@@ -140,7 +152,31 @@ fn whole_records_are_not_filtered() {
             .output()
             .unwrap()
     };
-    assert_eq!(export(&["--to", "atif", "--out", "a.jsonl", "--drop", "idle"]).status.code(), Some(2));
+    for (format, flag, value) in [
+        ("atif", "--drop", "idle"),
+        ("native", "--targets", "second..last"),
+        ("native", "--thoughts", "off"),
+        ("sft", "--context", "last:2"),
+        ("sft", "--scope", "wrapped"),
+        ("sft", "--rows", "jsonl"),
+        ("trl", "--thoughts", "plain"),
+        ("trl", "--rows", "jsonl"),
+    ] {
+        let refused = export(&["--to", format, "--out", "a.jsonl", flag, value]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{format} {flag}: {said}");
+        assert!(said.contains(&format!("`{flag}` does nothing in `{format}`")), "{said}");
+    }
+    assert_eq!(export(&["--to", "sft", "--out", "a.jsonl", "--hint"]).status.code(), Some(2));
+    assert_eq!(
+        export(&["--to", "sft", "--out", "a.jsonl", "--drop", "idle", "--observation-chars", "2"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert!(
+        fs_err::read_to_string(dir.path().join("a.jsonl")).unwrap().contains("[… 2 characters left out …]")
+    );
     assert_eq!(export(&["--to", "atif", "--out", "records"]).status.code(), Some(0));
     assert!(dir.path().join("records/a.json").is_file());
     let unknown = export(&["--to", "verll", "--out", "x"]);

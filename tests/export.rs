@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use apprentice::chat::render_reply;
+use apprentice::chat::{Scaffold, render_reply};
 use apprentice::curate::lesson::Style;
 use apprentice::curate::{Rules, curate};
-use apprentice::export::{self, Options, Rows, Sink, Thoughts};
+use apprentice::export::{self, Chat, Options, Rows, Sink, Thoughts};
 use apprentice::import::json::Json;
 use apprentice::import::{self, Origin, RecordError};
 use apprentice::policy::Sample;
@@ -43,6 +43,7 @@ fn everything() -> Trajectory {
             ..Step::new("Also.", editor("str_replace_editor view /a --view_range 1 2", view))
         },
         Step { executed: false, ..Step::new("", Action::bash("vim </think>")) },
+        Step { executed: false, foreign: true, ..Step::new("", Action::bash("browser {}")) },
         Step::new("  spaces \n", editor("open a.py", json!({}))).seeing(Observation::recorded("x")),
         Step::new("", Action::Answer { text: "4".into() }),
         Step::new("Done.", Action::Submit).seeing(Observation::recorded("diff")),
@@ -131,10 +132,11 @@ fn atif_is_read_back_equal() {
 proptest::proptest! {
     #[test]
     fn no_text_is_lost_in_atif(
-        texts in proptest::collection::vec((".{0,20}", ".{0,20}", proptest::option::of(".{0,20}"), 0u8..8), 0..8)
+        texts in proptest::collection::vec((".{0,20}", ".{0,20}", proptest::option::of(".{0,20}"), 0u8..16), 0..8)
     ) {
         let step = |(thought, command, output, flags): (String, String, Option<String>, u8)| Step {
             executed: flags & 1 == 0,
+            foreign: flags & 8 != 0,
             continues: flags & 2 == 0,
             observation: output.map(Observation::recorded),
             ..Step::new(thought, if flags & 4 == 0 { Action::bash(command) } else { Action::Answer { text: command } })
@@ -152,8 +154,8 @@ fn atif_shows_what_other_readers_look_for() {
     assert_eq!(record["agent"], json!({"name": "swe-agent", "version": "unknown", "model_name": "m"}));
     let numbers: Vec<u64> =
         record["steps"].as_array().unwrap().iter().map(|s| s["step_id"].as_u64().unwrap()).collect();
-    // The problem, one reply with three calls, and four more.
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    // The problem, one reply with three calls, and five more.
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(record["steps"][0]["message"], "Fix it.\n");
     let reply = &record["steps"][1];
     assert_eq!(reply["tool_calls"][1]["function_name"], "bash");
@@ -218,6 +220,7 @@ fn every_trainer_gets_the_prompt_and_the_experts_step() {
 #[test]
 fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
     let dir = tempfile::tempdir().unwrap();
+    let (task, everything) = (task(), everything());
     let chat = |thoughts| {
         let out = dir.path().join("chats.jsonl");
         let Sink::Chats(mut sink) =
@@ -225,7 +228,10 @@ fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
         else {
             panic!("chats")
         };
-        sink.push(&task(), &everything()).unwrap();
+        let scaffold = Scaffold { observation_chars: 4, ..Scaffold::default() };
+        let chat =
+            Chat { task: &task, trajectory: &everything, targets: &[0, 2, 5, 6, 7], scaffold: &scaffold };
+        sink.push(chat).unwrap();
         sink.finish().unwrap();
         let chat: Vec<Value> = apprentice::fsio::read_json_lines(&out).unwrap();
         chat[0]["messages"].as_array().unwrap().clone()
@@ -238,6 +244,10 @@ fn a_chat_ends_with_the_expert_and_leaves_out_what_was_not_executed() {
     assert_eq!(tags.iter().filter(|message| message["role"] == "assistant").count(), 6);
     assert_eq!(chat(Thoughts::Plain).last().unwrap()["content"], "Done.\n\nsubmit");
     assert_eq!(chat(Thoughts::Off).last().unwrap()["content"], "submit");
+    // The second action of the first reply has no thought to learn.
+    let marked: Vec<&Value> = tags.iter().filter(|message| message["weight"] == 0).collect();
+    assert_eq!(marked, [&json!({"role": "assistant", "content": "<think>…</think>\npwd", "weight": 0})]);
+    assert!(tags.iter().any(|message| message["content"].as_str().unwrap().contains("characters left out")));
 }
 
 /// A Python with `modules`; none, and a word about it, where there is none.

@@ -56,29 +56,17 @@ fn of_command(command: &Command, script: &str) -> Effect {
         "" | ":" | "true" | "false" | "sleep" | "clear" | "echo" | "printf" | "wait" | "for" | "done"
         | "fi" | "}" => Effect::Nothing,
         "cd" => match command.operands().next() {
-            // Coming there twice is like coming there once.
+            // What is shown after it does not hang on where the agent was; whoever compares looks at the place.
             Some(place) if place.starts_with('/') => Effect::Reads,
             _ => Effect::Moves,
         },
         "ls" | "cat" | "head" | "tail" | "less" | "more" | "grep" | "egrep" | "fgrep" | "rg" | "ag"
-        | "wc" | "uniq" | "cut" | "tr" | "nl" | "diff" | "cmp" | "file" | "stat" | "du" | "df" | "pwd"
-        | "printenv" | "which" | "type" | "whereis" | "tree" | "date" | "whoami" | "uname" | "id" | "ps"
-        | "test" | "[" | "[[" | "basename" | "dirname" | "realpath" | "readlink" | "od" | "xxd"
-        | "hexdump" | "strings" | "md5sum" | "sha256sum" => Effect::Reads,
-        "sort" if !command.has("-o") => Effect::Reads,
-        "sed"
-            if !command
-                .arguments()
-                .iter()
-                .any(|word| word.starts_with("-i") || word.starts_with("--in-place")) =>
-        {
-            Effect::Reads
-        }
-        "awk" if !command.arguments().iter().any(|word| word.contains('>') || word.contains("system")) => {
-            Effect::Reads
-        }
-        "find"
-            if !["-delete", "-exec", "-execdir", "-ok", "-fprint"].iter().any(|flag| command.has(flag)) =>
+        | "wc" | "cut" | "tr" | "nl" | "diff" | "cmp" | "file" | "stat" | "du" | "df" | "pwd"
+        | "printenv" | "which" | "type" | "whereis" | "date" | "whoami" | "uname" | "id" | "ps" | "test"
+        | "[" | "[[" | "basename" | "dirname" | "realpath" | "readlink" | "od" | "hexdump" | "strings"
+        | "md5sum" | "sha256sum" => Effect::Reads,
+        program @ ("uniq" | "xxd" | "sort" | "tree" | "sed" | "awk" | "find")
+            if !writes(program, command) =>
         {
             Effect::Reads
         }
@@ -91,6 +79,47 @@ fn of_command(command: &Command, script: &str) -> Effect {
         }
         _ => of_program(command, script),
     }
+}
+
+/// Whether a program that reads as a rule is told to write a file.
+fn writes(program: &str, command: &Command) -> bool {
+    let mut words = command.arguments().iter();
+    match program {
+        // The second file is the one that is written.
+        "uniq" | "xxd" => command.operands().nth(1).is_some(),
+        "sort" | "tree" => command.has_short('o') || words.any(|word| word.starts_with("--output")),
+        "sed" => command.has_short('i') || words.any(|word| word.starts_with("--in-place")),
+        "awk" => words.any(|word| ["inplace", ">", "system"].iter().any(|sign| word.contains(sign))),
+        _ => {
+            let actions = ["-delete", "-exec", "-ok", "-fprint", "-fls"];
+            words.any(|word| actions.iter().any(|action| word.starts_with(action)))
+        }
+    }
+}
+
+/// Where the shell is after a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where it was.
+    Same,
+    /// In this directory.
+    At(String),
+    /// Somewhere else.
+    Unknown,
+}
+
+/// Where the shell is after an action, as far as its words say.
+pub(super) fn place(action: &Action) -> Place {
+    let Action::Bash { command } = action else { return Place::Same };
+    let mut place = Place::Same;
+    for found in shell::commands(command) {
+        place = match (found.program(), found.operands().next()) {
+            ("cd", Some(path)) if path.starts_with('/') => Place::At(path.to_owned()),
+            ("cd" | "pushd" | "popd", _) => Place::Unknown,
+            _ => place,
+        };
+    }
+    place
 }
 
 /// What `xargs` runs.
@@ -115,7 +144,7 @@ fn of_git(command: &Command) -> Effect {
         "reflog",
         "shortlog",
     ];
-    let verb = command.operands().next().unwrap_or_default();
+    let verb = command.git_arguments().first().map_or("", String::as_str);
     if READS.contains(&verb) && !command.arguments().iter().any(|word| word.starts_with("--output")) {
         Effect::Reads
     } else {
@@ -123,7 +152,7 @@ fn of_git(command: &Command) -> Effect {
     }
 }
 
-/// Programs that test or check; a script in a file counts as a test, because an expert writes it to see something.
+/// Programs that test or check; a script in a file counts as a test where its name says so.
 fn of_program(command: &Command, script: &str) -> Effect {
     let arguments = command.arguments();
     let first = arguments.first().map_or("", String::as_str);
@@ -140,7 +169,10 @@ fn of_program(command: &Command, script: &str) -> Effect {
                 .iter()
                 .any(|word| script.contains(word)),
             "--version" | "-V" => true,
-            file => !file.starts_with('-'),
+            file => {
+                !file.starts_with('-')
+                    && ["test", "repro", "check", "verif", "debug"].iter().any(|word| file.contains(word))
+            }
         },
         "cargo" => ["test", "check", "clippy"].contains(&first),
         "go" => ["test", "vet"].contains(&first),
@@ -162,9 +194,15 @@ mod tests {
 
     #[test]
     fn reading_running_and_editing_are_told_apart() {
-        for command in
-            ["ls -la | head", "cd /testbed && git log -3", "find . -name x | xargs grep y 2>/dev/null"]
-        {
+        for command in [
+            "sed -n '/i/p' x",
+            "sort -u x",
+            "xxd x",
+            "git -C /testbed log",
+            "ls -la | head",
+            "cd /testbed && git log -3",
+            "find . -name x | xargs grep y 2>/dev/null",
+        ] {
             assert_eq!(of(command), Effect::Reads, "{command}");
         }
         for command in
@@ -179,6 +217,18 @@ mod tests {
             "make",
             "find . -delete",
             "python -c 'open(\"a\", \"w\")'",
+            "sed -Ei s/a/b/ x",
+            "sed -ri.bak s/a/b/ x",
+            "sed -n -e p --in-place x",
+            "awk -i inplace '{print}' x",
+            "find . -fprintf out %p",
+            "find . -okdir rm {} ;",
+            "sort -uo x x",
+            "sort --output=x x",
+            "xxd -r a b",
+            "uniq a b",
+            "python fix.py",
+            "git -C /testbed checkout .",
         ] {
             assert_eq!(of(command), Effect::Edits, "{command}");
         }

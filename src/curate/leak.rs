@@ -101,11 +101,10 @@ impl Reader {
     }
 
     fn of_git(&self, command: &Command) -> Option<Leak> {
-        let mut operands = command.operands();
-        let verb = operands.next().unwrap_or_default();
+        let (verb, words) = command.git_arguments().split_first()?;
         let everywhere = ["--all", "--branches", "--remotes", "--tags", "--reflog", "-g", "--lost-found"];
         let is_everywhere = || everywhere.iter().any(|flag| command.has(flag));
-        match verb {
+        match verb.as_str() {
             "reflog" => Some(Leak::FutureCommits),
             "fetch" | "pull" | "clone" => Some(Leak::Upstream),
             "remote" if command.has("add") => Some(Leak::Upstream),
@@ -113,7 +112,8 @@ impl Reader {
             "log" | "show" | "diff" | "checkout" | "switch" | "cherry-pick" | "cat-file" | "format-patch"
             | "rev-list" => {
                 // What stands behind `--` are files.
-                let mut revisions = operands.take_while(|word| *word != "--");
+                let words = words.iter().map(String::as_str).take_while(|word| *word != "--");
+                let mut revisions = words.filter(|word| !word.starts_with('-'));
                 revisions.any(|word| self.is_future(word)).then_some(Leak::FutureCommits)
             }
             _ => None,
@@ -265,6 +265,7 @@ mod tests {
             ("git apply ../solution.diff", Leak::GoldPatch),
             ("cd /testbed && git log --all --oneline", Leak::FutureCommits),
             ("git show origin/dev:src/a.py", Leak::FutureCommits),
+            ("git -C /testbed -c core.pager= show origin/main", Leak::FutureCommits),
             ("git show 1a2b3c4d5e", Leak::FutureCommits),
             ("git log HEAD..main", Leak::FutureCommits),
             ("git reflog | head", Leak::FutureCommits),
@@ -289,6 +290,7 @@ mod tests {
             "git log --oneline -5",
             "git show HEAD~1",
             "git diff -- src/main.py",
+            "git -C main log -1 -- develop",
             "git checkout -- a.py",
             "git stash && git stash pop",
             "pip install pytest",

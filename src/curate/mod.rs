@@ -33,6 +33,16 @@ pub enum Targets {
     AllButFirst,
 }
 
+/// What a student takes from an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Learning {
+    /// What the expert did, by a reward.
+    #[default]
+    Action,
+    /// What the expert said, word for word.
+    Reply,
+}
+
 /// What an example may be dropped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +87,8 @@ pub struct Rules {
     pub targets: Targets,
     /// What is dropped.
     pub filters: BTreeSet<Filter>,
+    /// What the examples are for.
+    pub learning: Learning,
 }
 
 /// What a replay found.
@@ -111,7 +123,9 @@ pub struct Tally {
     pub targets: usize,
     /// Of these, those whose own reply could not be read back; never an example.
     pub unreadable: usize,
-    /// Of the rest, those that each filter concerns, whether it is on or not; several may concern the same one.
+    /// Of the rest, further actions of a reply without a thought of their own; no example where replies are learned.
+    pub thoughtless: usize,
+    /// Of those that are examples so far, those that each filter concerns, whether it is on or not; several may concern the same one.
     pub concerned: BTreeMap<Filter, usize>,
     /// Steps that look the answer up, by rule.
     pub leaks: BTreeMap<Leak, usize>,
@@ -130,12 +144,15 @@ pub fn curate<'t>(
     let targets = targets(trajectory, rules.targets);
     tally.targets = targets.len();
     let all = example::examples(task, trajectory);
-    let readable: Vec<usize> = all
-        .iter()
-        .filter(|example| targets.contains(&example.index) && example.is_learnable())
+    let is_readable = |example: &&Example<'_>| targets.contains(&example.index) && example.is_learnable();
+    let readable: Vec<&Example<'_>> = all.iter().filter(is_readable).collect();
+    tally.unreadable = tally.targets - readable.len();
+    tally.thoughtless = readable.iter().filter(|example| !example.is_imitable()).count();
+    let readable: Vec<usize> = readable
+        .into_iter()
+        .filter(|example| rules.learning == Learning::Action || example.is_imitable())
         .map(|example| example.index)
         .collect();
-    tally.unreadable = tally.targets - readable.len();
     let leaks = leak::leaks(task, trajectory);
     for (_, leak) in &leaks {
         *tally.leaks.entry(*leak).or_default() += 1;
@@ -177,6 +194,7 @@ impl Tally {
         self.replayed += other.replayed;
         self.targets += other.targets;
         self.unreadable += other.unreadable;
+        self.thoughtless += other.thoughtless;
         self.kept += other.kept;
         for (filter, count) in &other.concerned {
             *self.concerned.entry(*filter).or_default() += count;

@@ -28,6 +28,30 @@ impl Command {
         self.arguments().iter().any(|word| word == flag)
     }
 
+    /// Whether one of the arguments is the short flag `letter`, alone or in a cluster such as `-Ei.bak`.
+    pub(super) fn has_short(&self, letter: char) -> bool {
+        let is_it = |word: &String| {
+            let cluster = word.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+            cluster.is_some_and(|cluster| {
+                cluster.chars().take_while(char::is_ascii_alphabetic).any(|found| found == letter)
+            })
+        };
+        self.arguments().iter().any(is_it)
+    }
+
+    /// What `git` is to do and with what, without the options before it.
+    pub(super) fn git_arguments(&self) -> &[String] {
+        const WITH_VALUE: [&str; 4] = ["-C", "-c", "--git-dir", "--work-tree"];
+        let mut words = self.arguments();
+        loop {
+            words = match words {
+                [flag, _, rest @ ..] if WITH_VALUE.contains(&flag.as_str()) => rest,
+                [flag, rest @ ..] if flag.starts_with('-') => rest,
+                words => return words,
+            };
+        }
+    }
+
     /// The arguments that are no flags.
     pub(super) fn operands(&self) -> impl Iterator<Item = &str> {
         self.arguments().iter().map(String::as_str).filter(|word| !word.starts_with('-'))

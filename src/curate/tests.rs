@@ -77,6 +77,42 @@ fn idle_and_wasted_steps_leave_the_history_too() {
 }
 
 #[test]
+fn going_back_is_not_idle_and_going_nowhere_is() {
+    let moves = trajectory(&[
+        ("cd /a", ""),
+        ("cd /b", ""),
+        ("cd /a", ""),
+        ("cd /a", ""),
+        ("cd /a && ls", "x"),
+        ("submit", ""),
+    ]);
+    assert_eq!(kept(&moves, None, &[Filter::Idle]), [1, 2, 3, 5, 6]);
+    let again = trajectory(&[
+        ("cd /a && ls", "x"),
+        ("ls", "x"),
+        ("cd src", ""),
+        ("cd /a && ls", "x"),
+        ("cd /a && ls", "x"),
+    ]);
+    assert_eq!(kept(&again, None, &[Filter::Idle]), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_a_foreign_tool_did_may_have_been_an_edit() {
+    let mut steps = trajectory(&[
+        ("sed -i s/1/2/ a", ""),
+        ("ls", "a"),
+        ("python3 - <<E\n1\nE", ""),
+        ("ls", "a"),
+        ("submit", ""),
+    ]);
+    steps.steps[2].executed = false;
+    steps.steps[2].foreign = true;
+    assert_eq!(kept(&steps, None, &[Filter::Idle]), [1, 2, 4, 5]);
+    assert_eq!(kept(&steps, None, &[Filter::Wasted]), [1, 2, 5]);
+}
+
+#[test]
 fn no_example_sees_a_divergence() {
     let trajectory = trajectory(WORK);
     let replayed = |first_divergence| Replayed { first_divergence, grade: None };
@@ -112,6 +148,27 @@ fn a_step_that_was_not_executed_is_no_target() {
     let mut trajectory = trajectory(WORK);
     trajectory.steps[0].executed = false;
     assert_eq!(kept(&trajectory, None, &[]), (2..=9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_further_action_without_a_thought_is_no_reply_to_learn_and_an_action_that_is() {
+    let mut trajectory = trajectory(WORK);
+    for index in [1, 2, 4] {
+        trajectory.steps[index].continues = true;
+    }
+    trajectory.steps[1].thought.clear();
+    trajectory.steps[4].thought.clear();
+    // A reply of its own without a thought is the expert's way.
+    trajectory.steps[5].thought.clear();
+    let numbers = |learning| {
+        let rules = Rules { learning, ..Rules::default() };
+        let task = task();
+        let curated = curate(&task, &trajectory, None, &rules);
+        let numbers: Vec<usize> = curated.examples(&task).into_iter().map(|(number, _)| number).collect();
+        (numbers, curated.tally.thoughtless, curated.tally.unreadable)
+    };
+    assert_eq!(numbers(Learning::Action), ((1..=9).collect(), 2, 0));
+    assert_eq!(numbers(Learning::Reply), (vec![1, 3, 4, 6, 7, 8, 9], 2, 0));
 }
 
 #[test]

@@ -20,8 +20,7 @@ mod words;
 
 use async_trait::async_trait;
 
-use crate::chat;
-use crate::trajectory::{Action, Dialect, Edition, EditorCall, EditorSetup};
+use crate::trajectory::{Dialect, Edition, EditorCall, EditorSetup};
 
 pub use call::{is_call, read_call};
 pub use words::split as split_words;
@@ -102,19 +101,6 @@ impl State {
     pub fn interrupted(&mut self) {
         self.scrolls = 0;
     }
-}
-
-/// The action that a well-formed reply asks for, from a student who may use the editor of `dialect`.
-pub fn parse_action(text: &str, dialect: Dialect) -> Action {
-    let text = text.trim();
-    if is_call(dialect, text) {
-        return Action::Editor(EditorCall {
-            dialect,
-            text: text.to_owned(),
-            arguments: serde_json::Map::new(),
-        });
-    }
-    chat::parse_action(text)
 }
 
 /// Does what `call` asks and gives what the original would have printed.

@@ -18,6 +18,7 @@ mod verl;
 
 use std::path::{Path, PathBuf};
 
+use crate::chat::Scaffold;
 use crate::curate::lesson::Lesson;
 use crate::reward::Scope;
 use crate::task::Task;
@@ -114,13 +115,26 @@ pub trait TrajectorySink {
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<PathBuf>>;
 }
 
+/// A trajectory as a conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Chat<'a> {
+    /// Its task.
+    pub task: &'a Task,
+    /// What was done.
+    pub trajectory: &'a Trajectory,
+    /// The steps that a student learns to say, as indices.
+    pub targets: &'a [usize],
+    /// What the student is told, and how much of an observation it sees; it sees all steps.
+    pub scaffold: &'a Scaffold,
+}
+
 /// Takes trajectories as conversations.
 pub trait ChatSink {
-    /// Writes what is learned from one: its executed steps.
+    /// Writes what is learned from one: its executed steps, those that are no targets marked as such.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn push(&mut self, task: &Task, trajectory: &Trajectory) -> anyhow::Result<()>;
+    fn push(&mut self, chat: Chat<'_>) -> anyhow::Result<()>;
 
     /// Ends the files and gives their paths.
     ///

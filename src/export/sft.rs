@@ -1,17 +1,17 @@
 //! Chats for supervised fine-tuning: one conversation a trajectory.
 //!
-//! Guarantees that a conversation ends with the expert and that steps which were not executed are left out: a trainer
-//! would learn them.
+//! Guarantees that a conversation ends with the expert and that steps which were not executed are left out. A turn that is
+//! no target stays, because later ones build on it, and says `"weight": 0`, as OpenAI's fine-tuning reads it.
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::json;
 
-use super::{ChatSink, ExportFormat, Options, Sink, Thoughts};
-use crate::chat::{Message, Role, Scaffold, conversation};
+use super::{Chat, ChatSink, ExportFormat, Options, Sink, Thoughts};
+use crate::chat::{Context, Message, Role, Scaffold, conversation};
 use crate::fsio::whole::WholeFile;
-use crate::task::Task;
-use crate::trajectory::{Step, Trajectory};
+use crate::trajectory::Step;
 
 /// Lists of messages.
 pub(super) struct Sft;
@@ -36,21 +36,42 @@ struct Chats {
 }
 
 impl ChatSink for Chats {
-    fn push(&mut self, task: &Task, trajectory: &Trajectory) -> anyhow::Result<()> {
-        let steps: Vec<Step> = trajectory.steps.iter().filter(|step| step.executed).cloned().collect();
-        let mut messages = conversation(&Scaffold::default(), task, &steps);
-        let replies = messages.iter_mut().filter(|message| message.role == Role::Assistant);
-        for (message, step) in replies.zip(&steps) {
-            said(message, step, self.thoughts);
-        }
+    fn push(&mut self, chat: Chat<'_>) -> anyhow::Result<()> {
+        let Chat { task, trajectory, targets, scaffold } = chat;
+        let executed = trajectory.steps.iter().enumerate().filter(|(_, step)| step.executed);
+        let (numbers, steps): (Vec<usize>, Vec<Step>) =
+            executed.map(|(index, step)| (index, step.clone())).unzip();
+        // A chat is the whole conversation; a trainer cuts it.
+        let scaffold = Scaffold { context: Context::Full, ..scaffold.clone() };
+        let mut messages = conversation(&scaffold, task, &steps);
         // What came after the last step is nothing to answer.
         messages.pop_if(|message| message.role == Role::User && !steps.is_empty());
-        self.file.push(&json!({"messages": messages, "trajectory": trajectory.id, "task": task.id}))
+        let mut replies = numbers.iter().zip(&steps);
+        let turn = |mut message: Message| {
+            let mut is_target = true;
+            if message.role == Role::Assistant
+                && let Some((index, step)) = replies.next()
+            {
+                said(&mut message, step, self.thoughts);
+                is_target = targets.contains(index);
+            }
+            Turn { message, weight: (!is_target).then_some(0) }
+        };
+        let turns: Vec<Turn> = messages.into_iter().map(turn).collect();
+        self.file.push(&json!({"messages": turns, "trajectory": trajectory.id, "task": task.id}))
     }
 
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<PathBuf>> {
         Ok(vec![self.file.finish()?])
     }
+}
+
+#[derive(Serialize)]
+struct Turn {
+    #[serde(flatten)]
+    message: Message,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u8>,
 }
 
 fn said(message: &mut Message, step: &Step, thoughts: Thoughts) {

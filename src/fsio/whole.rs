@@ -23,17 +23,8 @@ impl WholeFile {
     /// # Errors
     /// When the directory cannot be made or written to.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        fs_err::create_dir_all(parent)?;
-        let file = tempfile::Builder::new()
-            .prefix(".apprentice-")
-            .permissions(super::plain_file_mode())
-            .tempfile_in(parent)
-            .with_context(|| format!("could not write `{}`", path.display()))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+        let file = super::temporary_beside(path)?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 16, file) })
     }
 
     /// Adds one value as one line of JSON.

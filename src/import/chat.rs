@@ -14,7 +14,7 @@ use crate::trajectory::{Action, Dialect, EditorCall};
 use super::RecordError;
 use super::json::Json;
 use super::markup::{self, Trim};
-use super::observed::{self, Wrapper};
+use super::observed::{self, Seen, Wrapper};
 use super::steps::Steps;
 use super::tools::Call;
 
@@ -126,11 +126,22 @@ pub(super) fn conversation(messages: &[Json], manner: Manner) -> Result<Conversa
             Said::Result { text, .. } if !has_begun => conversation.prompt = Some(text.into_owned()),
             Said::Result { id, text } => {
                 let seen = observed::seen(text, manner.wrappers);
-                conversation.steps.see(id.as_deref(), seen);
+                claim(&mut conversation.steps, id.as_deref(), seen)?;
             }
         }
     }
     Ok(conversation)
+}
+
+/// Gives a result to its call. What a user says answers none; a result that names its call must find it.
+pub(super) fn claim(steps: &mut Steps, id: Option<&str>, seen: Seen) -> Result<(), RecordError> {
+    let is_claimed = steps.see(id, seen);
+    match id {
+        Some(id) if !is_claimed => {
+            Err(fault(steps, format!("a result names the call `{id}`, which does not wait for one")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The error of the step that is being read.

@@ -12,7 +12,7 @@ use super::chat::{self, Blocks, Conversation, Manner, Silent};
 use super::json::Json;
 use super::markup::Trim;
 use super::observed::Wrapper;
-use super::problem::{problem, uploaded};
+use super::problem::{directory, problem};
 use super::{Origin, RecordError, TrajectoryFormat, ends, names};
 
 /// A format of chat messages.
@@ -107,7 +107,7 @@ impl Family {
         let Conversation { steps, prompt, written } = conversation;
         let fields = &self.fields;
         let prompt = prompt.unwrap_or_default();
-        let workdir = uploaded(&prompt).or_else(|| steps.directory().map(str::to_owned));
+        let workdir = directory(&prompt).or_else(|| steps.directory().map(str::to_owned));
         let recorded = text(record, fields.status).map(|status| ends::end(&status));
         let end = recorded.filter(|end| *end != End::Unknown).unwrap_or_else(|| steps.end());
         let editor = (self.manner.dialect == Dialect::SweAgentStrReplace)

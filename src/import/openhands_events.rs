@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Map;
 
-use crate::trajectory::{Exit, Observation, Trajectory};
+use crate::trajectory::{End, Exit, Observation, Trajectory};
 
 use super::chat::{self, Conversation, Written};
 use super::family::{Family, Fields, MESSAGES, OPEN_HANDS, text};
@@ -31,7 +31,7 @@ const FAMILY: Family = Family {
         model: &["metadata.llm_config.model"],
         patch: &["test_result.git_patch", "git_patch"],
         resolved: &["resolved", "test_result.resolved", "report.resolved"],
-        status: &["error"],
+        status: &[],
         ..MESSAGES
     },
 };
@@ -78,8 +78,26 @@ impl TrajectoryFormat for OpenHandsEvents {
         let conversation = Conversation { steps, prompt, written: Written::ToolCalls };
         let mut trajectory = FAMILY.trajectory(record, origin, conversation)?;
         trajectory.source.tools = Some("events".to_owned());
+        if let Some(end) = text(record, &["error"]).and_then(|error| end(&error)) {
+            trajectory.end = end;
+        }
         Ok(vec![trajectory])
     }
+}
+
+/// What the error of an evaluation says about the end: free text, so only OpenHands' own phrases count.
+fn end(error: &str) -> Option<End> {
+    const PHRASES: &[(&str, End)] = &[
+        ("reached maximum iteration", End::StepLimit),
+        ("reached maximum budget", End::StepLimit),
+        ("ContextWindowExceed", End::ContextLimit),
+        ("EvalTimeoutException", End::TimeLimit),
+        ("Function timed out after", End::TimeLimit),
+        ("AgentRuntimeError", End::SandboxLost),
+        ("AgentRuntimeDisconnectedError", End::SandboxLost),
+        ("AgentRuntimeUnavailableError", End::SandboxLost),
+    ];
+    PHRASES.iter().find(|(phrase, _)| error.contains(phrase)).map(|(_, end)| *end)
 }
 
 #[derive(Default)]

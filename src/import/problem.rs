@@ -40,8 +40,17 @@ fn after_example(prompt: &str) -> &str {
     before.rsplit_once(open).map_or(before, |(_, task)| task)
 }
 
-/// The directory that a prompt names as the repository's.
-pub(super) fn uploaded(prompt: &str) -> Option<String> {
+/// The directory that a prompt names as the repository's, or that the agent is told to be in.
+pub(super) fn directory(prompt: &str) -> Option<String> {
+    uploaded(prompt).or_else(|| {
+        let (_, rest) = after_example(prompt).rsplit_once("(Current directory: ")?;
+        let (path, after) = rest.split_once(')')?;
+        let is_end = matches!(after.trim(), "" | "bash-$");
+        (is_end && path.starts_with('/') && !path.contains('\n')).then(|| path.to_owned())
+    })
+}
+
+fn uploaded(prompt: &str) -> Option<String> {
     let inner = framed(prompt, "<uploaded_files>", "</uploaded_files>")?;
     let path = inner.split("</uploaded_files>").next()?.trim();
     (path.starts_with('/') && !path.contains('\n')).then(|| path.to_owned())
@@ -70,5 +79,9 @@ mod tests {
         let prompt = "<uploaded_files>\n/workspace/a__1\n</uploaded_files>\nI've uploaded …";
         assert_eq!(uploaded(prompt).as_deref(), Some("/workspace/a__1"));
         assert_eq!(uploaded("<uploaded_files>\na.py\n</uploaded_files>"), None);
+        let prompt = "ISSUE:\nIt says (Current directory: /x)\n\nINSTRUCTIONS:\nGo.\n(Open file: n/a)\n(Current directory: /r)\nbash-$";
+        assert_eq!(directory(prompt).as_deref(), Some("/r"));
+        assert_eq!(directory("(Current directory: r)"), None);
+        assert_eq!(directory("It printed (Current directory: /x) and failed."), None);
     }
 }

@@ -14,14 +14,15 @@ use super::tools::Call;
 /// The steps of `items`.
 ///
 /// # Errors
-/// When a call has no name.
+/// When a call has no name, or an output none of them.
 pub(super) fn steps(items: &[Json], manner: Manner) -> Result<Steps, RecordError> {
     let mut steps = Steps::default();
     let mut reply = Reply::default();
     for item in items {
         if item["type"].is("function_call_output") {
             reply.end(&mut steps, manner.dialect);
-            output(&mut steps, item, manner);
+            let seen = observed::seen(chat::content(&item["output"]), manner.wrappers);
+            chat::claim(&mut steps, item["call_id"].text().as_deref(), seen)?;
         } else {
             reply.add(item).map_err(|reason| chat::fault(&steps, reason))?;
         }

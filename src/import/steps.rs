@@ -5,6 +5,9 @@
 //! words of a record that ends with them are its answer.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::trajectory::{Action, Dialect, End, Step};
 
@@ -22,6 +25,8 @@ pub(super) struct Steps {
     /// The first step of the reply that was opened last.
     reply: usize,
     directory: Option<String>,
+    /// Whether a command went elsewhere, so that later directories say nothing of the first.
+    has_moved: bool,
 }
 
 impl Steps {
@@ -47,8 +52,11 @@ impl Steps {
             self.say(&words);
         }
         match tools::meaning(call, dialect) {
-            Meaning::Act(action) => self.step(action, true, id),
-            Meaning::Apart(action) => self.step(action, false, id),
+            Meaning::Act(action) => self.step(Step::new("", action), id),
+            Meaning::Foreign(action) => {
+                self.step(Step { foreign: true, ..not_run(action) }, id);
+            }
+            Meaning::Apart(action) => self.step(not_run(action), id),
             Meaning::Thought(words) => {
                 self.say(&words);
                 self.waiting.push((id, None));
@@ -59,20 +67,20 @@ impl Steps {
     /// A reply with one action that is already understood.
     pub(super) fn act(&mut self, thought: &str, action: Action) {
         self.open(thought);
-        self.step(action, true, None);
+        self.step(Step::new("", action), None);
     }
 
     /// A reply that its scaffold would not run.
     pub(super) fn refused(&mut self, thought: &str, action: Action) {
         self.open(thought);
-        self.step(action, false, None);
+        self.step(not_run(action), None);
     }
 
-    fn step(&mut self, action: Action, executed: bool, id: Option<String>) {
+    fn step(&mut self, step: Step, id: Option<String>) {
         self.waiting.push((id, Some(self.done.len())));
         let thought = std::mem::take(&mut self.words).join("\n\n");
         let continues = self.reply < self.done.len();
-        self.done.push(Step { executed, continues, ..Step::new(thought, action) });
+        self.done.push(Step { thought, continues, ..step });
     }
 
     /// Words that come before the next action.
@@ -87,13 +95,16 @@ impl Steps {
     /// What came back. Gives whether a call was waiting for it.
     pub(super) fn see(&mut self, id: Option<&str>, seen: Seen) -> bool {
         let Some(at) = self.waiting_at(id) else { return false };
-        if self.directory.is_none() {
+        let (_, index) = self.waiting.remove(at);
+        self.has_moved |= index.is_some_and(|index| is_move(&self.done[index].action));
+        if self.directory.is_none() && !self.has_moved {
             self.directory = seen.directory;
         }
-        if let (_, Some(index)) = self.waiting.remove(at) {
+        if let Some(index) = index {
             let step = &mut self.done[index];
             step.observation = Some(seen.observation);
             step.executed &= !seen.refused;
+            step.foreign &= !seen.refused;
         }
         true
     }
@@ -110,6 +121,7 @@ impl Steps {
         let index = self.waiting_at(id).and_then(|at| self.waiting[at].1);
         if let Some(index) = index {
             self.done[index].executed = false;
+            self.done[index].foreign = false;
         }
     }
 
@@ -123,7 +135,7 @@ impl Steps {
         self.done.len()
     }
 
-    /// The first directory that an observation named.
+    /// The directory that an observation named before the agent went anywhere.
     pub(super) fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
     }
@@ -153,6 +165,18 @@ impl Steps {
         }
         self.done
     }
+}
+
+/// Whether the shell may be elsewhere after this.
+pub(super) fn is_move(action: &Action) -> bool {
+    static MOVE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?m)(?:^|[;&|({`])\s*(?:cd|pushd|popd)\b").expect("invariant: the pattern is fixed")
+    });
+    matches!(action, Action::Bash { command } if MOVE.is_match(command))
+}
+
+fn not_run(action: Action) -> Step {
+    Step { executed: false, ..Step::new("", action) }
 }
 
 /// A thought without the tags that some models write around it; ours are written when it is rendered.

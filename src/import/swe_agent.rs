@@ -21,8 +21,8 @@ use crate::trajectory::{
 use super::chat::{self, content};
 use super::json::Json;
 use super::observed::{Wrapper, seen};
-use super::problem::problem;
-use super::steps::without_tags;
+use super::problem::{directory, problem};
+use super::steps::{is_move, without_tags};
 use super::{Origin, RecordError, TrajectoryFormat, ends, family, markup, names};
 
 /// The format of `.traj` files.
@@ -91,7 +91,7 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
     }
     let dialect = dialect(&turns, history);
     let setup = EditorSetup { window: window(history), edition: edition(&turns), ..EditorSetup::default() };
-    let workdir = workdir(&turns);
+    let workdir = workdir(&turns, history);
     let replay = if record.has("replay_config") { replay_config(record) } else { replay_config(whole) };
     let info = &record["info"];
     let task = origin.task.clone().unwrap_or_else(|| task_id(&replay, origin, workdir.as_deref()));
@@ -305,10 +305,14 @@ fn tools(turns: &[Turn]) -> &'static str {
 
 /// The problem in the last message before the agent's first that is no demonstration.
 fn told_problem(history: &Json) -> Option<String> {
+    problem(&prompt(history)?)
+}
+
+fn prompt<'a>(history: &Json<'a>) -> Option<Cow<'a, str>> {
     let before =
         history.list().iter().take_while(|message| !message["role"].is("assistant") || is_demo(message));
     let prompt = before.filter(|message| message["role"].is("user") && !is_demo(message)).last()?;
-    problem(&content(&prompt["content"]))
+    Some(content(&prompt["content"]))
 }
 
 static RANGE: LazyLock<Regex> =
@@ -369,9 +373,14 @@ fn window(history: &Json) -> usize {
     found.unwrap_or(EditorSetup::default().window)
 }
 
-/// The directory that the first step saw: nothing has left it yet.
-fn workdir(turns: &[Turn]) -> Option<String> {
-    turns.iter().find_map(|turn| turn.directory.clone()).filter(|directory| directory.starts_with('/'))
+/// The directory that the prompt tells, else the one that a step saw before a command went elsewhere.
+fn workdir(turns: &[Turn], history: &Json) -> Option<String> {
+    // Releases that keep the state as text took it before the action.
+    let is_before = |turn: &Turn| turn.state == Shape::Text;
+    let stays = |turn: &&Turn| is_before(turn) || !is_move(&Action::bash(turn.action.as_str()));
+    let seen = || turns.iter().take_while(stays).find_map(|turn| turn.directory.clone());
+    let told = prompt(history).and_then(|prompt| directory(&prompt));
+    told.or_else(seen).filter(|directory| directory.starts_with('/'))
 }
 
 /// The run's configuration: an object, or the JSON text of one.

@@ -1,8 +1,8 @@
 //! Tool calls of all scaffolds, and the one canonical action that each of them is.
 //!
 //! Guarantees that a call becomes a shell script, an editor's call, the end, a thought, or is kept apart as
-//! something that no sandbox can run (browsers, notebooks, keys for a running program): then its step is
-//! marked as not executed. Tools that read or write whole files become the editor's calls or plain scripts.
+//! something that no sandbox can run: then its step is marked as not executed, and as foreign where it ran when it was
+//! recorded (browsers, notebooks, keys for a running program). Tools that read or write whole files become the editor's calls or plain scripts.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +26,9 @@ pub(super) enum Meaning {
     Act(Action),
     /// Only words.
     Thought(String),
-    /// Something that cannot be done here; kept as it was written.
+    /// Something that was done and cannot be done here; kept as it was written.
+    Foreign(Action),
+    /// Something that nobody could do; kept as it was written.
     Apart(Action),
 }
 
@@ -93,7 +95,7 @@ const SHELL: &[&str] = &[
 /// What `call` means for an agent whose `str_replace_editor` is of `dialect`.
 pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
     let known = TOOLS.iter().find(|(_, names)| names.contains(&call.name.as_str()));
-    let Some((tool, _)) = known else { return apart(&call) };
+    let Some((tool, _)) = known else { return stranger(&call) };
     let done = match tool {
         Tool::Shell => return shell(&call),
         Tool::Editor => return Meaning::Act(editor(call.arguments, dialect)),
@@ -108,7 +110,12 @@ pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
         Tool::List => argument(&call, PATH).map(|path| Action::bash(format!("ls -A -- {}", quoted(&path)))),
         Tool::Notebook => return notebook(&call),
     };
-    done.map_or_else(|| apart(&call), Meaning::Act)
+    match done {
+        Some(action) => Meaning::Act(action),
+        None if call.arguments.is_empty() => apart(&call),
+        // Somebody else's tool of that name takes other arguments.
+        None => stranger(&call),
+    }
 }
 
 /// What the agent says with its last call.
@@ -134,15 +141,30 @@ fn number(call: &Call, names: &[&str]) -> Option<i64> {
 }
 
 fn apart(call: &Call) -> Meaning {
+    Meaning::Apart(as_written(call))
+}
+
+/// A call that only its own scaffold can answer; it cannot have answered arguments that are no JSON.
+fn stranger(call: &Call) -> Meaning {
+    let is_readable =
+        call.arguments.len() != 1 || !call.arguments.get("arguments").is_some_and(Value::is_string);
+    if is_readable { Meaning::Foreign(as_written(call)) } else { apart(call) }
+}
+
+fn as_written(call: &Call) -> Action {
     let arguments = Value::Object(call.arguments.clone());
-    Meaning::Apart(Action::bash(format!("{} {arguments}", call.name)))
+    Action::bash(format!("{} {arguments}", call.name))
 }
 
 fn shell(call: &Call) -> Meaning {
-    let given =
-        ["command", "cmd", "script", "code", "commands"].iter().find_map(|name| call.arguments.get(*name));
+    let given = ["command", "cmd", "script", "code", "commands"]
+        .iter()
+        .find_map(|name| call.arguments.get(*name).filter(|value| !value.is_null()));
     let command = match given {
-        Some(Value::Array(words)) => command_line(words),
+        Some(Value::Array(words)) => match command_line(words) {
+            Some(command) => command,
+            None => return stranger(call),
+        },
         Some(Value::String(text)) => text.clone(),
         _ => match argument(call, &["keystrokes"]) {
             Some(keys) => return keystrokes(&keys),
@@ -151,9 +173,20 @@ fn shell(call: &Call) -> Meaning {
     };
     let is_input = call.arguments.get("is_input").is_some_and(|value| *value == true || *value == "true");
     if is_input || is_control(&command) {
-        Meaning::Apart(Action::Bash { command })
+        Meaning::Foreign(Action::Bash { command })
     } else {
-        Meaning::Act(Action::Bash { command })
+        Meaning::Act(Action::Bash { command: there(call, command) })
+    }
+}
+
+/// The script, run in the directory that the call names. One that is named from the directory of the call is left again:
+/// the next call names its own from where this one began.
+fn there(call: &Call, command: String) -> String {
+    let named = argument(call, &["workdir", "cwd", "directory"]);
+    match named.as_deref().map(str::trim) {
+        None | Some("" | "." | "./") => command,
+        Some(directory) if directory.starts_with('/') => format!("cd -- {} && {command}", quoted(directory)),
+        Some(directory) => format!("(cd -- {} && {command}\n)", quoted(directory)),
     }
 }
 
@@ -168,16 +201,16 @@ fn is_control(command: &str) -> bool {
 fn keystrokes(keys: &str) -> Meaning {
     let command = keys.strip_suffix('\n').unwrap_or(keys);
     let action = Action::bash(command);
-    if is_control(command) || !keys.ends_with('\n') { Meaning::Apart(action) } else { Meaning::Act(action) }
+    if is_control(command) || !keys.ends_with('\n') { Meaning::Foreign(action) } else { Meaning::Act(action) }
 }
 
-/// The script behind an argument vector: what a shell is given, or the words as a line.
-fn command_line(words: &[Value]) -> String {
-    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-    match words.as_slice() {
+/// The script behind an argument vector: what a shell is given, or the words as a line; none where they are not all words.
+fn command_line(words: &[Value]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(Value::as_str).collect::<Option<_>>()?;
+    Some(match words.as_slice() {
         ["bash" | "/bin/bash" | "sh", "-lc" | "-c", script] => (*script).to_owned(),
         words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-    }
+    })
 }
 
 /// A call of `str_replace_editor`, with the line that SWE-agent's shell would have been sent.
@@ -314,7 +347,7 @@ fn grep(call: &Call) -> Option<Action> {
 /// A cell needs the kernel that the cells before it ran in.
 fn notebook(call: &Call) -> Meaning {
     let Some(code) = argument(call, &["code", "command"]) else { return apart(call) };
-    Meaning::Apart(Action::bash(format!("python3 - <<'CELL'\n{code}\nCELL")))
+    Meaning::Foreign(Action::bash(format!("python3 - <<'CELL'\n{code}\nCELL")))
 }
 
 #[cfg(test)]
@@ -335,6 +368,10 @@ mod tests {
             ("execute_bash", json!({"cmd": "ls"}), "ls"),
             ("shell", json!({"command": ["bash", "-lc", "a | b"]}), "a | b"),
             ("shell", json!({"command": ["echo", "a b"]}), "echo 'a b'"),
+            ("bash", json!({"command": null, "cmd": "ls"}), "ls"),
+            ("shell", json!({"command": ["bash", "-lc", "ls"], "workdir": "/a b"}), "cd -- '/a b' && ls"),
+            ("run_shell_command", json!({"command": "ls", "directory": "src"}), "(cd -- src && ls\n)"),
+            ("exec_command", json!({"cmd": "ls", "cwd": null, "workdir": "."}), "ls"),
             ("bash_command", json!({"keystrokes": "ls -la\n", "duration": 0.1}), "ls -la"),
             ("file_editor", json!({"command": "view", "path": "/a"}), "str_replace_editor view /a"),
             ("finish", json!({}), "submit"),
@@ -376,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sandbox_runs_is_kept_apart() {
+    fn what_only_its_own_scaffold_could_run_is_foreign() {
         for (name, arguments, text) in [
             ("bash", json!({"command": ""}), ""),
             ("execute_bash", json!({"command": "C-c", "is_input": "true"}), "C-c"),
@@ -385,7 +422,20 @@ mod tests {
             ("bash_command", json!({"keystrokes": "q"}), "q"),
             ("browser", json!({"code": "goto('x')"}), "browser {\"code\":\"goto('x')\"}"),
             ("execute_ipython_cell", json!({"code": "1 + 1"}), "python3 - <<'CELL'\n1 + 1\nCELL"),
+            ("shell", json!({"command": ["sleep", 5]}), "shell {\"command\":[\"sleep\",5]}"),
+            ("edit_file", json!({"code_edit": "x"}), "edit_file {\"code_edit\":\"x\"}"),
+        ] {
+            let Meaning::Foreign(action) = of(name, arguments) else { panic!("{name} is foreign") };
+            assert_eq!(action.text(), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_could_run_is_kept_apart() {
+        for (name, arguments, text) in [
             ("bash", json!({}), "bash {}"),
+            ("read", json!({}), "read {}"),
+            ("browser", json!({"arguments": "{\"code"}), "browser {\"arguments\":\"{\\\"code\"}"),
         ] {
             let Meaning::Apart(action) = of(name, arguments) else { panic!("{name} is apart") };
             assert_eq!(action.text(), text, "{name}");

@@ -67,7 +67,7 @@ pub fn train(
     }
 }
 
-/// Prompts with the expert's replies; those that do not fit are left out whole.
+/// Prompts with the expert's replies; those that do not fit or are nothing to imitate are left out whole.
 fn sequences(
     config: &TrainConfig,
     prompter: &Prompter,
@@ -76,7 +76,7 @@ fn sequences(
 ) -> Result<Vec<Sequence>> {
     let tokenizer = training.student.tokenizer();
     let mut sequences = Vec::with_capacity(examples.len());
-    for example in examples {
+    for example in examples.iter().filter(|example| example.is_imitable()) {
         let Some(prompt) = prompter.prompt(tokenizer, example)? else { continue };
         let reply = tokenizer.encode_reply(&render_reply(example.expert))?;
         if config.limits.reply < reply.len() {

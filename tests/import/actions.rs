@@ -58,7 +58,7 @@ fn session_control_and_input_are_kept_and_not_executed() {
         json!({"command": "yes", "is_input": "true"}),
     ] {
         let found = step("execute_bash", arguments.clone(), "^C");
-        assert!(!found.executed && found.observation.is_some(), "{arguments}");
+        assert!(!found.executed && found.foreign && found.observation.is_some(), "{arguments}");
         assert_eq!(found.action.text(), arguments["command"].as_str().unwrap());
     }
 }
@@ -101,9 +101,36 @@ fn thoughts_and_plans_are_no_steps() {
 fn browsers_notebooks_and_strangers_are_kept_and_not_executed() {
     for name in ["browser", "web_read", "execute_ipython_cell", "call_my_tool"] {
         let found = step(name, json!({"code": "x = 1"}), "seen");
-        assert!(!found.executed && found.action.text().contains("x = 1"), "{name}");
+        assert!(!found.executed && found.foreign && found.action.text().contains("x = 1"), "{name}");
         assert_eq!(found.observation.unwrap().output, "seen");
     }
+}
+
+#[test]
+fn a_result_of_no_call_is_a_reject_that_names_its_step() {
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "a"});
+    let call = json!({"id": "1", "function": {"name": "execute_bash", "arguments": {"command": "ls"}}});
+    let messages = [
+        json!({"role": "user", "content": "It breaks."}),
+        json!({"role": "assistant", "content": "", "tool_calls": [call]}),
+        result("1"),
+        result("2"),
+    ];
+    let (found, rejects) = super::written("t.jsonl", json!({"messages": messages}).to_string());
+    assert_eq!((found.len(), rejects.len(), rejects[0].step), (0, 1, Some(2)));
+    assert!(rejects[0].reason.contains("`2`"), "{}", rejects[0].reason);
+    let (found, rejects) = super::written("t.jsonl", json!({"messages": messages[..3]}).to_string());
+    assert_eq!((found.len(), rejects), (1, Vec::new()));
+}
+
+#[test]
+fn what_nobody_ran_is_not_foreign() {
+    let refused = step("execute_ipython_cell", json!({"code": "x = 1"}), "Function call validation error: x");
+    let no_command = step("execute_bash", json!({}), "seen");
+    let no_json = step("browser", json!("{\"code"), "seen");
+    let ran = step("execute_bash", json!({"command": "ls"}), "seen");
+    assert!([refused, no_command, no_json].iter().all(|step| !step.executed && !step.foreign));
+    assert!(ran.executed && !ran.foreign);
 }
 
 #[test]

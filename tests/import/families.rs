@@ -227,6 +227,18 @@ fn openhands_events_of_evaluations_and_of_2024() {
         (found.problem.as_deref(), found.patch.as_deref(), found.task.as_str()),
         (Some("It breaks."), Some(PATCH), "o__r-1")
     );
+    for (error, end) in [
+        ("AgentRuntimeError: container died", End::SandboxLost),
+        (
+            "RuntimeError: Agent reached maximum iteration in headless mode. Current iteration: 30",
+            End::StepLimit,
+        ),
+        ("ValueError: wrong time in the context of a submitted form", End::Submitted),
+    ] {
+        let mut failed = row.clone();
+        failed["error"] = json!(error);
+        assert_eq!(one("openhands-events", &failed).end, end, "{error}");
+    }
     let flat = json!({"instance_id": "o__r-1", "history": [
         [{"action": "message", "source": "user", "content": "Fix it."}, {"observation": "null", "content": ""}],
         [{"action": "run", "command": "ls", "thought": "Look."}, {"observation": "run", "content": "a", "extras": {"exit_code": 1}}],
@@ -274,6 +286,32 @@ fn nebius_rows() {
         (Edition::Shell, 50, Some("It breaks."))
     );
     assert_eq!((found.steps[0].thought.as_str(), found.patch.as_deref()), ("Find it.", Some(PATCH)));
+}
+
+#[test]
+fn the_repository_lies_where_the_agent_was_before_it_went_anywhere() {
+    let tail = |directory: &str| format!("(Open file: n/a)\n(Current directory: {directory})\nbash-$");
+    let workdir = |prompt_tail: &str, command: &str, then: &str| {
+        let turn = |role: &str, text: &str| json!({"role": role, "text": text, "system_prompt": null, "mask": role == "ai"});
+        let record = json!({"instance_id": "o__r-1", "target": false, "exit_status": "submitted", "generated_patch": PATCH, "trajectory": [
+            {"role": "system", "text": null, "system_prompt": "s", "mask": false},
+            turn("user", &format!("ISSUE:\nIt breaks.\n\nINSTRUCTIONS:\nGo.\n{prompt_tail}")),
+            turn("ai", &format!("Go.\n```\n{command}\n```")),
+            turn("user", &tail(then)),
+            turn("ai", "Look.\n```\nls\n```"),
+            turn("user", &format!("a.py\n{}", tail(then))),
+        ]});
+        one("nebius", &record).source.workdir
+    };
+    assert_eq!(workdir(&tail("/r"), "cd src", "/r/src").as_deref(), Some("/r"));
+    assert_eq!(workdir("", "cd src && ls", "/r/src"), None);
+    assert_eq!(workdir("", "grep -rn cd .", "/r").as_deref(), Some("/r"));
+    let chat = json!({"messages": [
+        say("user", "It breaks."),
+        calls("Go.", &[call("1", "execute_bash", &json!({"command": "cd src"}))]),
+        result("1", "[Current working directory: /w/r/src]\n[Command finished with exit code 0]"),
+    ]});
+    assert_eq!(one("openhands", &chat).source.workdir, None);
 }
 
 #[test]

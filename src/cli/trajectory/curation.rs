@@ -11,7 +11,7 @@ use super::super::failure::Failure;
 use super::tokens::Counter;
 use crate::chat::{Context, Scaffold};
 use crate::curate::lesson::{Hint, Lesson, Style};
-use crate::curate::{self, Curated, Filter, Replayed, Rules, Tally, Targets};
+use crate::curate::{self, Curated, Filter, Learning, Replayed, Rules, Tally, Targets};
 use crate::reward::Scope;
 use crate::task::{self, LoadedTask, Task};
 use crate::trajectory::{Action, Trajectory};
@@ -116,6 +116,23 @@ pub(super) struct Tokens {
 }
 
 impl CurationArgs {
+    /// The options that were given and are not what they are by themselves.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let given = [
+            ("--tasks", self.tasks.is_some()),
+            ("--targets", self.targets != Targets::default()),
+            ("--context", self.context != Context::default()),
+            ("--observation-chars", self.observation_chars != Scaffold::default().observation_chars),
+            ("--scope", self.scope != Scope::default()),
+            ("--hint", self.hint),
+            ("--drop", !self.drop.is_empty()),
+            ("--replays", self.replays.is_some()),
+            ("--model", self.model.is_some()),
+            ("--max-tokens", self.max_tokens.is_some()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
+    }
+
     /// Reads what the options name.
     pub(super) fn curator(&self) -> Result<Curator, Failure> {
         if self.drop.contains(&Filter::Diverged) && self.replays.is_none() {
@@ -136,7 +153,11 @@ impl CurationArgs {
             ..Scaffold::default()
         };
         Ok(Curator {
-            rules: Rules { targets: self.targets, filters: self.drop.iter().copied().collect() },
+            rules: Rules {
+                targets: self.targets,
+                filters: self.drop.iter().copied().collect(),
+                learning: Learning::default(),
+            },
             style: Style { scaffold, hint: if self.hint { Hint::Title } else { Hint::Off } },
             scope: self.scope,
             tasks,
@@ -154,6 +175,11 @@ impl CurationArgs {
 }
 
 impl Curator {
+    /// Says what the examples are for.
+    pub(super) fn learning(&mut self, learning: Learning) {
+        self.rules.learning = learning;
+    }
+
     /// Takes each lesson of a trajectory.
     pub(super) fn lessons(
         &mut self,
@@ -181,25 +207,26 @@ impl Curator {
     }
 
     /// What is learned from a trajectory as one conversation: the curated steps up to the last example that is left.
-    pub(super) fn chat(&mut self, trajectory: &Trajectory) -> Result<Option<(Task, Trajectory)>, Failure> {
+    /// Gives them with the indices of those that are targets.
+    pub(super) fn chat(
+        &mut self,
+        trajectory: &Trajectory,
+    ) -> Result<Option<(Task, Trajectory, Vec<usize>)>, Failure> {
         let task = self.task(trajectory)?.into_owned();
         let curated = curate::curate(&task, trajectory, self.replays.get(&trajectory.id), &self.rules);
         self.tally.add(&curated.tally);
-        let last = curated.examples(&task).last().map(|(_, example)| example.index);
-        let Some(last) = last else { return Ok(None) };
+        let targets: Vec<usize> =
+            curated.examples(&task).into_iter().map(|(_, example)| example.index).collect();
+        let Some(last) = targets.last() else { return Ok(None) };
         self.taken += curated.tally.kept;
         let mut chat = curated.trajectory().clone();
         chat.steps.truncate(last + 1);
-        Ok(Some((task, chat)))
+        Ok(Some((task, chat, targets)))
     }
 
-    /// Refuses to leave anything out of a format that keeps whole records.
-    pub(super) fn refuse_filters(&self, format: &str) -> Result<(), Failure> {
-        if self.rules.filters.is_empty() {
-            return Ok(());
-        }
-        let refused = anyhow::anyhow!("`--drop` leaves steps out, and `{format}` keeps whole records");
-        Err(Failure::usage(refused).with_hint("export without it, or to a format of chats or examples"))
+    /// What the student is told, and how much of an observation it sees.
+    pub(super) fn scaffold(&self) -> &Scaffold {
+        &self.style.scaffold
     }
 
     /// The task of a trajectory: the user's, or the problem as the record states it.
@@ -234,6 +261,7 @@ impl Curator {
             "replayed": self.tally.replayed,
             "targets": self.tally.targets,
             "unreadable": self.tally.unreadable,
+            "thoughtless": self.tally.thoughtless,
             "filters": filters,
             "leaks": self.tally.leaks,
             "tokens": self.counter.as_ref().map(Counter::summary),
@@ -250,6 +278,14 @@ impl Curator {
         text.push_str(&format!(
             "  {:<11} {:>7}  left out: the expert's own reply cannot be read back\n",
             "unreadable", tally.unreadable
+        ));
+        let what = match self.rules.learning {
+            Learning::Action => "kept",
+            Learning::Reply => "left out",
+        };
+        text.push_str(&format!(
+            "  {:<11} {:>7}  {what}: further actions of a reply, without a thought of their own\n",
+            "thoughtless", tally.thoughtless
         ));
         for (filter, n) in &tally.concerned {
             let what = if self.rules.filters.contains(filter) { "left out" } else { "kept" };

@@ -8,6 +8,7 @@ use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::curation::{Counted, CurationArgs};
 use super::each;
+use crate::curate::Learning;
 use crate::fsio::whole::WholeFile;
 use crate::reward::Scope;
 
@@ -25,6 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     let mut curator = args.curation.curator()?;
+    curator.learning(Learning::Reply);
     let scope = curator.scope;
     let mut file = WholeFile::create(&args.out).map_err(Failure::host)?;
     each(&args.file, |trajectory| {

@@ -8,7 +8,8 @@ use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::curation::{CurationArgs, Curator};
 use super::each;
-use crate::export::{self, ExportFormat, Options, Rows, Sink, Thoughts};
+use crate::curate::Learning;
+use crate::export::{self, Chat, ExportFormat, Options, Rows, Sink, Thoughts};
 use crate::trajectory::Trajectory;
 
 /// Write trajectories as other projects' files: whole records, chats, or a trainer's examples with the step reward
@@ -58,22 +59,25 @@ fn rows(text: &str) -> Result<Rows, String> {
 
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     let format = named(&args.to)?;
+    refuse_unused(args, format)?;
     let mut curator = args.curation.curator()?;
     let options =
         Options { scope: curator.scope, thoughts: args.thoughts, rows: args.rows.unwrap_or_default() };
     let exported = match format.open(&args.out, options).map_err(Failure::host)? {
         Sink::Trajectories(mut sink) => {
-            curator.refuse_filters(format.name())?;
             let count = each(&args.file, |trajectory| sink.push(&trajectory).map_err(Failure::host))?;
             let written = sink.finish().map_err(Failure::host)?;
             Exported { unit: "trajectories", count, written, curator: None }
         }
         Sink::Chats(mut sink) => {
+            curator.learning(Learning::Reply);
             let mut count = 0;
             each(&args.file, |trajectory| {
-                let Some((task, chat)) = curator.chat(&trajectory)? else { return Ok(()) };
+                let Some((task, trajectory, targets)) = curator.chat(&trajectory)? else { return Ok(()) };
                 count += 1;
-                sink.push(&task, &chat).map_err(Failure::host)
+                let scaffold = curator.scaffold();
+                let chat = Chat { task: &task, trajectory: &trajectory, targets: &targets, scaffold };
+                sink.push(chat).map_err(Failure::host)
             })?;
             some_left(count, &curator)?;
             Exported {
@@ -99,6 +103,39 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     };
     report(format, &exported, output)?;
     Ok(Answer::Yes)
+}
+
+/// What chats are made by.
+const CHATS: &[&str] = &["--tasks", "--targets", "--observation-chars", "--drop", "--replays", "--thoughts"];
+/// What examples are made by; some formats have rows as well.
+const LESSONS: &[&str] = &[
+    "--tasks",
+    "--targets",
+    "--context",
+    "--observation-chars",
+    "--scope",
+    "--hint",
+    "--drop",
+    "--replays",
+    "--model",
+    "--max-tokens",
+];
+
+/// Refuses options that would do nothing: who gives one expects something of it.
+fn refuse_unused(args: &Args, format: &dyn ExportFormat) -> Result<(), Failure> {
+    let (used, has_rows) = match format.name() {
+        "native" | "atif" => (&[][..], false),
+        "sft" => (CHATS, false),
+        name => (LESSONS, ["verl", "skyrl"].contains(&name)),
+    };
+    let mut given = args.curation.given();
+    given.extend((args.thoughts != Thoughts::default()).then_some("--thoughts"));
+    given.extend((args.rows.is_some() && !has_rows).then_some("--rows"));
+    let Some(flag) = given.iter().find(|flag| !used.contains(flag)) else {
+        return Ok(());
+    };
+    let refused = anyhow::anyhow!("`{flag}` does nothing in `{}`", format.name());
+    Err(Failure::usage(refused).with_hint("export without it, or to a format that it is for"))
 }
 
 fn named(name: &str) -> Result<&'static dyn ExportFormat, Failure> {

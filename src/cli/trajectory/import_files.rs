@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::failure::{Answer, Failure};
 use crate::cli::output::Output;
-use crate::fsio::NewJsonLines;
+use crate::fsio::whole::WholeFile;
 use crate::import::{self, Options, Outcome, Reject, TrajectoryFormat};
 use crate::trajectory::Trajectory;
 
@@ -70,8 +70,8 @@ pub(super) fn refusal(reject: &Reject) -> Failure {
 /// An import under way.
 struct Import<'a> {
     args: &'a Args,
-    out: NewJsonLines,
-    rejects: Option<NewJsonLines>,
+    out: WholeFile,
+    rejects: Option<WholeFile>,
     ids: Ids,
     listed: Vec<Value>,
     trajectories: usize,
@@ -83,7 +83,7 @@ impl<'a> Import<'a> {
     fn begin(args: &'a Args) -> Result<Self, Failure> {
         Ok(Self {
             args,
-            out: NewJsonLines::begin(&args.out).map_err(Failure::host)?,
+            out: WholeFile::create(&args.out).map_err(Failure::host)?,
             rejects: None,
             ids: Ids::default(),
             listed: Vec::new(),
@@ -116,7 +116,7 @@ impl<'a> Import<'a> {
     fn reject(&mut self, reject: &Reject) -> Result<(), Failure> {
         self.rejected += 1;
         if self.rejects.is_none() {
-            self.rejects = Some(NewJsonLines::begin(&rejects_path(&self.args.out)).map_err(Failure::host)?);
+            self.rejects = Some(WholeFile::create(&rejects_path(&self.args.out)).map_err(Failure::host)?);
         }
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.push(reject)).map_err(Failure::host)
     }

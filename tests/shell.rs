@@ -119,9 +119,12 @@ fn a_shell_on_a_terminal_behaves_like_one_and_leaves_it_as_it_was() {
         terminal.resize(44, 122);
         terminal.types("until [ \"$(stty size)\" = '44 122' ]; do sleep 0.01; done; echo resi$((2))ed\r");
         terminal.sees("resi2ed");
-        terminal.types("echo wai$((3))s; sleep 100\r");
+        // One process says so and sleeps, so that it is in the foreground when it has said so.
+        terminal.types("bash -c 'echo wai$((3))s; exec sleep 100'\r");
         terminal.sees("wai3s");
         terminal.types("\u{3}");
+        // What is typed before the shell prompts again may go to the program that was interrupted.
+        terminal.sees("$ ");
         terminal.types("echo code $(($? + 1000)); exit 7\r");
         terminal.sees("code 1130");
         assert_eq!(terminal.code(), Some(7), "{backend}");
@@ -141,6 +144,23 @@ fn a_signal_ends_the_shell_and_restores_the_terminal() {
         unsafe { libc::kill(terminal.child.id() as i32, libc::SIGTERM) };
         assert_eq!(terminal.code(), Some(130), "{backend}");
         assert_eq!(terminal.flags(), before, "{backend}");
+    }
+}
+
+#[test]
+fn what_the_caller_ignores_commands_do_not() {
+    for backend in BACKENDS.into_iter().filter(|backend| works(backend)) {
+        let mut command = apprentice(backend, "run");
+        command.args(["--", "sh", "-c", "echo begun; kill -INT $$; echo survived"]);
+        // SAFETY: a plain system call of a new process.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_IGN);
+                Ok(())
+            });
+        }
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "begun\n", "{backend}");
     }
 }
 

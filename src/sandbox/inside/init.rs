@@ -85,6 +85,7 @@ fn become_sandbox(channel: &mut Channel, plan: Plan) -> Done<()> {
     unsafe {
         libc::setsid();
     }
+    process::heed_signals();
     let me = std::process::id().to_string();
     for procs in &plan.cgroups {
         fs::write(procs, &me).while_doing("join a cgroup")?;

@@ -214,6 +214,23 @@ fn prefer_to_kill(pid: i32) {
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
 }
 
+/// Ends the ignoring of signals that was inherited: a program under `nohup`, or in the background of a script, has
+/// some ignored, and commands would have them ignored too. SIGPIPE is ignored by this program itself.
+pub(in crate::sandbox) fn heed_signals() {
+    const LAST: i32 = 31;
+    for signal in (1..=LAST).filter(|signal| *signal != libc::SIGPIPE) {
+        // SAFETY: the structures are plain data and outlive the calls; nothing handles signals yet.
+        unsafe {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0
+                && now.sa_sigaction == libc::SIG_IGN
+            {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+    }
+}
+
 /// Signals one process, or all that this one may signal (-1).
 pub(in crate::sandbox) fn signal(pid: i32, signal: i32) {
     // SAFETY: a plain system call. A process that is already gone needs no signal.

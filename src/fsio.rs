@@ -13,6 +13,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+/// This program's directory in the user's cache directory; `None` where neither `XDG_CACHE_HOME` nor `HOME` says
+/// where that lies. Names that are not absolute are passed over, as the XDG base directory specification asks.
+pub fn cache_of_user() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("apprentice"))
+}
+
 /// One line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {

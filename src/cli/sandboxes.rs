@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::output::Output;
 use super::sandbox::{self, BackendArgs};
+use crate::fsio;
 use crate::isolation::Protection;
 use crate::ready::Ready;
 use crate::sandbox::admission::{Admission, Host};
@@ -152,9 +153,7 @@ fn name_of(loaded: &LoadedTask) -> &str {
 
 /// The directory that the user names, else `apprentice` in the user's cache directory.
 pub fn cache_dir(named: Option<&PathBuf>) -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let own = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-    named.cloned().or_else(|| Some(own()?.join("apprentice"))).unwrap_or_else(|| ".apprentice-cache".into())
+    named.cloned().or_else(fsio::cache_of_user).unwrap_or_else(|| ".apprentice-cache".into())
 }
 
 /// A sandbox's error as a command's failure, with its hint.

@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use super::spec::{self, Bootstrap, SandboxSpec};
 use super::{SandboxError, bootstrap};
+use crate::fsio;
 
 /// Name and version in the first field of every record.
 const FORMAT: &str = "apprentice.rootfs/1";
@@ -84,9 +85,7 @@ impl Shelf {
     /// The shelf below the user's cache directory; `None` where neither `XDG_CACHE_HOME` nor `HOME` says
     /// which that is.
     pub fn of_user() -> Option<Self> {
-        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
-        Some(Self::at(cache.join("apprentice/rootfs")))
+        Some(Self::at(fsio::cache_of_user()?.join("rootfs")))
     }
 
     /// The shelf `directory`.

@@ -64,9 +64,7 @@ struct Entry {
 impl Ledger {
     /// The directory for all engines; `None` where neither `XDG_CACHE_HOME` nor `HOME` says where it lies.
     pub(super) fn directory_of_user() -> Option<PathBuf> {
-        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))?;
-        Some(cache.join("apprentice/images"))
+        Some(fsio::cache_of_user()?.join("images"))
     }
 
     /// The files in `directory` about the engine that calls itself `engine`; `None` where it has no name.

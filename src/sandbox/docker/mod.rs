@@ -382,7 +382,7 @@ impl Backend for DockerBackend {
             backend: NAME.to_owned(),
             enforced: [
                 "own processes, mounts, users' names and IPC (container)",
-                "no network (network namespace)",
+                "no network but what the sandbox's file lists (network namespace)",
                 "an unprivileged user, no capabilities, no new privileges",
                 "risky system calls refused (a filter of our own beside the engine's)",
                 if is_podman {

@@ -34,7 +34,7 @@ fn enforced(cgroups: &Cgroups) -> Vec<String> {
     };
     let by = |resource, otherwise| if cgroups.hold(resource) { "control group" } else { otherwise };
     vec![
-        "no network but its own loopback (network namespace)".to_owned(),
+        "no network but its own loopback and what the sandbox's file lists (network namespace)".to_owned(),
         "host files hidden, its programs read-only (mount namespace)".to_owned(),
         "host processes hidden, its own end together (pid namespace)".to_owned(),
         format!("no privileges: {user}, no capabilities, no new privileges (user namespace)"),

@@ -10,6 +10,8 @@
 
 mod baseline;
 mod history;
+#[cfg(test)]
+mod history_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use rules::Rules;
 
-use crate::patch::{self, Applied, Change, File, LeftOut, Level, Patch, Why, apply};
+use crate::patch::{self, Applied, Change, File, LeftOut, Level, Patch, apply};
 use crate::sandbox::SandboxError;
 use crate::sandbox::tree::Compared;
 use crate::workspace;
@@ -30,6 +30,9 @@ pub const FILE_BYTES: usize = 16 << 20;
 
 /// Bytes that a patch tells of together.
 pub const PATCH_BYTES: usize = 64 << 20;
+
+/// Bytes of a path that a patch names: an absolute path of Linux has 4096.
+pub const PATH_LENGTH: usize = 4000;
 
 /// Whether files that the base ignores are the student's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -50,6 +50,7 @@ impl Rules {
     pub fn add(&mut self, directory: &str, contents: &[u8]) {
         let text = String::from_utf8_lossy(contents);
         let mut builder = GitignoreBuilder::new(directory);
+        builder.allow_unclosed_class(false);
         for line in text.trim_start_matches('\u{feff}').lines() {
             drop(builder.add_line(None, line));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Baseline, FILE_BYTES, Ignored, PATCH_BYTES};
+use super::{Baseline, FILE_BYTES, Ignored, PATCH_BYTES, PATH_LENGTH};
 use crate::patch::{Change, File, LeftOut, Why, is_sayable};
 use crate::sandbox::tree::Compared;
 
@@ -78,6 +78,9 @@ impl Sorting<'_> {
     fn why_not(&mut self, change: &Change) -> Option<Why> {
         if !is_sayable(&change.path) {
             return Some(Why::Name);
+        }
+        if PATH_LENGTH < change.path.len() {
+            return Some(Why::TooDeep);
         }
         let is_of_base = match &self.baseline.tracked {
             Some(tracked) => tracked.contains(&change.path),

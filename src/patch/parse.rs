@@ -306,8 +306,14 @@ fn unquoted(text: &str) -> String {
 
 /// Whether a path stays in the tree and out of `.git`, so that a patch may name it.
 pub fn is_sayable(path: &str) -> bool {
-    let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.split('\\').any(is_dot_git);
     !path.contains('\0') && path.split('/').all(inside)
+}
+
+/// Whether some file system takes a name for `.git`; git refuses these names everywhere.
+fn is_dot_git(name: &str) -> bool {
+    let name = name.split(':').next().unwrap_or_default().trim_end_matches([' ', '.']);
+    name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1")
 }
 
 /// Refuses a file whose path leaves the tree.

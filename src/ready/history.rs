@@ -14,7 +14,7 @@ use crate::workspace::Inventory;
 /// Removes all but the base commit; reads the variable `base`.
 pub(super) const SCRUB: &str = include_str!("scrub.sh");
 /// Lists what is left.
-const INVENTORY: &str = include_str!("inventory.sh");
+pub(super) const INVENTORY: &str = include_str!("inventory.sh");
 
 /// How long each may take: repositories of gigabytes are read once.
 const PATIENCE: Duration = Duration::from_secs(1800);

@@ -9,7 +9,7 @@ here=$(pwd -P)
 
 repositories_go() { find . -name .git -prune -exec rm -rf -- {} +; }
 
-if ! command -v git >/dev/null; then
+if ! type -P git >/dev/null; then
     # Whoever has no git needs no repository, and could still read its objects.
     repositories_go
     exit 0
@@ -40,7 +40,8 @@ git rev-list --objects --no-walk "$base" | git pack-objects -q "$fresh/objects/p
 # What else the old one reads from or has checked out.
 others=()
 while IFS= read -r tree; do
-    if [ "$tree" != "$here" ] && [ -f "$tree/.git" ]; then others+=("$tree"); fi
+    case $here/ in "$tree"/*) continue ;; esac
+    if [ -e "$tree/.git" ]; then others+=("$tree"); fi
 done < <(git worktree list --porcelain | sed -n 's/^worktree //p')
 stores=("$common/objects")
 for ((at = 0; at < ${#stores[@]}; at++)); do

@@ -61,7 +61,7 @@ const WORK: &str = r#"
     chmod +x runs; ln -s runs link; rm -r gone; rm file; mkdir file; echo x > file/x; rm -r dir; echo now > dir
     echo tab > "$(printf 'a\tb\nc "d" é')"
     echo log > x.log; mkdir build; echo out > build/out; echo more >> kept.log
-    git init -q nested; echo n > nested/n; git clone -q . clone 2>/dev/null
+    git init -q nested; echo n > nested/n; git clone -q --no-hardlinks . clone
     echo '*' > .gitignore; git config core.fileMode false; echo '* -text' > .git/info/attributes
     head -c 20000000 /dev/zero > huge; echo latin > "$(printf 'caf\351')"
     rm -rf .git"#;
@@ -192,7 +192,12 @@ impl Poisoned {
 
 impl Drop for Poisoned {
     fn drop(&mut self) {
-        docker(&["rmi", "-f", &self.image]);
+        // First what was made ready of it.
+        let id = docker(&["inspect", "--format", "{{.Id}}", &self.image]).unwrap_or_default();
+        let made = docker(&["images", "--quiet", "--filter", &format!("label=apprentice.base={id}")]);
+        for image in made.unwrap_or_default().lines().chain([self.image.as_str()]) {
+            docker(&["rmi", "--force", image]);
+        }
     }
 }
 

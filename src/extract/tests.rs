@@ -61,7 +61,7 @@ fn out(path: &str, why: Why) -> LeftOut {
 fn new_files_that_the_base_ignores_are_left_out_and_counted() {
     let base = tree(&[(".gitignore", "*.pyc\nbuild/\n"), ("old.pyc", "1"), ("a", "a\n")]);
     let after = tree(&[
-        // Rules of the student's do not count.
+        // Rules of the student do not count.
         (".gitignore", "*\n"),
         ("old.pyc", "2"),
         ("new.pyc", "3"),

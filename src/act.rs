@@ -4,11 +4,13 @@
 //! Guarantees that what the agent does wrong is an [`Observation`] and that an error is the host's. Does not
 //! decide when an episode ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::editor::{self, Files, Found};
+use crate::extract::{Baseline, Extracted, extract_aside};
 use crate::isolation::Limits;
 use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
 use crate::trajectory::{Action, EditorCall, EditorSetup, Observation};
@@ -22,12 +24,21 @@ pub struct Actor {
     editor: editor::State,
     limits: Limits,
     session: Session,
+    baseline: Arc<Baseline>,
 }
 
 impl Actor {
     /// An agent that starts in `sandbox`, its commands bound by `limits`.
     pub fn new(sandbox: Box<dyn Sandbox>, limits: Limits) -> Self {
-        Self { sandbox, editor: editor::State::default(), limits, session: Session::Carried }
+        let baseline = Arc::default();
+        Self { sandbox, editor: editor::State::default(), limits, session: Session::Carried, baseline }
+    }
+
+    /// The same agent whose patch is made against `baseline`.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: Arc<Baseline>) -> Self {
+        self.baseline = baseline;
+        self
     }
 
     /// The same agent with an editor of another release or window.
@@ -52,7 +63,7 @@ impl Actor {
         match action {
             Action::Bash { command } => self.bash(command).await,
             Action::Editor(call) => self.edit(call).await,
-            Action::Submit => Ok(Observation::new(self.diff().await?, 0)),
+            Action::Submit => Ok(Observation::new(self.patch().await?.patch, 0)),
             Action::Answer { .. } => Ok(Observation::new("", 0)),
         }
     }
@@ -74,12 +85,12 @@ impl Actor {
         Ok(Observation { elapsed_seconds, ..Observation::new(outcome.output, outcome.code) })
     }
 
-    /// Everything that differs from the sandbox's start, as one patch in git's format.
+    /// What the agent changed, as a patch against its baseline.
     ///
     /// # Errors
-    /// When the sandbox is lost.
-    pub async fn diff(&mut self) -> Result<String, SandboxError> {
-        self.sandbox.diff().await
+    /// When the sandbox is lost, or the patch does not give its files again.
+    pub async fn patch(&mut self) -> Result<Extracted, SandboxError> {
+        extract_aside(self.sandbox.compare().await?, self.baseline.clone()).await
     }
 
     /// A second agent that starts where this one is: files, directory, variables, editor.
@@ -92,6 +103,7 @@ impl Actor {
             editor: self.editor.clone(),
             limits: self.limits.clone(),
             session: self.session,
+            baseline: self.baseline.clone(),
         })
     }
 

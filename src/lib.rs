@@ -41,6 +41,7 @@ pub mod workspace;
 // Layer 4: workflows, one verb each.
 pub mod act;
 pub mod audit;
+pub mod extract;
 pub mod grade;
 pub mod ready;
 pub mod replay;

@@ -14,6 +14,8 @@ use futures_util::future::join_all;
 use crate::act::Actor;
 use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
+use crate::extract::Extracted;
+use crate::patch::LeftOut;
 use crate::policy::{Policy, SampleRequest};
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
@@ -64,6 +66,8 @@ pub struct Finished {
     pub lost_before: Vec<SandboxError>,
     /// Hosts that its commands asked the sandbox's proxy for.
     pub contacts: Vec<Contact>,
+    /// What differs in the work directory and is not in the patch.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Runs every job to its end, in the order of the jobs; `done` hears of each when its wave is over.
@@ -224,6 +228,7 @@ struct Live<'a> {
     actor: Option<Actor>,
     lost: Option<SandboxError>,
     contacts: Vec<Contact>,
+    left_out: Vec<LeftOut>,
 }
 
 impl<'a> Live<'a> {
@@ -236,7 +241,7 @@ impl<'a> Live<'a> {
                 (None, Some(error))
             }
         };
-        Self { job, episode, actor, lost, contacts: Vec::new() }
+        Self { job, episode, actor, lost, contacts: Vec::new(), left_out: Vec::new() }
     }
 
     fn request(&self, options: &Options) -> SampleRequest {
@@ -273,16 +278,20 @@ impl<'a> Live<'a> {
         };
         let id = format!("{}.{}", self.job.task.id, self.job.attempt);
         let trajectory = self.episode.finish(id, policy, patch);
-        Finished { trajectory, lost: self.lost, lost_before: Vec::new(), contacts: self.contacts }
+        let Self { lost, contacts, left_out, .. } = self;
+        Finished { trajectory, lost, lost_before: Vec::new(), contacts, left_out }
     }
 
     /// Takes the patch and stops the sandbox; a failure of either loses the episode.
     async fn close(&mut self, mut actor: Actor) -> Option<String> {
-        let patch = actor.diff().await;
+        let patch = actor.patch().await;
         self.contacts = actor.contacts();
         let stopped = actor.stop().await;
         match (patch, stopped) {
-            (Ok(patch), Ok(())) if self.lost.is_none() => Some(patch),
+            (Ok(Extracted { patch, left_out }), Ok(())) if self.lost.is_none() => {
+                self.left_out = left_out;
+                Some(patch)
+            }
             (Err(error), _) | (_, Err(error)) => {
                 self.lost.get_or_insert(error);
                 self.episode.end(End::SandboxLost);

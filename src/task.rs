@@ -170,10 +170,10 @@ impl Repo {
             sources.iter().filter(|(_, value)| value.is_some()).map(|(key, _)| *key).collect();
         match given[..] {
             [] => Some("repo: it has no source; give one of path, git, bundle, archive, image".to_owned()),
-            ["git" | "bundle"] => None,
-            [one] if self.base_commit.is_some() => {
-                Some(format!("repo.base_commit: `{one}` has no commits; remove it, or use git or bundle"))
-            }
+            ["git" | "bundle" | "image"] => None,
+            [one] if self.base_commit.is_some() => Some(format!(
+                "repo.base_commit: `{one}` has no commits; remove it, or use git, bundle or image"
+            )),
             [_] => None,
             [first, second, ..] => {
                 Some(format!("repo: it has two sources, `{first}` and `{second}`; keep one"))
@@ -260,7 +260,7 @@ pub struct Repo {
     /// An image that holds the repository in its work directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The commit to start from (git, bundle).
+    /// The commit to start from (git, bundle, image); without it, the head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_commit: Option<String>,
     /// A patch that turns the source into the task's starting point: a planted bug, or a

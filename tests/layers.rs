@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 6] = [
     &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
     &["curate", "editor", "episode", "mutate", "patch", "reward", "testlog"],
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
-    &["act", "audit", "grade", "ready", "replay", "report", "rollout", "synth", "train", "viewer"],
+    &["act", "audit", "extract", "grade", "ready", "replay", "report", "rollout", "synth", "train", "viewer"],
     &["cli", "quickstart", "recipe"],
 ];
 

@@ -192,8 +192,8 @@ async fn a_fork_takes_the_editor_along_and_leaves_the_trunk_alone() {
     branch.perform(&call("edit 'line 200' 'changed'")).await.unwrap();
     let here = trunk.perform(&call("scroll_down")).await.unwrap().output;
     assert!(here.contains("\n(98 more lines above)\n99:line 99\n"), "{here}");
-    assert!(branch.diff().await.unwrap().contains("+changed"));
-    assert!(!trunk.diff().await.unwrap().contains("changed"));
+    assert!(branch.patch().await.unwrap().patch.contains("+changed"));
+    assert!(!trunk.patch().await.unwrap().patch.contains("changed"));
 }
 
 #[test]

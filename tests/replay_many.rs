@@ -10,7 +10,7 @@ use apprentice::ready::Ready;
 use apprentice::replay::{self, Options, Ran, Work};
 use apprentice::sandbox::scripted::{Reply, ScriptedBackend};
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::sandbox::tree::Change;
+use apprentice::sandbox::tree::Compared;
 use apprentice::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, SandboxError, Start};
 use apprentice::task::{LoadedTask, Task};
 use apprentice::trajectory::{Action, End, FORMAT, Observation, Source, Step, Trajectory};
@@ -182,8 +182,8 @@ impl Sandbox for ForklessSandbox {
         self.0.write(path, bytes).await
     }
 
-    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
-        self.0.changes().await
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
+        self.0.compare().await
     }
 
     async fn fork(&mut self) -> Result<Box<dyn Sandbox>, SandboxError> {

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use apprentice::isolation::{Isolation, Limits, Network};
+use apprentice::patch::Mode;
 use apprentice::sandbox::namespaces::Namespaces;
 use apprentice::sandbox::spec::{self, SandboxSpec};
-use apprentice::sandbox::tree::Mode;
 use apprentice::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, Session, Start};
 use apprentice::trajectory::{Exit, Observation};
 

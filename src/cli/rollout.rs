@@ -12,8 +12,10 @@ use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
 use super::sandboxes::{self, Bench, Benches, HostArgs};
 use crate::chat::Scaffold;
+use crate::extract::Ignored;
 use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
+use crate::patch::LeftOut;
 use crate::policy::Policy;
 use crate::rollout::{self, Finished, Job, Options};
 use crate::run::{Manifest, RunDir};
@@ -40,6 +42,9 @@ pub struct Args {
     /// Seed of every random choice
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Keep files in patches that the repository ignores
+    #[arg(long)]
+    keep_ignored: bool,
     /// Run directory
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -151,12 +156,13 @@ async fn episodes(
     run_dir: &RunDir,
     output: Output,
 ) -> Result<(Predictions, usize), Failure> {
+    let ignored = if args.keep_ignored { Ignored::Kept } else { Ignored::LeftOut };
     let options = Options {
         scaffold: Scaffold::default(),
         max_steps: args.steps,
         seed: args.seed,
         parallel: args.host.parallel(),
-        ready: args.host.ready(output),
+        ready: args.host.ready_with(ignored, output),
     };
     let prepare = |loaded| workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host);
     let workspaces = tasks.values().map(prepare).collect::<Result<Vec<_>, _>>()?;
@@ -183,13 +189,16 @@ async fn episodes(
 }
 
 fn tell(episode: &Finished, output: Output) {
-    let Finished { trajectory, lost, lost_before, contacts } = episode;
+    let Finished { trajectory, lost, lost_before, contacts, left_out } = episode;
     let id = &trajectory.task;
     for lost in lost_before {
         output.say(&format!("warning: an episode of {id} was started again: {}", lost.with_causes()));
     }
     if let Some(lost) = lost {
         output.say(&format!("warning: an episode of {id} is lost: {}", lost.with_causes()));
+    }
+    if let Some(summary) = LeftOut::summary(left_out) {
+        output.say(&format!("an episode of {id} has {summary}"));
     }
     if let Some(summary) = Contact::summary(contacts) {
         output.say(&format!("an episode of {id} {summary}"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::output::Output;
 use super::sandbox::{self, BackendArgs};
+use crate::extract::Ignored;
 use crate::fsio;
 use crate::isolation::Protection;
 use crate::ready::Ready;
@@ -42,8 +43,13 @@ impl HostArgs {
 
     /// Makes sandboxes ready, and says what it keeps and finds.
     pub fn ready(&self, output: Output) -> Arc<Ready> {
+        self.ready_with(Ignored::LeftOut, output)
+    }
+
+    /// The same, where `ignored` says what becomes of ignored files in students' patches.
+    pub fn ready_with(&self, ignored: Ignored, output: Output) -> Arc<Ready> {
         let ready = if self.set_up_each { Ready::anew() } else { Ready::below(&self.cache()) };
-        Arc::new(ready.telling(move |line| output.say(line)))
+        Arc::new(ready.with_ignored(ignored).telling(move |line| output.say(line)))
     }
 
     /// How many sandboxes run at once.

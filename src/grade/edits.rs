@@ -24,7 +24,7 @@ pub(super) async fn write(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::
     if edits.is_empty() {
         return Ok(());
     }
-    run(sandbox, &clearing(edits)?).await?;
+    run(sandbox, &clearing(edits)).await?;
     let mut executables = String::new();
     for edit in edits {
         let Some(file) = edit.after.as_ref().filter(|file| file.mode != Mode::Link) else { continue };
@@ -39,7 +39,7 @@ pub(super) async fn write(sandbox: &mut dyn Sandbox, edits: &[Edit]) -> anyhow::
 }
 
 /// The script that removes what goes or is in the way, and makes directories and links.
-fn clearing(edits: &[Edit]) -> anyhow::Result<String> {
+fn clearing(edits: &[Edit]) -> String {
     let mut script = "set -e\nway() { if [ -L \"$1\" ] || { [ -e \"$1\" ] && [ ! -d \"$1\" ]; }; then rm -f -- \"$1\"; fi; }\n"
         .to_owned();
     for edit in edits.iter().filter(|edit| edit.after.is_none()) {
@@ -70,11 +70,18 @@ fn clearing(edits: &[Edit]) -> anyhow::Result<String> {
     for edit in written() {
         script.push_str(&format!("rm -rf -- {}\n", quote(&edit.path)));
         if let Some(link) = edit.after.as_ref().filter(|file| file.mode == Mode::Link) {
-            let target = quote(std::str::from_utf8(&link.bytes)?);
-            script.push_str(&format!("ln -s -- {target} {}\n", quote(&edit.path)));
+            script.push_str(&format!("ln -s -- {} {}\n", target(&link.bytes), quote(&edit.path)));
         }
     }
-    Ok(script)
+    script
+}
+
+/// A link's target as a word of bash, which may be no text.
+fn target(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => quote(text),
+        Err(_) => format!("$'{}'", bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>()),
+    }
 }
 
 /// The directories above a path.

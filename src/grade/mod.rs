@@ -216,7 +216,7 @@ async fn start(
     ready: &Ready,
     (tests, patch): (&Tests, &Patch),
 ) -> anyhow::Result<Result<Started, Reject>> {
-    let (files, sandbox) = base(order, &plan::paths(tests, patch)?).await?;
+    let (files, sandbox) = base(order, ready, &plan::paths(tests, patch)?).await?;
     let plan = match plan(order.task, tests, patch, &files)? {
         Ok(plan) => plan,
         Err(reject) => {
@@ -244,14 +244,19 @@ async fn start(
 /// a sandbox can tell, that comes along, unless it lacks the set-up.
 async fn base(
     order: &Order<'_>,
+    ready: &Ready,
     paths: &[String],
 ) -> anyhow::Result<(BTreeMap<String, File>, Option<Box<dyn Sandbox>>)> {
     if let Some(tree) = &order.workspace.tree {
         return Ok((workspace::files_of(tree, paths.iter().map(String::as_str))?, None));
     }
-    let mut sandbox = order.backend.start(&Start { spec: order.spec, tree: None }).await?;
+    let has_setup = !order.task.setup.is_empty();
+    let mut sandbox = match has_setup {
+        true => order.backend.start(&Start { spec: order.spec, tree: None }).await?,
+        false => ready.start(order).await?,
+    };
     let files = read_all(&mut *sandbox, paths).await?;
-    if order.task.setup.is_empty() {
+    if !has_setup {
         return Ok((files, Some(sandbox)));
     }
     sandbox.stop().await?;

@@ -104,11 +104,11 @@ fn apply_within(patch: &Patch, files: &BTreeMap<String, File>, loosest: Level) -
     let mut level = Level::Exact;
     for change in &patch.files {
         let at = |path: &str| now.get(path).cloned().unwrap_or_else(|| files.get(path).cloned());
-        for path in [&change.old, &change.new].into_iter().flatten() {
-            let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]);
-            if ancestors.into_iter().any(|dir| at(dir).is_some_and(|file| file.mode == Mode::Link)) {
-                return Err(Reject::ThroughLink(path.clone()));
-            }
+        // Where a link takes a directory's place, what lay in the directory goes with the same patch.
+        if let Some(old) =
+            change.old.as_ref().filter(|old| is_behind_link(old, |dir| files.get(dir).cloned()))
+        {
+            return Err(Reject::ThroughLink(old.clone()));
         }
         let before = match &change.old {
             Some(old) => Some(at(old).ok_or_else(|| Reject::Missing(old.clone()))?),
@@ -129,8 +129,18 @@ fn apply_within(patch: &Patch, files: &BTreeMap<String, File>, loosest: Level) -
             now.insert(new, Some(after));
         }
     }
+    let at = |path: &str| now.get(path).cloned().unwrap_or_else(|| files.get(path).cloned());
+    let written = now.iter().filter(|(_, after)| after.is_some());
+    if let Some((path, _)) = written.into_iter().find(|(path, _)| is_behind_link(path, at)) {
+        return Err(Reject::ThroughLink((*path).to_owned()));
+    }
     let edits = now.into_iter().map(|(path, after)| Edit { path: path.to_owned(), after }).collect();
     Ok(Applied { edits, level })
+}
+
+/// Whether a directory above `path` is a link.
+fn is_behind_link(path: &str, at: impl Fn(&str) -> Option<File>) -> bool {
+    path.match_indices('/').any(|(end, _)| at(&path[..end]).is_some_and(|file| file.mode == Mode::Link))
 }
 
 fn change_file(change: &FilePatch, before: Option<&File>, loosest: Level) -> Result<(File, Level), Reject> {

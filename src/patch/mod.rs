@@ -6,13 +6,20 @@
 
 mod apply;
 mod binary;
+mod left_out;
 mod parse;
 #[cfg(test)]
+mod round_trips;
+#[cfg(test)]
 mod tests;
+mod write;
 
 use std::fmt;
 
 pub use apply::{Applied, Edit, File, Level, Reject, apply};
+pub use left_out::{LeftOut, Why};
+pub use parse::is_sayable;
+pub use write::{Change, between};
 
 /// Changes to files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -201,6 +208,11 @@ impl Hunk {
 }
 
 impl Mode {
+    /// The mode of a regular file with the permission bits `bits`.
+    pub fn of_file(bits: u32) -> Self {
+        if bits & 0o100 == 0 { Self::File } else { Self::Executable }
+    }
+
     /// Git's octal digits.
     pub fn octal(self) -> &'static str {
         match self {

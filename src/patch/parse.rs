@@ -130,8 +130,10 @@ impl<'a> Reader<'a> {
         while let Some(&raw) = self.lines.get(self.at) {
             if raw.starts_with('\\') {
                 if let Some(last) = hunk.lines.last_mut() {
-                    let bare = last.text.trim_end_matches('\n').trim_end_matches('\r').len();
-                    last.text.truncate(bare);
+                    let end = last.text.strip_suffix('\n').unwrap_or(&last.text);
+                    // A carriage return of the patch itself also ends this line; any other belongs to the file.
+                    let end = if raw.ends_with("\r\n") { end.strip_suffix('\r').unwrap_or(end) } else { end };
+                    last.text.truncate(end.len());
                 }
                 self.at += 1;
                 continue;
@@ -224,24 +226,23 @@ fn index_ids(value: &str) -> (String, String) {
 
 /// The two paths of a `diff --git` line, which git does not separate when they hold spaces.
 fn git_names(names: &str) -> Option<(String, String)> {
-    let names = names.trim_end();
-    if names.ends_with('"') || names.starts_with('"') {
-        let cut = match names.strip_prefix('"') {
-            Some(rest) => rest.find("\" ")? + 3,
-            None => names.find(" \"")? + 1,
-        };
-        let (old, new) = (unquoted(names[..cut].trim_end()), unquoted(&names[cut..]));
-        return Some((without_prefix(old, "a/"), without_prefix(new, "b/")));
-    }
-    let half = names.len() / 2;
-    let cut = if names.as_bytes().get(half) == Some(&b' ')
-        && names[..half].get(2..) == names[half + 1..].get(2..)
-    {
+    let halves = |names: &str| {
+        let half = names.len() / 2;
+        let is_cut = names.as_bytes().get(half) == Some(&b' ');
+        (is_cut && names[..half].get(2..) == names[half + 1..].get(2..)).then_some(half)
+    };
+    // A name may end with a space; a header that somebody else wrote may do so too.
+    let names = if halves(names).is_some() { names } else { names.trim_end() };
+    let cut = if let Some(half) = halves(names) {
         half
+    } else if let Some(rest) = names.strip_prefix('"') {
+        rest.find("\" ")? + 2
+    } else if names.ends_with('"') {
+        names.find(" \"")?
     } else {
         names.find(" b/").or_else(|| names.find(' '))?
     };
-    let (old, new) = (names[..cut].to_owned(), names[cut + 1..].to_owned());
+    let (old, new) = (unquoted(&names[..cut]), unquoted(&names[cut + 1..]));
     Some((without_prefix(old, "a/"), without_prefix(new, "b/")))
 }
 
@@ -288,8 +289,12 @@ fn unquoted(text: &str) -> String {
             rest = &rest[3..];
         } else if let Some((&escape, after)) = rest.split_first() {
             bytes.push(match escape {
-                b'n' => b'\n',
+                b'a' => 7,
+                b'b' => 8,
                 b't' => b'\t',
+                b'n' => b'\n',
+                b'v' => 11,
+                b'f' => 12,
                 b'r' => b'\r',
                 other => other,
             });
@@ -299,11 +304,22 @@ fn unquoted(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Whether a path stays in the tree and out of `.git`, so that a patch may name it.
+pub fn is_sayable(path: &str) -> bool {
+    let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.split('\\').any(is_dot_git);
+    !path.contains('\0') && path.split('/').all(inside)
+}
+
+/// Whether some file system takes a name for `.git`; git refuses these names everywhere.
+fn is_dot_git(name: &str) -> bool {
+    let name = name.split(':').next().unwrap_or_default().trim_end_matches([' ', '.']);
+    name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1")
+}
+
 /// Refuses a file whose path leaves the tree.
 fn check(file: &FilePatch) -> Result<(), PatchError> {
     for path in [&file.old, &file.new].into_iter().flatten() {
-        let inside = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
-        if path.contains('\0') || !path.split('/').all(inside) {
+        if !is_sayable(path) {
             return Err(PatchError::Escapes { path: path.clone() });
         }
     }

@@ -96,7 +96,17 @@ fn nothing_is_written_when_one_file_does_not_fit() {
 
 #[test]
 fn path_that_leaves_the_tree_is_refused() {
-    for path in ["../x", "a/../../x", "/tmp/x", ".git/hooks/post-checkout", "sub/.GIT/config"] {
+    for path in [
+        "../x",
+        "a/../../x",
+        "/tmp/x",
+        ".git/hooks/post-checkout",
+        "sub/.GIT/config",
+        ".git. /x",
+        "a\\.git",
+        "GIT~1/x",
+        ".git::$INDEX_ALLOCATION/x",
+    ] {
         let patch = format!("--- /dev/null\n+++ {path}\n@@ -0,0 +1 @@\n+x\n");
         assert_eq!(Patch::parse(&patch), Err(PatchError::Escapes { path: path.to_owned() }), "{path}");
     }

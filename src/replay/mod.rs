@@ -150,6 +150,6 @@ pub async fn replay(
     for action in script.run() {
         observations.push(std::sync::Arc::new(actor.perform(&action).await?));
     }
-    let patch = actor.diff().await?;
+    let patch = actor.patch().await?.patch;
     Ok(compare::replay(trajectory, &script, &observations, patch))
 }

@@ -262,7 +262,7 @@ impl Site {
         if node.ends.is_empty() {
             return Ok(());
         }
-        let patch = actor.diff().await?;
+        let patch = actor.patch().await?.patch;
         let is_shared = 1 < node.ends.len() || !node.branches.is_empty();
         for number in &node.ends {
             let trajectory = &self.works[*number].trajectory;

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::capacity::Capacity;
 use super::spec::SandboxSpec;
 use super::terminal::Terminal;
-use super::tree::Change;
+use super::tree::Compared;
 use super::{Backend, Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start};
 use crate::isolation::{Limits, Protection};
 use crate::trajectory::{Exit, Observation};
@@ -324,12 +324,8 @@ impl Sandbox for Admitted {
         self.sandbox.write(path, bytes).await
     }
 
-    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
-        self.sandbox.changes().await
-    }
-
-    async fn diff(&mut self) -> Result<String, SandboxError> {
-        self.sandbox.diff().await
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
+        self.sandbox.compare().await
     }
 
     async fn remember(&mut self) -> Result<(), SandboxError> {

@@ -31,12 +31,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Protection;
+use crate::patch::{self, Change};
 use crate::trajectory::{Exit, Observation};
 use capacity::Capacity;
 pub use patient::Patient;
 pub use proxy::{Contact, Outcome};
 use spec::SandboxSpec;
 use terminal::Terminal;
+use tree::Compared;
 
 /// How long to wait before each further try at work whose sandbox was lost; when they are used up, it stays lost.
 pub const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -129,12 +131,21 @@ pub trait Sandbox: Send {
     /// Writes a whole file, making its parent directories; keeps an existing file's mode.
     async fn write(&mut self, path: &str, bytes: &[u8]) -> Result<FileWrite, SandboxError>;
 
-    /// Everything below the work directory that differs from its start, `.git` left out, sorted by path.
-    async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError>;
+    /// Everything below the work directory that differs from its start, `.git` left out, and what is not told of.
+    async fn compare(&mut self) -> Result<Compared, SandboxError>;
 
-    /// The same differences as one patch in git's format.
+    /// What differs, sorted by path.
+    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
+        Ok(self.compare().await?.changes)
+    }
+
+    /// All of it as one patch in git's format, whoever changed it; a student's patch is taken by `extract`.
     async fn diff(&mut self) -> Result<String, SandboxError> {
-        tree::patch(&self.changes().await?)
+        let changes = self.changes().await?;
+        patch::between(&changes).map_err(|error| SandboxError::Patch {
+            path: changes.first().map(|change| change.path.clone()).unwrap_or_default(),
+            reason: error.message().to_owned(),
+        })
     }
 
     /// Remembers how everything that commands can write looks now, for [`Sandbox::keep`].
@@ -309,6 +320,20 @@ pub enum SandboxError {
         /// How it ended, and what it printed.
         reason: String,
     },
+    /// The repository that an image brought may tell of what came after the base commit.
+    #[error("the history of the image's repository could not be cut at the base commit: {reason}")]
+    History {
+        /// What is still there, or what failed.
+        reason: String,
+    },
+    /// The patch of a sandbox's files does not give these files again.
+    #[error("the patch does not give `{path}` as the sandbox has it: {reason}")]
+    Patch {
+        /// The first file that it does not give.
+        path: String,
+        /// What it gives instead.
+        reason: String,
+    },
     /// The machine cannot bear the sandbox.
     #[error("a sandbox `{sandbox}` finds no room: {reason}")]
     NoRoom {
@@ -340,7 +365,11 @@ impl SandboxError {
             | Self::WeakIsolation { hint, .. }
             | Self::Image { hint, .. }
             | Self::NoRoom { hint, .. } => Some(hint),
-            Self::Lost { .. } | Self::SetUp { .. } | Self::Host { .. } => None,
+            Self::Lost { .. }
+            | Self::SetUp { .. }
+            | Self::History { .. }
+            | Self::Patch { .. }
+            | Self::Host { .. } => None,
         }
     }
 

@@ -13,9 +13,10 @@ use async_trait::async_trait;
 
 use super::capacity::Capacity;
 use super::output::BoundedOutput;
-use super::tree::{self, Entry, Mode, Tree};
+use super::tree::{self, Compared, Tree};
 use super::{Backend, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, Start, Streams, kept};
 use crate::isolation::Protection;
+use crate::patch::{File, Mode};
 use crate::trajectory::{Apart, Observation, Piece, Stream};
 
 /// What a canned script does.
@@ -180,7 +181,7 @@ impl Scripted {
             return FileWrite::Refused("it is not a regular file".to_owned());
         }
         let mode = files.get(path).map_or(Mode::File, |entry| entry.mode);
-        files.insert(path.clone(), Entry { bytes: bytes.to_vec(), mode });
+        files.insert(path.clone(), File { bytes: bytes.to_vec(), mode });
         FileWrite::Written
     }
 }
@@ -248,8 +249,8 @@ impl Sandbox for Scripted {
         Ok(self.put(path, bytes))
     }
 
-    async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError> {
-        Ok(tree::changes(&self.before, &self.files))
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
+        Ok(Compared { changes: tree::changes(&self.before, &self.files), left_out: Vec::new() })
     }
 
     async fn keep(&mut self, file: &Path) -> Result<Kept, SandboxError> {

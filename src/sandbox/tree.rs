@@ -1,8 +1,8 @@
-//! Differences between a sandbox's work directory and its start, and the patch that says them.
+//! Differences between a sandbox's work directory and its start.
 //!
 //! The host compares bytes it read itself; the agent's `.git` is never asked, and links are never
-//! followed. Guarantees git's own text, binary files and modes included. Does not know which paths a
-//! repository ignores, nor empty directories, sockets, pipes and devices, which git cannot hold.
+//! followed. Guarantees that what is not told of is listed, with the reason. Does not know which paths a
+//! repository ignores (`extract` does), nor empty directories, sockets, pipes and devices, which git cannot hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,68 +10,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::patch::{Change, File, LeftOut, Mode, Why};
 use crate::sandbox::SandboxError;
 
 /// The name that is never looked at, at any depth.
 const GIT_DIRECTORY: &str = ".git";
 
-/// One path that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Relative to the work directory, with `/`.
-    pub path: String,
-    /// What was there at the start.
-    pub before: Option<Entry>,
-    /// What is there now.
-    pub after: Option<Entry>,
-}
-
-/// A file or link, as git sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Contents, or a link's target.
-    pub bytes: Vec<u8>,
-    /// What kind it is.
-    pub mode: Mode,
-}
-
-/// The modes that git knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// 100644.
-    File,
-    /// 100755.
-    Executable,
-    /// 120000.
-    Link,
-}
-
-impl Mode {
-    /// The mode of a regular file with the permission bits `bits`.
-    pub fn of_file(bits: u32) -> Self {
-        if bits & 0o100 == 0 { Self::File } else { Self::Executable }
-    }
-
-    fn filemode(self) -> git2::FileMode {
-        match self {
-            Self::File => git2::FileMode::Blob,
-            Self::Executable => git2::FileMode::BlobExecutable,
-            Self::Link => git2::FileMode::Link,
-        }
-    }
-}
-
 /// Bytes that differences may hold together: an agent makes any number of large files without content,
 /// or of links to one file. What does not fit counts as unchanged, and is said.
 pub const CHANGED_BYTES: u64 = 256 << 20;
 
-/// What is left of [`CHANGED_BYTES`].
+/// How a work directory differs from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// What differs, sorted by path.
+    pub changes: Vec<Change>,
+    /// What may differ and is not told: it counts as unchanged.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What is left of [`CHANGED_BYTES`], and what found no room.
 #[derive(Debug)]
-pub struct Room(u64);
+pub struct Room {
+    bytes: u64,
+    left_out: Vec<LeftOut>,
+}
 
 impl Default for Room {
     fn default() -> Self {
-        Self(CHANGED_BYTES)
+        Self { bytes: CHANGED_BYTES, left_out: Vec::new() }
     }
 }
 
@@ -81,23 +48,38 @@ impl Room {
         bytes <= CHANGED_BYTES
     }
 
-    /// Takes the room that the file at `path` needs; says when there is not so much.
-    pub fn take(&mut self, path: &str, entry: Entry) -> Option<Entry> {
-        let Some(left) = self.0.checked_sub(entry.bytes.len() as u64) else {
-            tracing::warn!(path, "left out of the patch: more than {CHANGED_BYTES} bytes differ");
+    /// Takes the room that the file at `path` needs; notes when there is not so much.
+    pub fn take(&mut self, path: &str, file: File) -> Option<File> {
+        let Some(left) = self.bytes.checked_sub(file.bytes.len() as u64) else {
+            self.leave_out(path, Why::TooLarge);
             return None;
         };
-        self.0 = left;
-        Some(entry)
+        self.bytes = left;
+        Some(file)
+    }
+
+    /// Notes that a path is not told of.
+    pub fn leave_out(&mut self, path: impl Into<String>, why: Why) {
+        self.left_out.push(LeftOut { path: path.into(), why });
+    }
+
+    /// What was not told of.
+    pub fn left_out(self) -> Vec<LeftOut> {
+        self.left_out
     }
 }
 
 /// All files and links below a directory, by path.
-pub type Tree = BTreeMap<String, Entry>;
+pub type Tree = BTreeMap<String, File>;
 
 /// Whether `path` is `.git` or lies in one.
 pub fn is_git(path: &str) -> bool {
     path.split('/').any(|part| part == GIT_DIRECTORY)
+}
+
+/// Whether `path` is a `.git` below the top, which a student may have made: the top one is the task's own.
+pub fn is_nested_repository(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(above, name)| name == GIT_DIRECTORY && !is_git(above))
 }
 
 /// Reads everything below `dir`.
@@ -153,7 +135,8 @@ fn paths(dir: &Path) -> Result<Vec<String>, SandboxError> {
         let path = dir.join(&parent);
         for item in fs_err::read_dir(&path).map_err(host("list", &path))? {
             let item = item.map_err(host("list", &path))?;
-            let name = item.file_name().to_string_lossy().into_owned();
+            // A sandbox says of such a name that it leaves it out.
+            let Ok(name) = item.file_name().into_string() else { continue };
             if name == GIT_DIRECTORY {
                 continue;
             }
@@ -171,7 +154,7 @@ fn paths(dir: &Path) -> Result<Vec<String>, SandboxError> {
 }
 
 /// Reads one path without following a link; `None` for what is not there or git cannot hold.
-fn entry(path: &Path) -> Result<Option<Entry>, SandboxError> {
+fn entry(path: &Path) -> Result<Option<File>, SandboxError> {
     let metadata = match fs_err::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -181,13 +164,13 @@ fn entry(path: &Path) -> Result<Option<Entry>, SandboxError> {
     };
     if metadata.is_symlink() {
         let target = fs_err::read_link(path).map_err(host("read", path))?;
-        return Ok(Some(Entry { bytes: target.as_os_str().as_bytes().to_vec(), mode: Mode::Link }));
+        return Ok(Some(File { bytes: target.as_os_str().as_bytes().to_vec(), mode: Mode::Link }));
     }
     if !metadata.is_file() {
         return Ok(None);
     }
     let bytes = fs_err::read(path).map_err(host("read", path))?;
-    Ok(Some(Entry { bytes, mode: Mode::of_file(metadata.permissions().mode()) }))
+    Ok(Some(File { bytes, mode: Mode::of_file(metadata.permissions().mode()) }))
 }
 
 fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxError {
@@ -203,17 +186,25 @@ fn host(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxEr
 pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
     let mut tree = Tree::new();
     each_in_tar(stream, root, |path, item| {
-        let entry = match item {
-            TarItem::Entry(entry) => entry,
-            TarItem::SameAs(target) => match tree.get(&target) {
-                Some(entry) => entry.clone(),
-                None => return Ok(()),
-            },
+        let file = match item {
+            TarItem::File(file) => Some(file),
+            TarItem::SameAs(target) => tree.get(&target).cloned(),
+            TarItem::LeftOut(_) => None,
         };
-        tree.insert(path, entry);
+        tree.extend(file.map(|file| (path, file)));
         Ok(())
     })?;
     Ok(tree)
+}
+
+/// What a sandbox tells of what it may have changed, beside an archive of what is new.
+#[cfg(feature = "docker")]
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Paths that are gone, or `None` when the archive holds all that is there.
+    pub gone: Option<BTreeSet<String>>,
+    /// Paths that the archive leaves out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Says what differs from `before` to a sandbox, as [`compare_delta`] does.
@@ -223,55 +214,53 @@ pub fn read_tar(stream: impl io::Read, root: &str) -> io::Result<Tree> {
 #[cfg(feature = "docker")]
 pub fn compare_tree_delta(
     before: &Tree,
-    gone: Option<BTreeSet<String>>,
+    told: Told,
     stream: impl io::Read,
     root: &str,
-) -> io::Result<Vec<Change>> {
-    let gone = gone.unwrap_or_else(|| before.keys().cloned().collect());
-    compare_with_tar(gone, |path| Ok(before.get(path).cloned()), stream, root)
+) -> io::Result<Compared> {
+    let gone = told.gone.unwrap_or_else(|| before.keys().cloned().collect());
+    compare_with_tar((gone, told.left_out), |path| Ok(before.get(path).cloned()), stream, root)
 }
 
-/// Says what differs from the directory `before` to a sandbox that told what it may have changed: paths
-/// that are gone, or `None` when the archive holds all that is there; and a tar stream of what is new,
-/// whose entries lie below `root`. Holds one file at a time beside the result.
+/// Says what differs from the directory `before` to a sandbox that told what it may have changed, with a tar
+/// stream of what is new, whose entries lie below `root`. Holds one file at a time beside the result.
 ///
 /// # Errors
 /// When the stream is not a tar archive or a file of `before` cannot be read.
 #[cfg(feature = "docker")]
-pub fn compare_delta(
-    before: &Path,
-    gone: Option<BTreeSet<String>>,
-    stream: impl io::Read,
-    root: &str,
-) -> io::Result<Vec<Change>> {
-    let old_entry = |path: &str| entry(&before.join(path)).map_err(io::Error::other);
-    let gone = match gone {
+pub fn compare_delta(before: &Path, told: Told, stream: impl io::Read, root: &str) -> io::Result<Compared> {
+    let old = |path: &str| entry(&before.join(path)).map_err(io::Error::other);
+    let gone = match told.gone {
         Some(gone) => gone,
         None => paths(before).map_err(io::Error::other)?.into_iter().collect(),
     };
-    compare_with_tar(gone, old_entry, stream, root)
+    compare_with_tar((gone, told.left_out), old, stream, root)
 }
 
 #[cfg(feature = "docker")]
 fn compare_with_tar(
-    mut gone: BTreeSet<String>,
-    old_entry: impl Fn(&str) -> io::Result<Option<Entry>>,
+    (mut gone, left_out): (BTreeSet<String>, Vec<LeftOut>),
+    old: impl Fn(&str) -> io::Result<Option<File>>,
     stream: impl io::Read,
     root: &str,
-) -> io::Result<Vec<Change>> {
-    let mut room = Room::default();
+) -> io::Result<Compared> {
+    let mut room = Room { left_out, ..Room::default() };
     let mut changes: BTreeMap<String, Change> = BTreeMap::new();
     each_in_tar(stream, root, |path, item| {
         let new = match item {
-            TarItem::Entry(entry) => Some(entry),
+            TarItem::File(file) => Some(file),
             TarItem::SameAs(target) => match changes.get(&target) {
                 Some(change) => change.after.clone(),
-                None => old_entry(&target)?,
+                None => old(&target)?,
             },
+            TarItem::LeftOut(why) => {
+                room.leave_out(path, why);
+                return Ok(());
+            }
         };
         gone.remove(&path);
-        let old = old_entry(&path)?;
-        if old == new {
+        let before = old(&path)?;
+        if before == new {
             return Ok(());
         }
         let after = match new {
@@ -281,23 +270,30 @@ fn compare_with_tar(
                 None => return Ok(()),
             },
         };
-        changes.insert(path.clone(), Change { path, before: old, after });
+        changes.insert(path.clone(), Change { path, before, after });
         Ok(())
     })?;
+    let left_out = room.left_out();
     for path in gone {
-        if let Some(old) = old_entry(&path)? {
-            changes.insert(path.clone(), Change { path, before: Some(old), after: None });
+        // What was left out counts as unchanged, also where another kind of file was there.
+        if left_out.iter().any(|left_out| left_out.path == path) || is_git(&path) {
+            continue;
+        }
+        if let Some(before) = old(&path)? {
+            changes.insert(path.clone(), Change { path, before: Some(before), after: None });
         }
     }
-    Ok(changes.into_values().collect())
+    Ok(Compared { changes: changes.into_values().collect(), left_out })
 }
 
 /// What a tar archive holds at a path.
 #[cfg(feature = "docker")]
 enum TarItem {
-    Entry(Entry),
+    File(File),
     /// A hard link to an earlier path.
     SameAs(String),
+    /// Nothing that is told of.
+    LeftOut(Why),
 }
 
 #[cfg(feature = "docker")]
@@ -310,23 +306,40 @@ fn each_in_tar(
     let mut archive = tar::Archive::new(Whole { stream, is_cut: &is_cut });
     for item in archive.entries()? {
         let mut item = item?;
-        let Some(path) = below(&item.path_bytes(), root).filter(|path| !is_git(path)) else { continue };
+        let Some(path) = below(&item.path_bytes(), root).map(<[u8]>::to_vec) else { continue };
+        let path = match String::from_utf8(path) {
+            Ok(path) => path,
+            Err(error) => {
+                take(String::from_utf8_lossy(error.as_bytes()).into_owned(), TarItem::LeftOut(Why::Name))?;
+                continue;
+            }
+        };
+        if is_git(&path) {
+            if is_nested_repository(&path) {
+                take(path, TarItem::LeftOut(Why::Repository))?;
+            }
+            continue;
+        }
         let header = item.header();
         match header.entry_type() {
-            tar::EntryType::Regular | tar::EntryType::Continuous if Room::could_hold(item.size()) => {
+            tar::EntryType::Regular | tar::EntryType::Continuous if !Room::could_hold(item.size()) => {
+                take(path, TarItem::LeftOut(Why::TooLarge))?;
+            }
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
                 let mode = Mode::of_file(header.mode()?);
                 let mut bytes = Vec::new();
                 io::Read::read_to_end(&mut item, &mut bytes)?;
-                take(path, TarItem::Entry(Entry { bytes, mode }))?;
+                take(path, TarItem::File(File { bytes, mode }))?;
             }
             tar::EntryType::Symlink => {
                 let bytes = item.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
-                take(path, TarItem::Entry(Entry { bytes, mode: Mode::Link }))?;
+                take(path, TarItem::File(File { bytes, mode: Mode::Link }))?;
             }
             tar::EntryType::Link => {
-                let target = item.link_name_bytes().and_then(|target| below(&target, root));
+                let target = item.link_name_bytes();
+                let target = target.as_deref().and_then(|target| below(target, root));
                 if let Some(target) = target {
-                    take(path, TarItem::SameAs(target))?;
+                    take(path, TarItem::SameAs(String::from_utf8_lossy(target).into_owned()))?;
                 }
             }
             _ => {}
@@ -359,66 +372,11 @@ impl<R: io::Read> io::Read for Whole<'_, R> {
 
 /// The path of a tar entry relative to `root`; `None` for `root` itself and what lies outside.
 #[cfg(feature = "docker")]
-fn below(path: &[u8], root: &str) -> Option<String> {
-    let path = String::from_utf8_lossy(path);
-    let path = path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/');
-    let path = if root.is_empty() { path } else { path.strip_prefix(root)?.strip_prefix('/')? };
-    (!path.is_empty() && path != ".").then(|| path.to_owned())
-}
-
-/// Writes `changes` as one patch in git's format, sorted by path.
-///
-/// # Errors
-/// When libgit2 cannot diff the contents.
-pub fn patch(changes: &[Change]) -> Result<String, SandboxError> {
-    if changes.is_empty() {
-        return Ok(String::new());
-    }
-    write_patch(changes).map_err(|error| SandboxError::Host {
-        doing: "diff the contents of",
-        path: changes[0].path.clone().into(),
-        source: io::Error::other(error),
-    })
-}
-
-fn write_patch(changes: &[Change]) -> Result<String, git2::Error> {
-    // A repository in memory: nothing of the host's configuration or of the agent's `.git` takes part.
-    let odb = git2::Odb::new()?;
-    odb.add_new_mempack_backend(1)?;
-    let repository = git2::Repository::from_odb(odb)?;
-    let before = write_tree(
-        &repository,
-        changes.iter().filter_map(|change| Some((&change.path, change.before.as_ref()?))),
-    )?;
-    let after = write_tree(
-        &repository,
-        changes.iter().filter_map(|change| Some((&change.path, change.after.as_ref()?))),
-    )?;
-    let mut options = git2::DiffOptions::new();
-    options.show_binary(true).indent_heuristic(true);
-    let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options))?;
-    let mut text = Vec::new();
-    diff.print(git2::DiffFormat::Patch, |_, _, line| {
-        if matches!(line.origin(), '+' | '-' | ' ') {
-            text.push(line.origin() as u8);
-        }
-        text.extend_from_slice(line.content());
-        true
-    })?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn write_tree<'repo, 'entry>(
-    repository: &'repo git2::Repository,
-    entries: impl Iterator<Item = (&'entry String, &'entry Entry)>,
-) -> Result<git2::Tree<'repo>, git2::Error> {
-    let empty = repository.find_tree(repository.treebuilder(None)?.write()?)?;
-    let mut builder = git2::build::TreeUpdateBuilder::new();
-    for (path, entry) in entries {
-        builder.upsert(path.as_str(), repository.blob(&entry.bytes)?, entry.mode.filemode());
-    }
-    let tree = builder.create_updated(repository, &empty)?;
-    repository.find_tree(tree)
+fn below<'a>(path: &'a [u8], root: &str) -> Option<&'a [u8]> {
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let path = if root.is_empty() { path } else { path.strip_prefix(root.as_bytes())?.strip_prefix(b"/")? };
+    (!path.is_empty() && path != b".").then_some(path)
 }
 
 #[cfg(test)]
@@ -426,38 +384,15 @@ mod tests {
     use super::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "a change has an entry or none")]
-    fn file(text: &str) -> Option<Entry> {
-        Some(Entry { bytes: text.as_bytes().to_vec(), mode: Mode::File })
+    fn file(text: &str) -> Option<File> {
+        Some(File { bytes: text.as_bytes().to_vec(), mode: Mode::File })
     }
 
-    fn change(path: &str, before: Option<Entry>, after: Option<Entry>) -> Change {
+    fn change(path: &str, before: Option<File>, after: Option<File>) -> Change {
         Change { path: path.to_owned(), before, after }
     }
 
-    /// Applies `text` with git itself to a directory that holds the states before.
-    fn applied(changes: &[Change], text: &str) -> Tree {
-        let dir = tempfile::tempdir().unwrap();
-        for change in changes {
-            if let Some(entry) = &change.before {
-                let path = dir.path().join(&change.path);
-                fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-                write(&path, entry);
-            }
-        }
-        let patch = tempfile::NamedTempFile::new().unwrap();
-        fs_err::write(patch.path(), text).unwrap();
-        let output = std::process::Command::new("git")
-            .args(["apply", "--whitespace=nowarn"])
-            .arg(patch.path())
-            .current_dir(dir.path())
-            .env("GIT_CEILING_DIRECTORIES", "/")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
-        read(dir.path()).unwrap()
-    }
-
-    fn write(path: &Path, entry: &Entry) {
+    fn write(path: &Path, entry: &File) {
         if entry.mode == Mode::Link {
             fs_err::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(&entry.bytes), path).unwrap();
             return;
@@ -469,60 +404,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_takes_no_room() {
-        let mut room = Room(3);
-        let entry = |text: &str| Entry { bytes: text.into(), mode: Mode::File };
+        let mut room = Room { bytes: 3, left_out: Vec::new() };
+        let entry = |text: &str| File { bytes: text.into(), mode: Mode::File };
         assert_eq!(room.take("a", entry("four")), None);
         assert_eq!(room.take("b", entry("two")), Some(entry("two")));
         assert_eq!(room.take("c", entry("x")), None);
-    }
-
-    #[test]
-    fn a_patch_is_gits_own_text() {
-        let text = patch(&[
-            change("a.txt", file("one\ntwo\n"), file("one\n2\n")),
-            change("dir/new.txt", None, file("hi\n")),
-            change("old.txt", file("bye"), None),
-        ])
-        .unwrap();
-        assert_eq!(
-            text,
-            "diff --git a/a.txt b/a.txt\nindex 814f4a4..99b356d 100644\n--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n\
-             diff --git a/dir/new.txt b/dir/new.txt\nnew file mode 100644\nindex 0000000..45b983b\n--- /dev/null\n+++ b/dir/new.txt\n@@ -0,0 +1 @@\n+hi\n\
-             diff --git a/old.txt b/old.txt\ndeleted file mode 100644\nindex 0abaeaa..0000000\n--- a/old.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-bye\n\\ No newline at end of file\n"
-        );
-    }
-
-    #[test]
-    fn git_applies_every_kind_of_change() {
-        let binary = |seed: u8| {
-            Some(Entry {
-                bytes: (0..=255).map(|byte: u8| byte.wrapping_mul(seed)).collect(),
-                mode: Mode::File,
-            })
-        };
-        let executable = Some(Entry { bytes: b"#!/bin/sh\n".to_vec(), mode: Mode::Executable });
-        let link = |target: &str| Some(Entry { bytes: target.as_bytes().to_vec(), mode: Mode::Link });
-        let changes = [
-            change("bin/new", None, binary(3)),
-            change("bin/old", binary(5), binary(7)),
-            change("empty", None, file("")),
-            change("ends", file("a\nb"), file("a\nb\nc")),
-            change("link", link("a"), link("b")),
-            change("mode", file("#!/bin/sh\n"), executable),
-            change("name with space", None, file("x\n")),
-            change("r\u{e9}sum\u{e9}", None, file("x\n")),
-        ];
-        let after = applied(&changes, &patch(&changes).unwrap());
-        let expected: Tree =
-            changes.iter().filter_map(|change| Some((change.path.clone(), change.after.clone()?))).collect();
-        assert_eq!(after, expected);
-    }
-
-    #[test]
-    fn a_file_may_become_a_directory() {
-        let changes = [change("x", file("was a file\n"), None), change("x/y", None, file("is below\n"))];
-        let after = applied(&changes, &patch(&changes).unwrap());
-        assert_eq!(after.keys().collect::<Vec<_>>(), ["x/y"]);
+        let left_out = |path: &str| LeftOut { path: path.to_owned(), why: Why::TooLarge };
+        assert_eq!(room.left_out(), [left_out("a"), left_out("c")]);
     }
 
     #[test]
@@ -537,7 +425,7 @@ mod tests {
         fs_err::os::unix::fs::symlink("/etc", after.path().join("leaks")).unwrap();
         fs_err::write(before.path().join("gone"), "x").unwrap();
         let changes = compare(before.path(), after.path()).unwrap();
-        let link = |target: &str| Some(Entry { bytes: target.as_bytes().to_vec(), mode: Mode::Link });
+        let link = |target: &str| Some(File { bytes: target.as_bytes().to_vec(), mode: Mode::Link });
         assert_eq!(
             changes,
             [
@@ -556,8 +444,9 @@ mod tests {
         let root = dir.path().join("work");
         fs_err::create_dir_all(root.join("a/.git")).unwrap();
         fs_err::write(root.join("a/.git/x"), "no").unwrap();
+        fs_err::write(root.join(std::ffi::OsStr::from_bytes(b"latin-\xe9")), "no").unwrap();
         fs_err::write(root.join(format!("a/{}", "long".repeat(40))), "long name").unwrap();
-        write(&root.join("run"), &Entry { bytes: b"x".to_vec(), mode: Mode::Executable });
+        write(&root.join("run"), &File { bytes: b"x".to_vec(), mode: Mode::Executable });
         fs_err::os::unix::fs::symlink("run", root.join("link")).unwrap();
         let mut builder = tar::Builder::new(Vec::new());
         builder.follow_symlinks(false);
@@ -571,12 +460,23 @@ mod tests {
         let before = tempfile::tempdir().unwrap();
         fs_err::write(before.path().join("run"), "x").unwrap();
         fs_err::write(before.path().join("gone"), "x").unwrap();
-        let compared = compare_delta(before.path(), None, bytes.as_slice(), "work").unwrap();
-        assert_eq!(compared, compare(before.path(), &root).unwrap());
-        assert_eq!(compared.len(), 4);
-        let gone = Some(BTreeSet::from(["gone".to_owned(), "never there".to_owned()]));
-        assert_eq!(compare_delta(before.path(), gone, bytes.as_slice(), "work").unwrap(), compared);
-        let none = Some(BTreeSet::new());
-        assert_eq!(compare_delta(before.path(), none, bytes.as_slice(), "work").unwrap().len(), 3);
+        let told = |gone: Option<&[&str]>| Told {
+            gone: gone.map(|gone| gone.iter().map(|path| (*path).to_owned()).collect()),
+            left_out: Vec::new(),
+        };
+        let compared = |told| compare_delta(before.path(), told, bytes.as_slice(), "work").unwrap();
+        let all = compared(told(None));
+        assert_eq!(all.changes, compare(before.path(), &root).unwrap());
+        assert_eq!(all.changes.len(), 4);
+        // The repository below the top and the name that is no text are not told of, and said.
+        let left_out = [("a/.git", Why::Repository), ("latin-\u{fffd}", Why::Name)]
+            .map(|(path, why)| LeftOut { path: path.to_owned(), why });
+        assert_eq!(all.left_out.iter().cloned().collect::<BTreeSet<_>>(), BTreeSet::from(left_out));
+        assert_eq!(compared(told(Some(&["gone", "never there"]))), all);
+        assert_eq!(compared(told(Some(&[]))).changes.len(), 3);
+        // What did not fit is unchanged, whatever was there before.
+        let too_large = LeftOut { path: "gone".to_owned(), why: Why::TooLarge };
+        let too_large = Told { left_out: vec![too_large], ..told(Some(&["gone"])) };
+        assert_eq!(compared(too_large).changes.len(), 3);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -186,8 +187,7 @@ fn write(path: &Path, file: &File) -> anyhow::Result<()> {
         Err(_) => {}
     }
     if file.mode == Mode::Link {
-        let target = std::str::from_utf8(&file.bytes)?;
-        symlink(target, path)?;
+        symlink(OsStr::from_bytes(&file.bytes), path)?;
         return Ok(());
     }
     fs_err::write(path, &file.bytes)?;

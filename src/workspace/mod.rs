@@ -6,6 +6,7 @@
 
 mod commit;
 mod files;
+mod history;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use anyhow::{Context as _, anyhow};
 use sha2::{Digest, Sha256};
 
 pub use files::{PatchFailure, files_of};
+pub use history::Inventory;
 pub use source::reversed_archive_patch;
 
 use crate::patch::Patch;
@@ -84,7 +86,11 @@ fn build(repo: &Repo, loaded: &LoadedTask, cache: &Path, tree: &Path) -> anyhow:
         files::patch_tree(tree, &patch)?
             .map_err(|failure| anyhow!("`repo.patch` does not apply: {failure}"))?;
     }
-    commit::commit(tree)
+    commit::commit(tree)?;
+    match Inventory::of(tree)?.leak() {
+        None => Ok(()),
+        Some(leak) => Err(anyhow!("the repository that was made holds more than its commit: {leak}")),
+    }
 }
 
 #[cfg(test)]

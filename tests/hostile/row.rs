@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use apprentice::sandbox::tree::Entry;
+use apprentice::patch::File;
 use apprentice::sandbox::{Exec, FileRead, FileWrite, Sandbox, Session};
 use apprentice::trajectory::{Exit, Observation};
 
@@ -284,7 +284,7 @@ async fn differs(must: Must, sandbox: &mut Box<dyn Sandbox>) -> Option<String> {
     match must {
         Must::Change(paths) => {
             let found: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-            let sizes = |entry: &Option<Entry>| entry.as_ref().map(|entry| (entry.mode, entry.bytes.len()));
+            let sizes = |entry: &Option<File>| entry.as_ref().map(|entry| (entry.mode, entry.bytes.len()));
             let kinds: Vec<_> =
                 changes.iter().map(|change| (sizes(&change.before), sizes(&change.after))).collect();
             (found != paths).then(|| format!("{found:?} differ, not {paths:?}: {kinds:?}"))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use apprentice::sandbox::tree::{Entry, Mode};
+use apprentice::patch::{File, Mode};
 use apprentice::sandbox::{Exec, FileRead, FileWrite, Session, Start};
 use apprentice::trajectory::Exit;
 
@@ -215,20 +215,16 @@ pub(crate) async fn every_kind_of_change_is_found(ground: &Ground) {
         echo changed > .git/config; mkdir empty; mkfifo pipe; touch same";
     output(&mut sandbox, script).await;
     let changes = sandbox.changes().await.unwrap();
-    let file = |bytes: &[u8]| Some(Entry { bytes: bytes.to_vec(), mode: Mode::File });
+    let file = |bytes: &[u8]| Some(File { bytes: bytes.to_vec(), mode: Mode::File });
     let expected = [
         ("becomes", None, file(b"file\n")),
         ("becomes/dir", file(b"x"), None),
         ("binary", None, file(b"\x00\x01\xff")),
         ("edited", file(b"one\ntwo\n"), file(b"one\n2\n")),
         ("gone/a", file(b"a"), None),
-        ("link", None, Some(Entry { bytes: b"edited".to_vec(), mode: Mode::Link })),
+        ("link", None, Some(File { bytes: b"edited".to_vec(), mode: Mode::Link })),
         ("new", None, file(b"no newline")),
-        (
-            "runs",
-            file(b"#!/bin/sh\n"),
-            Some(Entry { bytes: b"#!/bin/sh\n".to_vec(), mode: Mode::Executable }),
-        ),
+        ("runs", file(b"#!/bin/sh\n"), Some(File { bytes: b"#!/bin/sh\n".to_vec(), mode: Mode::Executable })),
     ];
     let found: Vec<_> =
         changes.into_iter().map(|change| (change.path, change.before, change.after)).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use apprentice::isolation::Protection;
-use apprentice::sandbox::tree::Change;
+use apprentice::sandbox::tree::Compared;
 use apprentice::sandbox::{Backend, Exec, FileRead, FileWrite, Sandbox, SandboxError, Start};
 use apprentice::trajectory::{Exit, Observation};
 use async_trait::async_trait;
@@ -83,7 +83,7 @@ impl Sandbox for HostDir {
         Ok(FileWrite::Written)
     }
 
-    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
         unreachable!("synthesis asks for no changes")
     }
 

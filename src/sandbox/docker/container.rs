@@ -22,10 +22,11 @@ use super::line::Line;
 use super::owner;
 use super::recipe::{Recipe, START, Storage};
 use super::running::Running;
+use crate::patch::{LeftOut, Why};
 use crate::sandbox::inside::protocol::{Differences, Fill, Found, Ran, Request, Run, Scope, Wrote};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::terminal::Terminal;
-use crate::sandbox::tree::{self, Tree};
+use crate::sandbox::tree::{self, Compared, Told, Tree};
 use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError, kept};
 use crate::trajectory::{Exit, Observation};
 
@@ -274,7 +275,7 @@ impl Sandbox for Container {
             .await
     }
 
-    async fn changes(&mut self) -> Result<Vec<tree::Change>, SandboxError> {
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
         let told = self.running.with("comparing its files", START, |line| {
             Box::pin(async move {
                 line.send(&Request::Delta(Scope::Repository), &[]).await?;
@@ -283,17 +284,14 @@ impl Sandbox for Container {
             })
         });
         let (Differences { left_out }, gone, archive) = told.await?;
-        for path in left_out {
-            tracing::warn!(path, "left out of the patch: more than {} bytes differ", tree::CHANGED_BYTES);
-        }
         let (recipe, knows_start) = (self.recipe.clone(), self.layer.is_none());
         let compared = tokio::task::spawn_blocking(move || {
             let workdir = recipe.spec.workdir.trim_start_matches('/').to_owned();
-            let gone = knows_start.then(|| below(&gone, &workdir));
+            let told = told_below(knows_start.then_some(&gone), &left_out, &workdir);
             match (&recipe.tree, &recipe.prepared.tree) {
-                (Some(before), _) => tree::compare_delta(before, gone, archive.as_slice(), &workdir),
-                (None, Some(before)) => tree::compare_tree_delta(before, gone, archive.as_slice(), &workdir),
-                (None, None) => tree::compare_tree_delta(&Tree::new(), gone, archive.as_slice(), &workdir),
+                (Some(before), _) => tree::compare_delta(before, told, archive.as_slice(), &workdir),
+                (None, Some(before)) => tree::compare_tree_delta(before, told, archive.as_slice(), &workdir),
+                (None, None) => tree::compare_tree_delta(&Tree::new(), told, archive.as_slice(), &workdir),
             }
         });
         let compared = compared.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
@@ -390,13 +388,27 @@ impl Sandbox for Container {
     }
 }
 
-/// The paths in `gone`, each ended by a NUL, that lie below `root`, relative to it.
-fn below(gone: &[u8], root: &str) -> BTreeSet<String> {
-    let paths = gone.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    paths
-        .filter_map(|path| {
-            let path = path.trim_start_matches('/').strip_prefix(root)?.strip_prefix('/')?;
-            Some(path.to_owned())
-        })
-        .collect()
+/// What a sandbox told, relative to `root`: the paths in `gone`, each ended by a NUL, and those of files that are
+/// too large.
+fn told_below(gone: Option<&Vec<u8>>, too_large: &[String], root: &str) -> Told {
+    let below = |path: &str| {
+        let path = path.trim_start_matches('/').strip_prefix(root)?.strip_prefix('/')?;
+        Some(path.to_owned())
+    };
+    let left_out = |path: String, why| LeftOut { path, why };
+    let mut told = Told::default();
+    told.left_out = too_large.iter().filter_map(|path| Some(left_out(below(path)?, Why::TooLarge))).collect();
+    if let Some(gone) = gone {
+        let mut paths = BTreeSet::new();
+        for path in gone.split(|byte| *byte == 0) {
+            let text = String::from_utf8_lossy(path);
+            let Some(name) = below(&text) else { continue };
+            match std::str::from_utf8(path) {
+                Ok(_) => drop(paths.insert(name)),
+                Err(_) => told.left_out.push(left_out(name, Why::Name)),
+            }
+        }
+        told.gone = Some(paths);
+    }
+    told
 }

@@ -238,7 +238,11 @@ impl Server {
         let mut delta = match scope {
             Scope::Everything => self.start.to(&now, |_| true),
             Scope::Repository => self.start.to(&now, |path| {
-                path.strip_prefix(&self.workdir).is_ok_and(|path| !tree::is_git(&path.to_string_lossy()))
+                // A repository below the top is told of, and what it holds is not.
+                path.strip_prefix(&self.workdir).is_ok_and(|path| {
+                    let path = path.to_string_lossy();
+                    !tree::is_git(&path) || tree::is_nested_repository(&path)
+                })
             }),
         };
         let bytes = match scope {

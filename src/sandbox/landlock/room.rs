@@ -23,7 +23,7 @@ use crate::sandbox::namespaces::machine::{env, host_id};
 use crate::sandbox::namespaces::{changes, identity, probe};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::tree::Change;
+use crate::sandbox::tree::Compared;
 
 /// What of the host's `/proc`, `/sys` and `/etc` programs need beside what every sandbox shows.
 const READABLE: &[&str] = &[
@@ -114,8 +114,8 @@ impl Body for Room {
         &mut self.line
     }
 
-    fn changes(&self) -> Result<Vec<Change>, SandboxError> {
-        let compare = || -> io::Result<Vec<Change>> {
+    fn compare(&self) -> Result<Compared, SandboxError> {
+        let compare = || -> io::Result<Compared> {
             let work = kernel::open_directory(CWD, self.floor.0.join(WORK))?;
             let tree =
                 self.pattern.tree.as_ref().map(|tree| kernel::open_directory(CWD, tree)).transpose()?;

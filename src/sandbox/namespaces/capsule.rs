@@ -16,7 +16,7 @@ use super::line::{Line, lost};
 use crate::sandbox::inside::protocol::{Interact, Request};
 use crate::sandbox::proxy::Ledger;
 use crate::sandbox::terminal::{Keys, Terminal};
-use crate::sandbox::tree::Change;
+use crate::sandbox::tree::Compared;
 use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Kept, Sandbox, SandboxError};
 use crate::trajectory::{Exit, Observation};
 
@@ -33,7 +33,7 @@ pub(in crate::sandbox) trait Body: Send + Sized + 'static {
         Ok(())
     }
     /// What differs from the tree it started from.
-    fn changes(&self) -> Result<Vec<Change>, SandboxError>;
+    fn compare(&self) -> Result<Compared, SandboxError>;
     /// The directories that hold all that commands can write, as seen from inside; none where another sandbox
     /// would have them elsewhere.
     fn roots(&self) -> Option<Vec<PathBuf>>;
@@ -150,8 +150,8 @@ impl<B: Body> Sandbox for Capsule<B> {
         self.with(move |body| body.line().write(&path, &bytes)).await
     }
 
-    async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
-        self.with(|body| body.changes()).await
+    async fn compare(&mut self) -> Result<Compared, SandboxError> {
+        self.with(|body| body.compare()).await
     }
 
     async fn remember(&mut self) -> Result<(), SandboxError> {

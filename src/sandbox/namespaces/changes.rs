@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType};
 
 use super::layer;
+use crate::patch::{Change, File, Mode, Why};
 use crate::sandbox::inside::kernel;
-use crate::sandbox::tree::{Change, Entry, Mode, Room};
+use crate::sandbox::tree::{Compared, Room};
 
 const GIT_DIRECTORY: &CStr = c".git";
 /// Directories inside one another that are looked into: each holds two open files and a piece of this
@@ -21,7 +21,7 @@ const GIT_DIRECTORY: &CStr = c".git";
 const DEPTH: usize = 256;
 
 /// Compares a tree with the upper layer of an overlay over it.
-pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> io::Result<Vec<Change>> {
+pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> io::Result<Compared> {
     let mut changes = Changes::default();
     changes.layer(Some(tree), upper, "", Below::Merged)?;
     Ok(changes.finish())
@@ -31,7 +31,7 @@ pub(in crate::sandbox) fn of_overlay(tree: BorrowedFd<'_>, upper: BorrowedFd<'_>
 pub(in crate::sandbox) fn of_copy(
     tree: Option<BorrowedFd<'_>>,
     copy: BorrowedFd<'_>,
-) -> io::Result<Vec<Change>> {
+) -> io::Result<Compared> {
     let mut changes = Changes::default();
     changes.layer(tree, copy, "", Below::Hidden)?;
     Ok(changes.finish())
@@ -48,14 +48,15 @@ enum Below {
 
 #[derive(Default)]
 struct Changes {
-    found: BTreeMap<String, (Option<Entry>, Option<Entry>)>,
+    found: BTreeMap<String, (Option<File>, Option<File>)>,
     room: Room,
 }
 
 impl Changes {
-    fn finish(self) -> Vec<Change> {
+    fn finish(self) -> Compared {
         let differing = self.found.into_iter().filter(|(_, (before, after))| before != after);
-        differing.map(|(path, (before, after))| Change { path, before, after }).collect()
+        let changes = differing.map(|(path, (before, after))| Change { path, before, after }).collect();
+        Compared { changes, left_out: self.room.left_out() }
     }
 
     fn layer(
@@ -75,8 +76,28 @@ impl Changes {
                 }
             }
         }
-        for name in names.iter().filter(|name| name.as_c_str() != GIT_DIRECTORY) {
-            self.entry(tree, layer, name, &Place { prefix, below })?;
+        for name in &names {
+            if name.as_c_str() == GIT_DIRECTORY {
+                self.repository(tree, layer, prefix)?;
+            } else {
+                self.entry(tree, layer, name, &Place { prefix, below })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a `.git` below the top that the tree does not have. A whiteout of one is nothing.
+    fn repository(
+        &mut self,
+        tree: Option<BorrowedFd<'_>>,
+        layer: BorrowedFd<'_>,
+        prefix: &str,
+    ) -> io::Result<()> {
+        let is_old = tree.map(|tree| kind(tree, GIT_DIRECTORY)).transpose()?.flatten().is_some();
+        let is_there =
+            matches!(kind(layer, GIT_DIRECTORY)?, Some(FileType::Directory | FileType::RegularFile));
+        if !prefix.is_empty() && !is_old && is_there {
+            self.room.leave_out(format!("{prefix}/.git"), Why::Repository);
         }
         Ok(())
     }
@@ -88,7 +109,7 @@ impl Changes {
         name: &CString,
         place: &Place<'_>,
     ) -> io::Result<()> {
-        let path = place.path(name);
+        let Some(path) = self.path(place, name) else { return Ok(()) };
         if kind(layer, name)? == Some(FileType::Directory) {
             let directory = kernel::open_directory(layer, name.as_c_str())?;
             let below = if layer::is_opaque(directory.as_fd()) { Below::Hidden } else { place.below };
@@ -97,6 +118,7 @@ impl Changes {
             }
             let old = tree.map(|tree| existing_directory(tree, name)).transpose()?.flatten();
             if path.bytes().filter(|byte| *byte == b'/').count() >= DEPTH {
+                self.room.leave_out(path, Why::TooDeep);
                 return Ok(());
             }
             return self.layer(old.as_ref().map(AsFd::as_fd), directory.as_fd(), &path, below);
@@ -105,13 +127,18 @@ impl Changes {
         if let Some(tree) = tree {
             self.removed(tree, name, place.prefix)?;
         }
-        if let Some(after) = entry(layer, name)? {
-            self.record_after(path, after);
+        match seen(layer, name)? {
+            Seen::Nothing => {}
+            Seen::File(after) => self.record_after(path, after),
+            Seen::TooLarge => {
+                self.found.remove(&path);
+                self.room.leave_out(path, Why::TooLarge);
+            }
         }
         Ok(())
     }
 
-    fn record_after(&mut self, path: String, after: Entry) {
+    fn record_after(&mut self, path: String, after: File) {
         let is_same = self.found.get(&path).is_some_and(|(before, _)| before.as_ref() == Some(&after));
         let after = if is_same { None } else { self.room.take(&path, after) };
         match after {
@@ -121,13 +148,23 @@ impl Changes {
         }
     }
 
+    /// The path of a name, which is noted where it is no text.
+    fn path(&mut self, place: &Place<'_>, name: &CStr) -> Option<String> {
+        let path = place.path(name);
+        if name.to_str().is_err() {
+            self.room.leave_out(path, Why::Name);
+            return None;
+        }
+        Some(path)
+    }
+
     /// Records what the tree has under a name, and all below it, as it was before.
     fn removed(&mut self, tree: BorrowedFd<'_>, name: &CString, prefix: &str) -> io::Result<()> {
         if name.as_c_str() == GIT_DIRECTORY {
             return Ok(());
         }
         let place = Place { prefix, below: Below::Hidden };
-        let path = place.path(name);
+        let Some(path) = self.path(&place, name) else { return Ok(()) };
         match existing_directory(tree, name)? {
             Some(directory) => {
                 for child in layer::names(directory.as_fd())? {
@@ -140,7 +177,7 @@ impl Changes {
     }
 
     fn record_before(&mut self, tree: BorrowedFd<'_>, name: &CStr, path: &str) -> io::Result<()> {
-        if let Some(before) = entry(tree, name)? {
+        if let Seen::File(before) = seen(tree, name)? {
             self.found.entry(path.to_owned()).or_default().0 = Some(before);
         }
         Ok(())
@@ -174,25 +211,36 @@ fn existing_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<
     }
 }
 
-/// Reads a file or link; `None` for what git cannot hold.
-fn entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Entry>> {
+/// What git could hold of a name.
+enum Seen {
+    File(File),
+    /// A file that no patch could hold.
+    TooLarge,
+    Nothing,
+}
+
+/// Reads a file or link.
+fn seen(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Seen> {
     match kind(directory, name)? {
         Some(FileType::Symlink) => {
             let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
-            Ok(Some(Entry { bytes: target.into_bytes(), mode: Mode::Link }))
+            Ok(Seen::File(File { bytes: target.into_bytes(), mode: Mode::Link }))
         }
         Some(FileType::RegularFile) => {
-            let file = File::from(layer::open_file(directory, name)?);
+            let file = std::fs::File::from(layer::open_file(directory, name)?);
             let stat = rustix::fs::fstat(&file)?;
             let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !Room::could_hold(size) {
-                return Ok(None);
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Ok(Seen::Nothing);
+            }
+            if !Room::could_hold(size) {
+                return Ok(Seen::TooLarge);
             }
             let mut bytes = Vec::new();
             // It may be growing.
             file.take(size).read_to_end(&mut bytes)?;
-            Ok(Some(Entry { bytes, mode: Mode::of_file(stat.st_mode) }))
+            Ok(Seen::File(File { bytes, mode: Mode::of_file(stat.st_mode) }))
         }
-        _ => Ok(None),
+        _ => Ok(Seen::Nothing),
     }
 }

@@ -31,7 +31,7 @@ use crate::sandbox::inside::protocol::{
 use crate::sandbox::proxy::{self, Gate, Ledger, Tunnel};
 use crate::sandbox::session::SessionDir;
 use crate::sandbox::spec::{self, SandboxSpec};
-use crate::sandbox::tree::Change;
+use crate::sandbox::tree::Compared;
 
 /// The host's user that sandboxes started by root run as: above all that Linux distributions and
 /// systemd give out (0x70000000 and up is reserved for nobody).
@@ -133,8 +133,8 @@ impl Body for Machine {
         }
     }
 
-    fn changes(&self) -> Result<Vec<Change>, SandboxError> {
-        let compare = || -> io::Result<Vec<Change>> {
+    fn compare(&self) -> Result<Compared, SandboxError> {
+        let compare = || -> io::Result<Compared> {
             let upper = self.upper()?;
             let tree = self.blueprint.lower.as_ref().map(|lower| kernel::open_directory(CWD, &lower.path));
             match (tree.transpose()?, self.layout) {

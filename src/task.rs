@@ -3,8 +3,15 @@
 //! Plain data of `task.yaml` (`apprentice.task/1`) with its validation. Guarantees that a parsed
 //! code task has one repository and tests to grade it by. Does not touch the file system: `task_dir` does.
 
+mod expect;
+mod origin;
+mod sandbox;
+
 use std::path::PathBuf;
 
+pub use expect::{Ending, Expect};
+pub use origin::Origin;
+pub use sandbox::SandboxChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::is_patience;
@@ -13,7 +20,7 @@ use crate::isolation::is_patience;
 pub const FORMAT: &str = "apprentice.task/1";
 
 /// A problem with a grader.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Always [`FORMAT`].
@@ -24,9 +31,9 @@ pub struct Task {
     pub kind: Kind,
     /// What the student reads.
     pub problem: String,
-    /// The sandbox's name under `sandboxes/` (code).
+    /// The sandbox: its name under `sandboxes/`, or that and what differs (code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<String>,
+    pub sandbox: Option<SandboxChoice>,
     /// Where the repository comes from (code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,
@@ -47,6 +54,21 @@ pub struct Task {
     /// The right answer (math).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// Where it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The programming language of the repository, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// How difficult the data set says it is, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<String>,
+    /// When the solution was proposed, as the data set writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// The licence of the repository, where the data set gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
 }
 
 /// A task and the directory that its relative paths start from.
@@ -129,16 +151,19 @@ impl Task {
                 "tests: a code task needs them; add `tests: {command, parser, fail_to_pass}`".to_owned(),
             );
         };
-        if self.sandbox.is_none() {
+        let Some(sandbox) = &self.sandbox else {
             return Some(
                 "sandbox: a code task needs one; add `sandbox: NAME` of a directory in `sandboxes/`"
                     .to_owned(),
             );
+        };
+        if sandbox.image.is_some() && repo.image.is_some() {
+            return Some("sandbox.image: `repo.image` already says the image; remove one".to_owned());
         }
         if self.answer.is_some() {
             return Some("answer: only a math task has one; remove it or write `kind: math`".to_owned());
         }
-        repo.fault().or_else(|| tests.fault())
+        repo.fault().or_else(|| sandbox.fault()).or_else(|| tests.fault())
     }
 
     fn math_fault(&self) -> Option<String> {
@@ -187,10 +212,8 @@ impl Tests {
         if self.command.trim().is_empty() {
             return Some("tests.command: it is empty".to_owned());
         }
-        if self.fail_to_pass.is_empty() {
-            return Some(
-                "tests.fail_to_pass: it is empty, so nothing would tell a repair; name a test".to_owned(),
-            );
+        if let Some(fault) = self.expect.fault(self.fail_to_pass.is_empty()) {
+            return Some(fault);
         }
         let twice = self.fail_to_pass.iter().find(|id| self.pass_to_pass.contains(id))?;
         Some(format!("tests.pass_to_pass: `{twice}` is also in fail_to_pass; keep one"))
@@ -231,10 +254,11 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The two kinds of task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A repository to repair, graded by its tests.
+    #[default]
     Code,
     /// A question with an answer.
     Math,
@@ -270,7 +294,7 @@ pub struct Repo {
 }
 
 /// How a code task is graded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// The command that runs the tests, in the work directory.
@@ -283,7 +307,18 @@ pub struct Tests {
     /// Files and directories that are restored from the starting point before grading.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restore: Vec<String>,
+    /// The rule that the results are judged by.
+    #[serde(
+        default,
+        skip_serializing_if = "Expect::is_lists",
+        with = "serde_yaml_ng::with::singleton_map_recursive"
+    )]
+    pub expect: Expect,
+    /// The data set's version of the repository, by which some readers of logs choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Tests that fail before and must pass after.
+    #[serde(default)]
     pub fail_to_pass: Vec<String>,
     /// Tests that pass before and must still pass.
     #[serde(default)]
@@ -291,17 +326,40 @@ pub struct Tests {
 }
 
 /// The readers of test output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Parser {
     /// `pytest -rA`.
+    #[default]
     Pytest,
     /// The Test Anything Protocol.
     Tap,
+    /// A parser of a dataset's own harness: `swebench.parse_log_django`.
+    Compat(String),
+}
+
+impl From<String> for Parser {
+    fn from(name: String) -> Self {
+        match &*name {
+            "pytest" => Self::Pytest,
+            "tap" => Self::Tap,
+            _ => Self::Compat(name),
+        }
+    }
+}
+
+impl From<Parser> for String {
+    fn from(parser: Parser) -> Self {
+        match parser {
+            Parser::Pytest => "pytest".to_owned(),
+            Parser::Tap => "tap".to_owned(),
+            Parser::Compat(name) => name,
+        }
+    }
 }
 
 /// Bounds of an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Actions.

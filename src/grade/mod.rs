@@ -6,6 +6,7 @@
 //! under test that imitates its runner perfectly (see `testlog`).
 
 mod edits;
+mod expect;
 mod plan;
 mod report;
 
@@ -327,44 +328,22 @@ async fn run_tests(
 
 fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let log = observation.output;
-    let statuses = testlog::read(tests.parser, &log);
-    let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
-        ids.iter().map(|id| (id.clone(), testlog::status_of(&statuses, id))).collect()
-    };
-    let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
-    // A test that passed before and is skipped now was skipped for the gold patch too (SWE-bench #598).
-    let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
-    let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
-    let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
-    let wrong: Vec<_> = failing.chain(broken).collect();
-    let outcome = match (observation.exit, wrong.is_empty()) {
+    let statuses = testlog::read(&tests.parser, &log);
+    let decision = expect::decide(tests, &statuses, observation.exit);
+    let outcome = match (observation.exit, decision.reason.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
         _ => Outcome::Unresolved,
     };
     let reason = match (outcome, observation.exit) {
-        (Outcome::Resolved, _) => String::new(),
         (Outcome::TimedOut, _) => "the tests overran their deadline".to_owned(),
-        (_, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
-        _ if statuses.is_empty() => "the output of the tests names no test".to_owned(),
-        _ => reason_of(&wrong),
+        (Outcome::Unresolved, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
+        _ => decision.reason,
     };
     let mut verdict = Verdict::new(id, outcome, reason);
-    (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
+    (verdict.fail_to_pass, verdict.pass_to_pass) = (decision.fail_to_pass, decision.pass_to_pass);
     (verdict.exit, verdict.log) = (observation.exit, log);
     verdict
-}
-
-fn reason_of(wrong: &[(&String, &Option<Status>)]) -> String {
-    let word = |status: Option<Status>| match status {
-        None => "did not run",
-        Some(Status::Skipped) => "was skipped",
-        Some(Status::Error) => "had an error",
-        Some(_) => "failed",
-    };
-    let Some((id, status)) = wrong.first() else { return String::new() };
-    let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
-    format!("`{id}` {}{more}", word(**status))
 }
 
 /// One prediction that waits for its grade.

@@ -43,10 +43,12 @@ impl Status {
 pub type Statuses = BTreeMap<String, Status>;
 
 /// Reads the output of a test command.
-pub fn read(parser: Parser, log: &str) -> Statuses {
+pub fn read(parser: &Parser, log: &str) -> Statuses {
     match parser {
         Parser::Pytest => pytest::read(log),
         Parser::Tap => tap::read(log),
+        Parser::Compat(name) => compat::read(name, &compat::Context::default(), log)
+            .map_or_else(|_| Statuses::new(), |map| compat::statuses(&map)),
     }
 }
 

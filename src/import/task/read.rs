@@ -56,6 +56,6 @@ fn value(record: &Record) -> Result<Value, String> {
         .map_err(|error| format!("the text is not UTF-8 after {} bytes", error.valid_up_to()))?;
     match Json::parse(text) {
         Ok(json) => Ok(json.to_value()),
-        Err(error) => Err(format!("not JSON: line {} column {}: {}", error.line, error.column, error.reason)),
+        Err(error) => Err(format!("not JSON: {}", error.reason)),
     }
 }

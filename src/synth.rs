@@ -183,7 +183,8 @@ fn assemble(
         setup: Vec::new(),
         tests: Some(Tests {
             command: repository.test_command.clone(),
-            parser: repository.parser,
+            parser: repository.parser.clone(),
+            report: None,
             patch: None,
             restore: repository.restore.clone(),
             fail_to_pass: evidence.fail_to_pass.clone(),

@@ -3,11 +3,14 @@
 //! Plain data of `task.yaml` (`apprentice.task/1`) with its validation. Guarantees that a parsed
 //! code task has one repository and tests to grade it by. Does not touch the file system: `task_dir` does.
 
+mod reading;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::is_patience;
+pub use reading::{Parser, Report, ReportFormat};
 
 /// Name and version in the first field of every task file.
 pub const FORMAT: &str = "apprentice.task/1";
@@ -192,6 +195,9 @@ impl Tests {
                 "tests.fail_to_pass: it is empty, so nothing would tell a repair; name a test".to_owned(),
             );
         }
+        if let Some(fault) = self.report.as_ref().and_then(Report::fault) {
+            return Some(fault);
+        }
         let twice = self.fail_to_pass.iter().find(|id| self.pass_to_pass.contains(id))?;
         Some(format!("tests.pass_to_pass: `{twice}` is also in fail_to_pass; keep one"))
     }
@@ -277,6 +283,9 @@ pub struct Tests {
     pub command: String,
     /// Who reads its output.
     pub parser: Parser,
+    /// A report that tells the results instead of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
     /// A patch that brings the tests, applied after the student's patch. In git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
@@ -288,16 +297,6 @@ pub struct Tests {
     /// Tests that pass before and must still pass.
     #[serde(default)]
     pub pass_to_pass: Vec<String>,
-}
-
-/// The readers of test output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Parser {
-    /// `pytest -rA`.
-    Pytest,
-    /// The Test Anything Protocol.
-    Tap,
 }
 
 /// Bounds of an episode.

@@ -140,6 +140,7 @@ mod tests {
         Tests {
             command: "true".to_owned(),
             parser: Parser::Tap,
+            report: None,
             patch: None,
             restore: vec!["checks".to_owned()],
             fail_to_pass: vec!["a".to_owned()],

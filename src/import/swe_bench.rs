@@ -140,6 +140,7 @@ fn task(row: Value, options: &Options) -> Result<Task, String> {
         tests: Some(Tests {
             command: format!("python3 -m pytest -rA -p no:cacheprovider {}", words.join(" ")),
             parser: Parser::Pytest,
+            report: None,
             patch: Some(instance.test_patch),
             restore: Vec::new(),
             fail_to_pass: expected,

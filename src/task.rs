@@ -5,6 +5,7 @@
 
 mod expect;
 mod origin;
+mod reading;
 mod sandbox;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use sandbox::SandboxChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::is_patience;
+pub use reading::{Parser, Report, ReportFormat};
 
 /// Name and version in the first field of every task file.
 pub const FORMAT: &str = "apprentice.task/1";
@@ -215,6 +217,9 @@ impl Tests {
         if let Some(fault) = self.expect.fault(self.fail_to_pass.is_empty()) {
             return Some(fault);
         }
+        if let Some(fault) = self.report.as_ref().and_then(Report::fault) {
+            return Some(fault);
+        }
         let twice = self.fail_to_pass.iter().find(|id| self.pass_to_pass.contains(id))?;
         Some(format!("tests.pass_to_pass: `{twice}` is also in fail_to_pass; keep one"))
     }
@@ -301,6 +306,9 @@ pub struct Tests {
     pub command: String,
     /// Who reads its output.
     pub parser: Parser,
+    /// A report that tells the results instead of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
     /// A patch that brings the tests, applied after the student's patch. In git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
@@ -323,39 +331,6 @@ pub struct Tests {
     /// Tests that pass before and must still pass.
     #[serde(default)]
     pub pass_to_pass: Vec<String>,
-}
-
-/// The readers of test output.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Parser {
-    /// `pytest -rA`.
-    #[default]
-    Pytest,
-    /// The Test Anything Protocol.
-    Tap,
-    /// A parser of a dataset's own harness: `swebench.parse_log_django`.
-    Compat(String),
-}
-
-impl From<String> for Parser {
-    fn from(name: String) -> Self {
-        match &*name {
-            "pytest" => Self::Pytest,
-            "tap" => Self::Tap,
-            _ => Self::Compat(name),
-        }
-    }
-}
-
-impl From<Parser> for String {
-    fn from(parser: Parser) -> Self {
-        match parser {
-            Parser::Pytest => "pytest".to_owned(),
-            Parser::Tap => "tap".to_owned(),
-            Parser::Compat(name) => name,
-        }
-    }
 }
 
 /// Bounds of an episode.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::task::{Ending, Expect, Tests};
-use crate::testlog::{self, Status, Statuses};
+use crate::testlog::{Results, Status, Statuses};
 use crate::trajectory::Exit;
 
 /// What the results say.
@@ -21,12 +21,19 @@ pub(super) struct Decision {
 }
 
 /// Judges the results of a run by the rule of `tests`.
-pub(super) fn decide(tests: &Tests, statuses: &Statuses, exit: Option<Exit>) -> Decision {
+pub(super) fn decide(tests: &Tests, results: &Results, exit: Option<Exit>) -> Decision {
     let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
-        ids.iter().map(|id| (id.clone(), testlog::status_of(statuses, id))).collect()
+        ids.iter().map(|id| (id.clone(), results.status(id))).collect()
     };
     let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
+    let statuses = results.statuses();
     match &tests.expect {
+        Expect::ExitZero => Decision { reason: nonzero(exit), fail_to_pass, pass_to_pass },
+        // What does not say all says nothing.
+        _ if results.fault.is_some() => {
+            let reason = results.fault.as_ref().map(ToString::to_string).unwrap_or_default();
+            Decision { reason, fail_to_pass, pass_to_pass }
+        }
         Expect::Lists => {
             let wrong = unlisted(&fail_to_pass, &pass_to_pass);
             let reason = nothing_named(statuses, &wrong).unwrap_or_else(|| reason_of(&wrong));
@@ -38,8 +45,7 @@ pub(super) fn decide(tests: &Tests, statuses: &Statuses, exit: Option<Exit>) -> 
             let reason = if wrong.is_empty() { crash(exit) } else { reason_of(&wrong) };
             Decision { reason, fail_to_pass, pass_to_pass }
         }
-        Expect::ExitZero => Decision { reason: nonzero(exit), fail_to_pass, pass_to_pass },
-        Expect::Exact(endings) => exact(endings, statuses),
+        Expect::Exact(endings) => exact(endings, results),
     }
 }
 
@@ -87,8 +93,8 @@ fn nonzero(exit: Option<Exit>) -> String {
 
 /// R2E-Gym compares two maps for equality and stops with a `KeyError` where they have as many keys but not the same.
 /// Here a test that is missing is named, and one that nobody expected counts only when it fails.
-fn exact(endings: &BTreeMap<String, Ending>, statuses: &Statuses) -> Decision {
-    let found = |id: &String| statuses.get(id).copied();
+fn exact(endings: &BTreeMap<String, Ending>, results: &Results) -> Decision {
+    let (statuses, found) = (results.statuses(), |id: &String| results.status(id));
     let wrong = endings.iter().find(|(id, ending)| !found(id).is_some_and(|status| is(status, **ending)));
     let unexpected = statuses.iter().find(|(id, status)| is_failure(**status) && !endings.contains_key(*id));
     let reason = match (wrong, unexpected) {
@@ -138,9 +144,11 @@ fn reason_of(wrong: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testlog::{self, Spelling};
 
-    fn statuses(pairs: &[(&str, Status)]) -> Statuses {
-        pairs.iter().map(|(id, status)| ((*id).to_owned(), *status)).collect()
+    fn results(pairs: &[(&str, Status)]) -> Results {
+        let statuses = pairs.iter().map(|(id, status)| ((*id).to_owned(), *status)).collect();
+        Results::of(statuses, Spelling::Plain)
     }
 
     fn tests(expect: Expect) -> Tests {
@@ -149,7 +157,7 @@ mod tests {
     }
 
     fn reason(expect: Expect, found: &[(&str, Status)], code: i32) -> String {
-        decide(&tests(expect), &statuses(found), Some(Exit::Code(code))).reason
+        decide(&tests(expect), &results(found), Some(Exit::Code(code))).reason
     }
 
     fn endings(pairs: &[(&str, Ending)]) -> Expect {
@@ -184,7 +192,7 @@ mod tests {
         assert_eq!(said(&[("other", Failed)], 1), "");
         assert_eq!(said(&[("p", Failed)], 1), "`p` failed");
         assert_eq!(said(&[], 127), "the test command ended with code 127");
-        let killed = decide(&tests(Expect::FailOnly), &Statuses::new(), Some(Exit::Signal(9)));
+        let killed = decide(&tests(Expect::FailOnly), &results(&[]), Some(Exit::Signal(9)));
         assert_eq!(killed.reason, "the test command was ended by signal 9");
     }
 
@@ -195,6 +203,15 @@ mod tests {
             reason(Expect::ExitZero, &[("f", Passed), ("p", Passed)], 3),
             "the test command ended with code 3"
         );
+    }
+
+    #[test]
+    fn results_that_do_not_say_all_are_no_pass() {
+        for expect in [Expect::Lists, Expect::FailOnly, endings(&[("a", Ending::Failed)])] {
+            let broken = Results::faulty(testlog::Fault::BreaksOff);
+            let decision = decide(&tests(expect), &broken, Some(Exit::Code(0)));
+            assert_eq!(decision.reason, "the report of the tests breaks off");
+        }
     }
 
     #[test]
@@ -215,7 +232,7 @@ mod tests {
         assert_eq!(said(&[("a", Passed), ("c", Failed)]), "`b` did not run, a failure was expected");
         assert_eq!(said(&[("a", Passed), ("b", Failed), ("c", Passed)]), "");
         assert_eq!(said(&[("a", Passed), ("b", Failed), ("c", Failed)]), "`c` failed, which nobody expected");
-        let decision = decide(&tests(map()), &statuses(&[("a", Passed), ("c", Failed)]), Some(Exit::Code(1)));
+        let decision = decide(&tests(map()), &results(&[("a", Passed), ("c", Failed)]), Some(Exit::Code(1)));
         assert_eq!(decision.pass_to_pass.len(), 2);
         assert_eq!(decision.pass_to_pass["b"], None);
     }

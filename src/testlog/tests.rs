@@ -98,7 +98,7 @@ fn nothing_counts_after_bail_out() {
     assert_eq!(tap::read("ok 1 - a\nBail out! no disk\nok 2 - b\n").into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
-fn truth_of(word: &str) -> Status {
+pub(super) fn truth_of(word: &str) -> Status {
     match word {
         "passed" => Status::Passed,
         "failed" => Status::Failed,

@@ -16,6 +16,7 @@ pub(in crate::sandbox) mod plain;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
 pub(in crate::sandbox) mod relay;
+mod report;
 pub(in crate::sandbox) mod serve;
 mod spill;
 mod terminal;

@@ -25,7 +25,7 @@ use crate::sandbox::output::text_of;
 use crate::sandbox::session::{Invocation, SessionDir};
 use crate::sandbox::terminal::{Keys, Size, Terminal};
 use crate::sandbox::{Exec, Session, Streams};
-use crate::trajectory::{Exit, Observation};
+use crate::trajectory::{Exit, Observation, Reported};
 
 /// The private first argument of a re-executed child.
 pub(in crate::sandbox) const INIT_ARGUMENT: &str = "@sandbox-init";
@@ -502,23 +502,38 @@ pub(in crate::sandbox) struct Run {
     pub session: Option<SessionDir>,
     /// Whether its two streams are told apart.
     pub streams: Streams,
+    /// The pipe for its report, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportTo>,
+}
+
+/// A pipe for what a command writes beside its output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox) struct ReportTo {
+    /// Where it is made, as seen from inside.
+    pub path: String,
+    /// Bytes to keep.
+    pub bytes: usize,
 }
 
 impl Run {
     /// How `exec` runs, which `invocation` says, in `session`.
     pub(in crate::sandbox) fn of(invocation: Invocation, exec: &Exec<'_>, session: &SessionDir) -> Self {
-        let (survivors, session) = match exec.session {
+        let (survivors, carried) = match exec.session {
             Session::Carried => (Survivors::Keep, Some(session.clone())),
             Session::Fresh => (Survivors::Kill, None),
         };
+        let bytes = exec.report_bytes;
+        let report = (bytes > 0).then(|| ReportTo { path: session.report_path(), bytes });
         Self {
             argv: invocation.argv,
             env: invocation.env,
             timeout_ms: exec.timeout.as_millis() as u64,
             output_bytes: exec.output_bytes,
             survivors,
-            session,
+            session: carried,
             streams: exec.streams,
+            report,
         }
     }
 }
@@ -533,7 +548,7 @@ pub(in crate::sandbox) enum Survivors {
 }
 
 /// How a program ended; its output is the payload: the finished text, or what is kept of it where `parts` tell
-/// its streams apart.
+/// its streams apart. Behind it stands what is kept of its report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::sandbox) struct Ran {
     /// How.
@@ -550,11 +565,18 @@ pub(in crate::sandbox) struct Ran {
     /// Where what was left out can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<String>,
+    /// How much of the payload is the report, and how much of that is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<(usize, u64)>,
 }
 
 impl Ran {
     /// What the manager's caller sees.
-    pub(in crate::sandbox) fn observation(self, payload: Vec<u8>) -> Observation {
+    pub(in crate::sandbox) fn observation(self, mut payload: Vec<u8>) -> Observation {
+        let report = self.report.map(|(kept, omitted_bytes)| {
+            let bytes = payload.split_off(payload.len().saturating_sub(kept));
+            Reported { bytes, omitted_bytes }
+        });
         let (output, apart) = match &self.parts {
             Some(parts) => {
                 let (output, apart) = parts.tell(&payload, self.whereabouts.as_deref());
@@ -569,6 +591,7 @@ impl Ran {
             elapsed_seconds: self.elapsed_seconds,
             background: self.background,
             apart,
+            report,
         }
     }
 }

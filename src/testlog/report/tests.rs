@@ -1,0 +1,1 @@
+//! Reports of real runs, and what of them is not whole.

@@ -426,6 +426,24 @@ mod tests {
     }
 
     #[test]
+    fn an_expectation_is_a_word_or_a_map_of_endings() {
+        let with = |expect: &str| CODE.replace("[adds]}", &format!("[], expect: {expect}}}"));
+        let parsed = |expect: &str| Task::parse(&with(expect), "t").map(|task| task.tests.unwrap().expect);
+        assert_eq!(parsed("exit_zero").unwrap(), Expect::ExitZero);
+        let exact = Expect::Exact([("a".to_owned(), Ending::Failed)].into());
+        assert_eq!(parsed("{exact: {a: failed}}").unwrap(), exact);
+        let task = Task::parse(&with("{exact: {a: failed}}"), "t").unwrap();
+        assert_eq!(Task::parse(&task.to_yaml(), "t").unwrap(), task);
+        assert!(fault(&with("{exact: {a: odd}}")).contains("unknown variant `odd`"));
+        assert!(fault(&with("fail_only")).contains("tests.fail_to_pass: it is empty"));
+        assert!(fault(&with("{exact: {}}")).contains("tests.expect.exact: it is empty"));
+        let twice = CODE
+            .replace("sandbox: python", "sandbox: {like: python, image: a}")
+            .replace("path: repo", "image: b");
+        assert!(fault(&twice).contains("sandbox.image: `repo.image` already says the image"));
+    }
+
+    #[test]
     fn unknown_key_names_its_line_and_the_nearest_key() {
         let fault = fault(&CODE.replace("problem:", "problm:"));
         assert!(fault.contains("unknown field `problm`") && fault.contains("line 4"), "{fault}");

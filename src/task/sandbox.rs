@@ -138,3 +138,34 @@ impl<'de> Visitor<'de> for NameOrMapping {
         Mapping::deserialize(MapAccessDeserializer::new(map)).map(SandboxChoice::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<SandboxChoice, String> {
+        serde_yaml_ng::from_str(yaml).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_alone_stays_a_name_and_a_mapping_keeps_what_differs() {
+        let name = read("python").unwrap();
+        assert_eq!(serde_yaml_ng::to_string(&name).unwrap(), "python\n");
+        let text = "like: go\nworkdir: /app\nuser: root\nmemory_mib: 4096\nenv:\n  A: b\n";
+        let choice = read(text).unwrap();
+        assert_eq!((choice.workdir.as_deref(), choice.env["A"].as_str()), (Some("/app"), "b"));
+        assert_eq!(serde_yaml_ng::to_string(&choice).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_no_sandbox_names_its_key() {
+        assert!(read("{like: go, workdri: /app}").unwrap_err().contains("unknown field `workdri`"));
+        assert!(read("{workdir: /app}").unwrap_err().contains("missing field `like`"));
+        assert!(read("7").unwrap_err().contains("a sandbox's name, or a mapping with `like`"));
+        let fault = |yaml: &str| read(yaml).unwrap().fault().unwrap_or_default();
+        assert!(fault("{like: go, workdir: app}").starts_with("sandbox.workdir: `app` is no absolute path"));
+        assert_eq!(fault("{like: go, memory_mib: 0}"), "sandbox.memory_mib: it is 0; write MiB");
+        assert_eq!(fault("{like: go, image: ' '}"), "sandbox.image: it is empty; remove it or name an image");
+        assert_eq!(fault("{like: go, user: root}"), "");
+    }
+}

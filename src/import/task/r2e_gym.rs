@@ -20,9 +20,10 @@ pub(super) static FORMAT: TaskFormat = TaskFormat { name: "r2e-gym", recognizes,
 /// Wall seconds of the tests, as in the harness.
 const TEST_SECONDS: f64 = 300.0;
 const TESTS: &str = "r2e_tests";
-/// What upstream does to the image before the agent begins, but for tests that stay hidden.
+/// As upstream prepares the image, but that the tests go instead of being moved.
 const SETUP: [&str; 2] = [
-    "rm -rf /r2e_tests /root/r2e_tests r2e_tests; find . -name __pycache__ -prune -exec rm -rf {} +; find . -name '*.pyc' -delete",
+    "rm -rf /r2e_tests /root/r2e_tests r2e_tests\n\
+     find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +",
     "export PATH=/testbed/.venv/bin:$PATH VIRTUAL_ENV=/testbed/.venv",
 ];
 

@@ -93,9 +93,11 @@ fn command(env: &str, script: &str, parser: &str, files: &[String]) -> String {
     let files = shell_word(&files.join(","));
     let (script, parser, say) = (shell_word(script), shell_word(parser), shell_word(SAY));
     format!(
-        "{env}work=$(mktemp -d)\nprintf %s {script} > \"$work/run_script.sh\"\nprintf %s {parser} > \"$work/parser.py\"\n\
+        "{env}work=$(mktemp -d)\npython=$(command -v python || command -v python3)\n\
+         printf %s {script} > \"$work/run_script.sh\"\n\
          bash \"$work/run_script.sh\" {files} > \"$work/stdout.log\" 2> \"$work/stderr.log\"\n\
-         python3 \"$work/parser.py\" \"$work/stdout.log\" \"$work/stderr.log\" \"$work/output.json\" > /dev/null\n\
-         python3 -c {say} \"$work/output.json\"\n"
+         printf %s {parser} > \"$work/parser.py\"\n\
+         \"$python\" \"$work/parser.py\" \"$work/stdout.log\" \"$work/stderr.log\" \"$work/output.json\" > /dev/null\n\
+         \"$python\" -c {say} \"$work/output.json\"\n"
     )
 }

@@ -377,7 +377,7 @@ fn multi() -> Value {
         "base": {"label": "cli:trunk", "ref": "trunk", "sha": "c0"},
         "resolved_issues": [{"number": 6, "title": "wrong", "body": "It is wrong."}],
         "fix_patch": GOLD.replace("m.py", "m.go"), "test_patch": TESTS.replace("m.py", "m_test.go"),
-        "f2p_tests": {"TestF": ran}, "n2p_tests": {"TestN": ran}, "s2p_tests": {}, "p2p_tests": {"TestP": ran},
+        "f2p_tests": {"TestF": ran}, "n2p_tests": {"TestN": ran}, "s2p_tests": {"TestOfAnother": null}, "p2p_tests": {"TestP": ran},
         "fix_patch_result": {"passed_count": 3, "failed_tests": ["TestOther"]},
     })
 }
@@ -586,4 +586,61 @@ fn real_rows_become_tasks() {
     );
     assert!(tasks[0].tests.as_ref().unwrap().pass_to_pass.len() > 100);
     assert!(tasks[2].tests.as_ref().unwrap().command.contains("--parallel 1 user_commands.tests\n"));
+}
+
+/// Writes one row, its second list a list and the first a text.
+#[cfg(feature = "parquet")]
+fn table(path: &std::path::Path, row: &Map<String, Value>, list: &[&str]) {
+    use std::sync::Arc;
+
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    let texts: Vec<(&String, &str)> = row
+        .iter()
+        .filter(|(key, _)| *key != "PASS_TO_PASS")
+        .map(|(key, value)| (key, value.as_str().unwrap()))
+        .collect();
+    let columns: String = texts.iter().map(|(key, _)| format!("required binary {key} (UTF8);")).collect();
+    let schema = format!(
+        "message m {{ {columns} required group PASS_TO_PASS (LIST) {{ repeated group list {{ \
+         required binary element (UTF8); }} }} }}"
+    );
+    let file = fs_err::File::create(path).unwrap().into_file();
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for (_, text) in texts {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(text)], None, None).unwrap();
+        column.close().unwrap();
+    }
+    let items: Vec<ByteArray> = list.iter().map(|item| ByteArray::from(*item)).collect();
+    let repeated: Vec<i16> = (0..list.len()).map(|index| i16::from(0 < index)).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column
+        .typed::<ByteArrayType>()
+        .write_batch(&items, Some(&vec![1; items.len()]), Some(&repeated))
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn rows_of_parquet_are_rows_with_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.parquet");
+    table(&path, &with(classic(), &json!({})), &["tests/test_m.py::p", "tests/test_m.py::q"]);
+    let mut tasks = Vec::new();
+    each(&path, &Options::default(), &mut |outcome| {
+        tasks.push(outcome.unwrap().0);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let tests = tasks[0].tests.as_ref().unwrap();
+    assert_eq!((tasks.len(), tests.fail_to_pass.len()), (1, 1));
+    assert_eq!(tests.pass_to_pass, ["tests/test_m.py::p", "tests/test_m.py::q"]);
 }

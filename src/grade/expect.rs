@@ -28,22 +28,22 @@ pub(super) fn decide(tests: &Tests, results: &Results, exit: Option<Exit>) -> De
     let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
     let statuses = results.statuses();
     match &tests.expect {
-        Expect::ExitZero => Decision { reason: nonzero(exit), fail_to_pass, pass_to_pass },
+        Expect::ExitZero => Decision { fail_to_pass, pass_to_pass, reason: nonzero(exit) },
         // What does not say all says nothing.
         _ if results.fault.is_some() => {
             let reason = results.fault.as_ref().map(ToString::to_string).unwrap_or_default();
-            Decision { reason, fail_to_pass, pass_to_pass }
+            Decision { fail_to_pass, pass_to_pass, reason }
         }
         Expect::Lists => {
             let wrong = unlisted(&fail_to_pass, &pass_to_pass);
             let reason = nothing_named(statuses, &wrong).unwrap_or_else(|| reason_of(&wrong));
-            Decision { reason, fail_to_pass, pass_to_pass }
+            Decision { fail_to_pass, pass_to_pass, reason }
         }
         Expect::FailOnly => {
             let all = fail_to_pass.iter().chain(&pass_to_pass);
             let wrong: Vec<_> = all.filter(|(_, status)| status.is_some_and(is_failure)).collect();
             let reason = if wrong.is_empty() { crash(exit) } else { reason_of(&wrong) };
-            Decision { reason, fail_to_pass, pass_to_pass }
+            Decision { fail_to_pass, pass_to_pass, reason }
         }
         Expect::Exact(endings) => exact(endings, results),
     }

@@ -100,9 +100,12 @@ fn added(patch: &str) -> Vec<String> {
 fn is_graders(line: &str, base_commit: &str, added: &[String]) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
-        [] | ["#!/bin/bash"] | ["set", "-uxo", "pipefail"] => true,
-        ["git", "status" | "show"] | ["git", "diff", _] => true,
-        ["git", "-c", "core.fileMode=false", "diff", _] => true,
+        []
+        | ["#!/bin/bash"]
+        | ["set", "-uxo", "pipefail"]
+        | ["git", "status" | "show"]
+        | ["git", "diff", _]
+        | ["git", "-c", "core.fileMode=false", "diff", _] => true,
         ["git", "checkout", commit, ..] => commit == base_commit,
         ["rm", "-f", ref paths @ ..] => paths.iter().all(|path| added.iter().any(|file| file == path)),
         _ => false,

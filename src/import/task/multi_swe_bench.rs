@@ -26,7 +26,7 @@ fn task(row: &Row) -> Result<Task, String> {
     let id = row.id().unwrap_or_else(|| format!("{org}__{repo}-{number}"));
     let (language, parser) = runner(row)?;
     let image = format!("mswebench/{org}_m_{repo}:pr-{number}").to_lowercase();
-    let mut task = in_image(row, &id, &problem(row)?, &image)?;
+    let mut task = in_image(row, &id, &problem(row)?, &image);
     task.gold = Some(row.need("fix_patch")?.to_owned());
     task.language = Some(language.to_owned());
     task.sandbox = Some(super::swe_bench::sandbox(language));

@@ -32,6 +32,9 @@ impl Own {
         task.sandbox = Some(SandboxChoice::from(self.sandbox.as_str()));
         task.setup.clear();
         let tests = task.tests.as_mut().ok_or("it has no tests")?;
+        if tests.fail_to_pass.is_empty() {
+            return Err("its tests are not pytest's: it has a map of endings".to_owned());
+        }
         if let Some(id) = tests.fail_to_pass.iter().find(|id| !id.contains("::")) {
             return Err(format!("its tests are not pytest's: `{id}`"));
         }

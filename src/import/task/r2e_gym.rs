@@ -5,6 +5,7 @@
 //! from the parsed commit: its Python files that are no tests.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,7 +35,7 @@ fn recognizes(row: &Row) -> bool {
 fn task(row: &Row) -> Result<Task, String> {
     let (repo, commit) = (row.need("repo_name")?, row.need("commit_hash")?);
     let id = row.id().unwrap_or_else(|| format!("{repo}-{commit}"));
-    let mut task = in_image(row, &id, &problem(row)?, row.need("docker_image")?)?;
+    let mut task = in_image(row, &id, &problem(row)?, row.need("docker_image")?);
     let parsed = row.need("parsed_commit_content")?;
     let parsed: Commit =
         serde_json::from_str(parsed).map_err(|error| format!("parsed_commit_content: {error}"))?;
@@ -201,12 +202,16 @@ impl Commit {
     fn patch(&self) -> Result<String, String> {
         let is_wanted = |file: &&FileDiff| {
             let path = &file.header.file.path;
-            path.ends_with(".py") && !is_test(path) && !file.is_binary_file
+            is_python(path) && !is_test(path) && !file.is_binary_file
         };
         let texts: Result<Vec<String>, String> =
             self.file_diffs.iter().filter(is_wanted).map(FileDiff::patch).collect();
         Ok(texts?.concat())
     }
+}
+
+fn is_python(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "py")
 }
 
 /// As upstream tells tests from sources.

@@ -31,7 +31,7 @@ fn task(row: &Row) -> Result<Task, String> {
         }
         None => commands::swe_bench(&Wanted {
             repo: row.need("repo")?,
-            version: row.text("version").unwrap_or_default(),
+            version: &row.scalar("version").unwrap_or_default(),
             test_patch: row.need("test_patch")?,
         })?,
     };
@@ -44,9 +44,9 @@ fn task(row: &Row) -> Result<Task, String> {
         Some(other) => return Err(format!("eval_type: `{other}` is not known")),
     };
     let mut task = classic(row, &image, &script, parser)?;
-    let is_python = script.before.iter().any(|line| line.contains("conda activate"));
-    if !is_python {
+    if !script.before.iter().any(|line| line.contains("conda activate")) {
         task.setup.clear();
+        task.sandbox = Some(sandbox(task.language.as_deref().unwrap_or("unknown")));
     }
     if let Some(tests) = &mut task.tests {
         tests.expect = expect;
@@ -94,7 +94,7 @@ pub(super) fn classic(row: &Row, image: &str, script: &Script, parser: String) -
     let id = row.need("instance_id")?;
     let test_patch = script.patch.clone().or_else(|| row.text("test_patch").map(str::to_owned));
     let test_patch = test_patch.filter(|patch| !patch.trim().is_empty());
-    let mut task = in_image(row, id, row.need("problem_statement")?, image)?;
+    let mut task = in_image(row, id, row.need("problem_statement")?, image);
     task.setup = vec![ENVIRONMENT.to_owned()];
     task.limits = Some(Limits { test_seconds: Some(TEST_SECONDS), ..Limits::default() });
     task.tests = Some(Tests {
@@ -109,11 +109,11 @@ pub(super) fn classic(row: &Row, image: &str, script: &Script, parser: String) -
 }
 
 /// A task whose repository lies in an image, in `/testbed` and owned by root as upstream leaves it.
-pub(super) fn in_image(row: &Row, id: &str, problem: &str, image: &str) -> Result<Task, String> {
+pub(super) fn in_image(row: &Row, id: &str, problem: &str, image: &str) -> Task {
     let mut task = code(row, id, problem);
     task.sandbox = Some(sandbox(task.language.as_deref().unwrap_or("python")));
     task.repo = Some(Repo { image: Some(image.to_owned()), ..Repo::default() });
-    Ok(task)
+    task
 }
 
 /// The kind of sandbox for a language, as root, with the memory that suites need.

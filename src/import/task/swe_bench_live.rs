@@ -33,7 +33,7 @@ fn task(row: &Row) -> Result<Task, String> {
     if tests.is_empty() {
         return Err("test_cmds: it is empty".to_owned());
     }
-    let mut task = in_image(row, id, row.need("problem_statement")?, &image)?;
+    let mut task = in_image(row, id, row.need("problem_statement")?, &image);
     task.limits = Some(Limits { test_seconds: Some(TEST_SECONDS), ..Limits::default() });
     task.tests = Some(Tests {
         command: command(&rebuild, &tests, &print),

@@ -29,7 +29,7 @@ fn task(row: &Row) -> Result<Task, String> {
              set's repository as `run_script` and `parser`"
         ));
     };
-    let mut task = in_image(row, id, &problem(row)?, &format!("jefzda/sweap-images:{tag}"))?;
+    let mut task = in_image(row, id, &problem(row)?, &format!("jefzda/sweap-images:{tag}"));
     if let Some(sandbox) = &mut task.sandbox {
         sandbox.workdir = Some(WORKDIR.to_owned());
     }

@@ -18,7 +18,7 @@ fn task(row: &Row) -> Result<Task, String> {
     let image = image(row, || format!("xingyaoww/sweb.eval.x86_64.{}:latest", mangled(id, "_s_")));
     let (script, parser) = commands::swe_gym(&Wanted {
         repo: row.need("repo")?,
-        version: row.text("version").unwrap_or_default(),
+        version: &row.scalar("version").unwrap_or_default(),
         test_patch: row.need("test_patch")?,
     })?;
     classic(row, &image, &script, parser)

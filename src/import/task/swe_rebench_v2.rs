@@ -29,7 +29,7 @@ fn task(row: &Row) -> Result<Task, String> {
         return Err("install_config: test_cmd: it is empty".to_owned());
     }
     let parser = known_parser("rebenchv2", config.need("log_parser").map_err(within)?)?;
-    let mut task = in_image(row, row.need("instance_id")?, row.need("problem_statement")?, image)?;
+    let mut task = in_image(row, row.need("instance_id")?, row.need("problem_statement")?, image);
     if let Some(sandbox) = &mut task.sandbox {
         sandbox.workdir = Some(format!("/{name}"));
     }

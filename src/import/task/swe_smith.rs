@@ -56,7 +56,7 @@ fn task(row: &Row) -> Result<Task, String> {
     let gold = Patch::parse(bug).map_err(|error| format!("patch: {error}"))?.reversed().to_string();
     let language = row.text("language").unwrap_or_else(|| language(profile.parser));
     let mut sandbox = sandbox(language);
-    sandbox.image = Some(image(row, key)?);
+    sandbox.image = Some(image(row, key));
     sandbox.memory_mib = Some(MEMORY_MIB);
     let is_conda = profile.command.contains("conda activate");
     let lists = lists(row)?;
@@ -89,14 +89,9 @@ fn task(row: &Row) -> Result<Task, String> {
 }
 
 /// The row's image, else the one that its repository has.
-fn image(row: &Row, key: &str) -> Result<String, String> {
-    match row.text("image_name") {
-        Some(name) => Ok(name.to_owned()),
-        None => {
-            let name = key.replace("__", "_1776_").to_lowercase();
-            Ok(format!("swebench/swesmith.x86_64.{name}"))
-        }
-    }
+fn image(row: &Row, key: &str) -> String {
+    let derived = || format!("swebench/swesmith.x86_64.{}", key.replace("__", "_1776_").to_lowercase());
+    row.text("image_name").map_or_else(derived, str::to_owned)
 }
 
 /// The files of the tests, where their ids say them as pytest's do.

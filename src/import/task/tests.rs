@@ -102,13 +102,15 @@ fn a_self_contained_row_of_swe_bench_needs_no_table() {
         &json!({
             "repo": "chartjs/Chart.js", "image": "swebench/sweb.eval.x86_64.chartjs_1776_chart.js-7", "eval_script": script,
             "log_parser": "parse_log_chart_js", "eval_type": "fail_only", "image_assets": "{\"problem_statement\": [\"u\"]}",
-            "language": "JavaScript",
+            "language": null,
         }),
     );
     assert_eq!(dataset(&row), "swe-bench");
     let task = import(&row);
     assert_eq!(image(&task), "swebench/sweb.eval.x86_64.chartjs_1776_chart.js-7");
-    assert_eq!((sandbox(&task).0, task.setup.len()), ("node", 0));
+    assert_eq!((sandbox(&task).0, task.setup.len()), ("shell", 0));
+    let said = with(Value::Object(row.clone()), &json!({"language": "JavaScript"}));
+    assert_eq!(sandbox(&import(&said)).0, "node");
     let tests = task.tests.unwrap();
     assert_eq!(tests.expect, Expect::FailOnly);
     assert_eq!(tests.parser, Parser::Compat("swebench.parse_log_chart_js".to_owned()));
@@ -526,6 +528,11 @@ fn a_repository_of_the_users_is_tested_with_pytest() {
     let path = Repo { path: Some("/r".to_owned()), ..Repo::default() };
     let options = Options { own: own(Some(path.clone())), ..Options::default() };
     assert_eq!(super::task(&with(classic(), &json!({})), &options).unwrap().repo, Some(path));
+    let exact = with(r2e(), &json!({}));
+    assert_eq!(
+        super::task(&exact, &options).unwrap_err(),
+        "its tests are not pytest's: it has a map of endings"
+    );
     let django = with(classic(), &json!({"FAIL_TO_PASS": ["test_x (a.B)"]}));
     assert_eq!(super::task(&django, &options).unwrap_err(), "its tests are not pytest's: `test_x (a.B)`");
 }
@@ -538,8 +545,11 @@ fn every_form_is_found_by_its_name() {
     assert!(format("swe").is_none());
 }
 
-/// What a file gave: ids, and where and why there is none.
-fn read(name: &str, content: &[u8]) -> Vec<Result<String, (u64, Option<String>, String)>> {
+/// An id, or where and why there is none.
+type Found = Result<String, (u64, Option<String>, String)>;
+
+/// What a file gave.
+fn read(name: &str, content: &[u8]) -> Vec<Found> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     fs_err::write(&path, content).unwrap();

@@ -15,7 +15,7 @@ use super::{Status, Statuses, note, plain};
 /// `--verbose` the command line.
 static RUNNING: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"^\s+Running (?:unittests )?(?:(\S+) \()?`?(?:\S*[/\\])?([^/\\\s]+?)(?:-[0-9a-f]{16})?(?:\.exe)?(?:[\s)`].*)?$",
+        r"^\s+Running (?:unittests )?(?:(\S+) \()?`?(?:\S*[/\\])?([^/\\\s]+?)-[0-9a-f]{16}(?:\.exe)?(?:[\s)`].*)?$",
     )
 });
 static DOCUMENTATION: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+Doc-tests (\S+)$"));
@@ -35,25 +35,28 @@ pub(super) fn read(log: &str) -> Statuses {
     let (mut program, mut part) = (String::new(), Part::Cargo);
     for line in log.lines().map(plain) {
         match part {
-            Part::Cargo | Part::Failures if is_start(&line) => part = Part::Tests,
+            Part::Cargo | Part::Reports | Part::Failures if is_start(&line) => part = Part::Tests,
             Part::Cargo => {
                 if let Some(found) = program_of(&line) {
                     program = found;
                 }
             }
-            Part::Tests if line == "failures:" => part = Part::Failures,
+            Part::Tests if line == "failures:" => part = Part::Reports,
+            Part::Reports if line == "failures:" => part = Part::Failures,
             Part::Failures if line.starts_with("    ") => {
-                // A quiet run names the tests that failed here only. Their reports are not indented, or were
-                // printed by the tests, which names tests as failed at worst.
+                // A quiet run names the tests that failed here only. What a test prints can begin this list early,
+                // and names tests as failed at worst.
                 note(&mut statuses, &id(&program, name_of(line.trim())), Status::Failed);
             }
-            Part::Tests | Part::Failures if line.starts_with("test result: ") => part = Part::Cargo,
+            Part::Tests | Part::Reports | Part::Failures if line.starts_with("test result: ") => {
+                part = Part::Cargo;
+            }
             Part::Tests => {
                 if let Some(found) = LINE.captures(&line) {
                     note(&mut statuses, &id(&program, &found[1]), status(&found[2]));
                 }
             }
-            Part::Failures => {}
+            Part::Reports | Part::Failures => {}
         }
     }
     statuses
@@ -66,7 +69,9 @@ enum Part {
     Cargo,
     /// A program runs its tests.
     Tests,
-    /// It tells of those that failed.
+    /// It shows what those that failed printed.
+    Reports,
+    /// It names those that failed.
     Failures,
 }
 

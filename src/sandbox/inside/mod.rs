@@ -5,6 +5,7 @@
 //! trace it, nor reach its line. One thread; no engine, no shell of its own.
 
 mod apart;
+pub(in crate::sandbox) mod command;
 pub(in crate::sandbox) mod delta;
 pub(in crate::sandbox) mod files;
 pub(in crate::sandbox) mod init;

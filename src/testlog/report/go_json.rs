@@ -1,6 +1,6 @@
 //! `go test -json`: one event a line.
 //!
-//! An id is `PACKAGE::TEST`. A test that began and has no result when its package ended is an error; so is a package
+//! An id is `PACKAGE::TEST`. A test that began and has no result when its package failed is an error; so is a package
 //! that failed without any test that did, under its own name. A package without an end makes the report break off.
 
 use std::collections::BTreeMap;
@@ -72,7 +72,11 @@ impl Package {
             note(statuses, package, Status::Error);
         }
         for (test, status) in self.tests {
-            note(statuses, &format!("{package}::{test}"), status.unwrap_or(Status::Error));
+            // Nobody says what became of a test without a result in a package that did not fail.
+            let status = status.or_else(|| (verdict == Status::Failed).then_some(Status::Error));
+            if let Some(status) = status {
+                note(statuses, &format!("{package}::{test}"), status);
+            }
         }
     }
 }

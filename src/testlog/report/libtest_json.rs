@@ -4,7 +4,7 @@
 //! program a suite is of, so tests of the same name in two programs count as one, the worst. A suite announces
 //! how many tests it runs; one without an end makes the report break off.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -23,55 +23,60 @@ struct Event {
     test_count: usize,
 }
 
+/// What is known of all suites: those of nextest overlap, and nothing says which one a test is of.
 #[derive(Default)]
-struct Suite {
+struct Suites {
+    open: usize,
     announced: usize,
-    started: BTreeSet<String>,
-    ended: BTreeSet<String>,
+    running: BTreeMap<String, usize>,
+    ended: usize,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Results, Fault> {
     let mut statuses = Statuses::new();
-    let (mut open, mut fault) = (Vec::<Suite>::new(), None);
+    let mut suites = Suites::default();
     for event in lines(bytes) {
         let Event { kind, event, name, test_count } = event?;
         match (&*kind, &*event) {
-            ("suite", "started") => open.push(Suite { announced: test_count, ..Suite::default() }),
-            ("suite", "ok" | "failed") => {
-                // Suites of nextest overlap; each is whole when all are.
-                let ended: usize = open.iter().map(|suite| suite.ended.len()).sum();
-                let announced = open.iter().map(|suite| suite.announced).sum();
-                if open.len() == 1 && ended < announced {
-                    fault = fault.or(Some(Fault::Unended { announced, ended }));
-                }
-                open.pop();
+            ("suite", "started") => {
+                suites.open += 1;
+                suites.announced += test_count;
             }
-            ("test", "started") => {
-                if let Some(suite) = open.last_mut() {
-                    suite.started.insert(name);
-                }
-            }
-            ("test", word @ ("ok" | "failed" | "ignored")) => {
-                let Some(suite) =
-                    open.iter_mut().find(|suite| suite.started.contains(&name) || word == "ignored")
-                else {
-                    continue;
-                };
+            ("suite", "ok" | "failed") => suites.open = suites.open.saturating_sub(1),
+            ("test", "started") => *suites.running.entry(name).or_default() += 1,
+            ("test", word @ ("ok" | "failed" | "ignored")) if suites.ends(&name, word) => {
                 note(&mut statuses, &id(&name), status(word));
-                suite.ended.insert(name);
             }
             _ => {}
         }
     }
-    let breaks_off = (!open.is_empty()).then_some(Fault::BreaksOff);
     let mut results = Results::of(statuses, Spelling::Qualified);
-    results.fault = breaks_off.or(fault);
+    results.fault = suites.fault();
     Ok(results)
 }
 
+impl Suites {
+    /// Takes note of a test's end; whether it counts: only what began can pass.
+    fn ends(&mut self, name: &str, word: &str) -> bool {
+        let running = self.running.get_mut(name).filter(|running| **running > 0);
+        let counts = running.is_some() || word != "ok";
+        if let Some(running) = running {
+            *running -= 1;
+        }
+        self.ended += usize::from(counts);
+        counts
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let Self { announced, ended, .. } = *self;
+        match self.open {
+            0 => (ended < announced).then_some(Fault::Unended { announced, ended }),
+            _ => Some(Fault::BreaksOff),
+        }
+    }
+}
+
 fn id(name: &str) -> String {
-    // A try that nextest made again is told with its number.
-    let name = name.split_once('#').map_or(name, |(name, _)| name);
     cargo::name_of(name).replacen('$', "::", 1)
 }
 

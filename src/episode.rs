@@ -112,13 +112,7 @@ mod tests {
             id: "t".to_owned(),
             kind: crate::task::Kind::Code,
             problem: "max is wrong".to_owned(),
-            sandbox: None,
-            repo: None,
-            setup: Vec::new(),
-            tests: None,
-            gold: None,
-            limits: None,
-            answer: None,
+            ..Task::default()
         }
     }
 

@@ -174,7 +174,7 @@ fn assemble(
         id: candidate.id.clone(),
         kind: Kind::Code,
         problem: problem::statement(repository, candidate, evidence, options.style.hint),
-        sandbox: Some(options.sandbox.clone()),
+        sandbox: Some(options.sandbox.as_str().into()),
         repo: Some(Repo {
             path: Some(write::repository_path(repository)),
             patch: Some(repository::patch(&candidate.mutation.file, right, &candidate.text)),
@@ -183,11 +183,11 @@ fn assemble(
         setup: Vec::new(),
         tests: Some(Tests {
             command: repository.test_command.clone(),
-            parser: repository.parser,
-            patch: None,
+            parser: repository.parser.clone(),
             restore: repository.restore.clone(),
             fail_to_pass: evidence.fail_to_pass.clone(),
             pass_to_pass: evidence.pass_to_pass.clone(),
+            ..Tests::default()
         }),
         gold: Some(gold.clone()),
         limits: Some(Limits {
@@ -195,7 +195,7 @@ fn assemble(
             command_seconds: None,
             test_seconds: None,
         }),
-        answer: None,
+        ..Task::default()
     };
     let expert = expert::trajectory(repository, candidate, evidence, options, gold);
     SynthTask {

@@ -3,17 +3,26 @@
 //! Plain data of `task.yaml` (`apprentice.task/1`) with its validation. Guarantees that a parsed
 //! code task has one repository and tests to grade it by. Does not touch the file system: `task_dir` does.
 
+mod expect;
+mod origin;
+mod reading;
+mod sandbox;
+
 use std::path::PathBuf;
 
+pub use expect::{Ending, Expect};
+pub use origin::Origin;
+pub use sandbox::SandboxChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::is_patience;
+pub use reading::{Parser, Report, ReportFormat};
 
 /// Name and version in the first field of every task file.
 pub const FORMAT: &str = "apprentice.task/1";
 
 /// A problem with a grader.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Always [`FORMAT`].
@@ -24,9 +33,9 @@ pub struct Task {
     pub kind: Kind,
     /// What the student reads.
     pub problem: String,
-    /// The sandbox's name under `sandboxes/` (code).
+    /// The sandbox: its name under `sandboxes/`, or that and what differs (code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<String>,
+    pub sandbox: Option<SandboxChoice>,
     /// Where the repository comes from (code).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,
@@ -47,6 +56,21 @@ pub struct Task {
     /// The right answer (math).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// Where it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The programming language of the repository, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// How difficult the data set says it is, in its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<String>,
+    /// When the solution was proposed, as the data set writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// The licence of the repository, where the data set gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
 }
 
 /// A task and the directory that its relative paths start from.
@@ -129,16 +153,19 @@ impl Task {
                 "tests: a code task needs them; add `tests: {command, parser, fail_to_pass}`".to_owned(),
             );
         };
-        if self.sandbox.is_none() {
+        let Some(sandbox) = &self.sandbox else {
             return Some(
                 "sandbox: a code task needs one; add `sandbox: NAME` of a directory in `sandboxes/`"
                     .to_owned(),
             );
+        };
+        if sandbox.image.is_some() && repo.image.is_some() {
+            return Some("sandbox.image: `repo.image` already says the image; remove one".to_owned());
         }
         if self.answer.is_some() {
             return Some("answer: only a math task has one; remove it or write `kind: math`".to_owned());
         }
-        repo.fault().or_else(|| tests.fault())
+        repo.fault().or_else(|| sandbox.fault()).or_else(|| tests.fault())
     }
 
     fn math_fault(&self) -> Option<String> {
@@ -187,10 +214,11 @@ impl Tests {
         if self.command.trim().is_empty() {
             return Some("tests.command: it is empty".to_owned());
         }
-        if self.fail_to_pass.is_empty() {
-            return Some(
-                "tests.fail_to_pass: it is empty, so nothing would tell a repair; name a test".to_owned(),
-            );
+        if let Some(fault) = self.expect.fault(self.fail_to_pass.is_empty()) {
+            return Some(fault);
+        }
+        if let Some(fault) = self.report.as_ref().and_then(Report::fault) {
+            return Some(fault);
         }
         let twice = self.fail_to_pass.iter().find(|id| self.pass_to_pass.contains(id))?;
         Some(format!("tests.pass_to_pass: `{twice}` is also in fail_to_pass; keep one"))
@@ -231,10 +259,11 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The two kinds of task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A repository to repair, graded by its tests.
+    #[default]
     Code,
     /// A question with an answer.
     Math,
@@ -270,38 +299,42 @@ pub struct Repo {
 }
 
 /// How a code task is graded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// The command that runs the tests, in the work directory.
     pub command: String,
     /// Who reads its output.
     pub parser: Parser,
+    /// A report that tells the results instead of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
     /// A patch that brings the tests, applied after the student's patch. In git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
     /// Files and directories that are restored from the starting point before grading.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restore: Vec<String>,
+    /// The rule that the results are judged by.
+    #[serde(
+        default,
+        skip_serializing_if = "Expect::is_lists",
+        with = "serde_yaml_ng::with::singleton_map_recursive"
+    )]
+    pub expect: Expect,
+    /// The data set's version of the repository, by which some readers of logs choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Tests that fail before and must pass after.
+    #[serde(default)]
     pub fail_to_pass: Vec<String>,
     /// Tests that pass before and must still pass.
     #[serde(default)]
     pub pass_to_pass: Vec<String>,
 }
 
-/// The readers of test output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Parser {
-    /// `pytest -rA`.
-    Pytest,
-    /// The Test Anything Protocol.
-    Tap,
-}
-
 /// Bounds of an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Actions.
@@ -390,6 +423,24 @@ mod tests {
             fault(untested),
             "`t/task.yaml`: tests: a code task needs them; add `tests: {command, parser, fail_to_pass}`"
         );
+    }
+
+    #[test]
+    fn an_expectation_is_a_word_or_a_map_of_endings() {
+        let with = |expect: &str| CODE.replace("[adds]}", &format!("[], expect: {expect}}}"));
+        let parsed = |expect: &str| Task::parse(&with(expect), "t").map(|task| task.tests.unwrap().expect);
+        assert_eq!(parsed("exit_zero").unwrap(), Expect::ExitZero);
+        let exact = Expect::Exact([("a".to_owned(), Ending::Failed)].into());
+        assert_eq!(parsed("{exact: {a: failed}}").unwrap(), exact);
+        let task = Task::parse(&with("{exact: {a: failed}}"), "t").unwrap();
+        assert_eq!(Task::parse(&task.to_yaml(), "t").unwrap(), task);
+        assert!(fault(&with("{exact: {a: odd}}")).contains("unknown variant `odd`"));
+        assert!(fault(&with("fail_only")).contains("tests.fail_to_pass: it is empty"));
+        assert!(fault(&with("{exact: {}}")).contains("tests.expect.exact: it is empty"));
+        let twice = CODE
+            .replace("sandbox: python", "sandbox: {like: python, image: a}")
+            .replace("path: repo", "image: b");
+        assert!(fault(&twice).contains("sandbox.image: `repo.image` already says the image"));
     }
 
     #[test]

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::fsio;
 use crate::task::{LoadedTask, Task};
+use crate::testlog;
 
 /// The task's file in its directory.
 pub const FILE: &str = "task.yaml";
@@ -21,6 +22,9 @@ pub fn load(path: &Path) -> anyhow::Result<LoadedTask> {
     let file = if path.ends_with(FILE) { path.to_owned() } else { path.join(FILE) };
     let text = fs_err::read_to_string(&file)?;
     let task = Task::parse(&text, &file.display().to_string())?;
+    if let Some(fault) = task.tests.as_ref().and_then(testlog::fault) {
+        bail!("`{}`: {fault}", file.display());
+    }
     let dir = fs_err::canonicalize(file.parent().context("a task file has a directory")?)?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     ensure!(

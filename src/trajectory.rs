@@ -247,6 +247,18 @@ pub struct Observation {
     /// What each stream printed, where they were asked for apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<Apart>,
+    /// What was written to its report, where it was given one; no record keeps it.
+    #[serde(skip)]
+    pub report: Option<Reported>,
+}
+
+/// What a command wrote beside its output, in the order in which it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// The first bytes, within the bound.
+    pub bytes: Vec<u8>,
+    /// How many followed.
+    pub omitted_bytes: u64,
 }
 
 /// A command's two streams, each by itself, within the byte bound that they share.
@@ -317,6 +329,7 @@ impl Observation {
             elapsed_seconds: 0.0,
             background: Vec::new(),
             apart: None,
+            report: None,
         }
     }
 }

@@ -140,10 +140,10 @@ mod tests {
         Tests {
             command: "true".to_owned(),
             parser: Parser::Tap,
-            patch: None,
             restore: vec!["checks".to_owned()],
             fail_to_pass: vec!["a".to_owned()],
             pass_to_pass: vec!["spec/test_a.py::test_f".to_owned()],
+            ..Tests::default()
         }
     }
 

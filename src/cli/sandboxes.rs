@@ -16,7 +16,7 @@ use crate::sandbox::admission::{Admission, Host};
 use crate::sandbox::select::Selection;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError};
-use crate::task::LoadedTask;
+use crate::task::{LoadedTask, SandboxChoice};
 
 /// Where grades are made.
 #[derive(Debug, Clone, clap::Args)]
@@ -88,26 +88,32 @@ impl HostArgs {
     }
 }
 
-/// What tells one kind of sandbox from another: its name, and the image that a task brings for it.
-type Key = (String, Option<String>);
+/// What tells one kind of sandbox from another: what a task says of it, with the image that holds its repository.
+type Key = SandboxChoice;
 
 fn key(loaded: &LoadedTask) -> Key {
+    let choice = loaded.task.sandbox.clone().expect("invariant: a code task names its sandbox");
     let image = loaded.task.repo.as_ref().and_then(|repo| repo.image.clone());
-    (name_of(loaded).to_owned(), image)
+    SandboxChoice { image: image.or(choice.image), ..choice }
 }
 
-/// The sandbox that a task names; a task whose repository lies in an image brings that image for it.
+/// The sandbox that a task names, with what it wants otherwise; a task whose repository lies in an image brings that
+/// image for it.
 ///
 /// # Errors
 /// See [`Failure`].
 pub fn spec_of(backend: &BackendArgs, loaded: &LoadedTask) -> Result<SandboxSpec, Failure> {
-    let (name, image) = key(loaded);
-    let spec = backend.spec(&name)?;
-    Ok(match image {
-        // Nothing else holds the repository: neither what the kind is made of, nor this host.
-        Some(_) => SandboxSpec { image, dockerfile: None, bootstrap: None, host: false, ..spec },
-        None => spec,
-    })
+    let SandboxChoice { like, image, workdir, user, memory_mib, env } = key(loaded);
+    let mut spec = backend.spec(&like)?;
+    if image.is_some() {
+        // Nothing else holds the repository or its programs: neither what the kind is made of, nor this host.
+        spec = SandboxSpec { image, dockerfile: None, bootstrap: None, host: false, ..spec };
+    }
+    spec.workdir = workdir.unwrap_or(spec.workdir);
+    spec.user = user.unwrap_or(spec.user);
+    spec.limits.memory_mib = memory_mib.unwrap_or(spec.limits.memory_mib);
+    spec.env.extend(env);
+    Ok(spec)
 }
 
 /// A kind of sandbox, and what runs it.
@@ -131,9 +137,12 @@ impl Benches {
 
     /// What the sandboxes are made of, for the manifest: by name, and by image where tasks bring theirs.
     pub fn digests(&self) -> BTreeMap<String, String> {
-        let digest = |((name, image), bench): (&Key, &Bench)| {
+        let digest = |(key, bench): (&Key, &Bench)| {
             let made_of = bench.selection.made_of.clone();
-            (image.as_ref().map_or_else(|| name.clone(), |image| format!("{name}: {image}")), made_of)
+            (
+                key.image.as_ref().map_or_else(|| key.like.clone(), |image| format!("{}: {image}", key.like)),
+                made_of,
+            )
         };
         self.0.iter().map(digest).collect()
     }
@@ -151,10 +160,6 @@ impl Benches {
         let lines: BTreeSet<&str> = self.0.values().map(|bench| bench.selection.line.as_str()).collect();
         lines.into_iter()
     }
-}
-
-fn name_of(loaded: &LoadedTask) -> &str {
-    loaded.task.sandbox.as_deref().expect("invariant: a code task names its sandbox")
 }
 
 /// The directory that the user names, else `apprentice` in the user's cache directory.

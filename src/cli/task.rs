@@ -1,18 +1,19 @@
 //! `apprentice task`.
 
+mod import;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::failure::{Answer, Failure};
 use super::grade;
 use super::output::Output;
-use super::sandboxes::{HostArgs, cache_dir};
+use super::sandboxes::HostArgs;
 use crate::grade::{JobPrediction, Outcome, Verdict};
-use crate::import::swe_bench;
-use crate::task::{Kind, Repo, Task};
-use crate::{task_dir, workspace};
+use crate::task::Kind;
+use crate::task_dir;
 
 /// List, check, import and synthesise tasks
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ enum Verb {
     List(ListArgs),
     Show(ShowArgs),
     Check(CheckArgs),
-    Import(ImportArgs),
+    Import(import::Args),
     Synth(super::synth::Args),
 }
 
@@ -60,36 +61,6 @@ struct CheckArgs {
     host: HostArgs,
 }
 
-/// Turn other projects' tasks into ours
-#[derive(Debug, clap::Args)]
-struct ImportArgs {
-    /// The source's format
-    #[arg(long, value_name = "FORMAT", value_parser = ["swe-bench"], default_value = "swe-bench")]
-    from: String,
-    /// The instances: JSON or JSONL
-    #[arg(value_name = "SRC")]
-    source: PathBuf,
-    /// Where the repository comes from: a clone, a directory, a bundle, a source archive or a URL
-    /// (default: GitHub)
-    #[arg(long, value_name = "PATH_OR_URL")]
-    repo: Option<String>,
-    /// The repository is already repaired: start from it with the gold patch taken back
-    #[arg(long, requires = "repo")]
-    reverse_gold: bool,
-    /// The sandbox that the tasks name
-    #[arg(long, value_name = "NAME", default_value = "python")]
-    sandbox_name: String,
-    /// A command of the set-up, whose result every episode and every grade begins with (repeatable)
-    #[arg(long, value_name = "CMD")]
-    setup: Vec<String>,
-    /// Where the tasks' directories are written
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Where clones are kept (default: the user's cache directory)
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -99,7 +70,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Verb::List(args) => list(&args, output),
         Verb::Show(args) => show(&args, output),
         Verb::Check(args) => check(&args, output),
-        Verb::Import(args) => import(&args, output),
+        Verb::Import(args) => import::run(&args, output),
         Verb::Synth(args) => super::synth::run(args, output),
     }
 }
@@ -125,7 +96,7 @@ fn list(args: &ListArgs, output: Output) -> Result<Answer, Failure> {
             "id": id,
             "kind": kind,
             "problem": first,
-            "sandbox": task.sandbox,
+            "sandbox": task.sandbox.as_ref().map(|sandbox| &sandbox.like),
             "fail_to_pass": tests.map(|tests| tests.fail_to_pass.len()),
             "pass_to_pass": tests.map(|tests| tests.pass_to_pass.len()),
             "gold": task.gold.is_some(),
@@ -195,67 +166,4 @@ fn unfair(gold: &Verdict, noop: &Verdict) -> Option<String> {
         (Outcome::Resolved, _) => Some(format!("doing nothing: {}: {}", noop.outcome.name(), noop.reason)),
         (outcome, _) => Some(format!("the gold patch: {}: {}", outcome.name(), gold.reason)),
     }
-}
-
-fn import(args: &ImportArgs, output: Output) -> Result<Answer, Failure> {
-    let text = fs_err::read_to_string(&args.source).map_err(Failure::usage)?;
-    let options = swe_bench::Options {
-        repo: args.repo.as_deref().map(repo_of).transpose()?,
-        sandbox: args.sandbox_name.clone(),
-        setup: args.setup.clone(),
-    };
-    let mut imported = swe_bench::import(&text, &options)
-        .with_context(|| format!("could not import `{}`", args.source.display()))
-        .map_err(Failure::input)?;
-    let mut ids = Vec::new();
-    for mut task in imported.tasks {
-        if args.reverse_gold
-            && let Err(error) = take_gold_back(&mut task, args)
-        {
-            imported.refused.push((task.id, format!("{error:#}")));
-            continue;
-        }
-        task_dir::save(&task, &args.out).map_err(Failure::host)?;
-        ids.push(task.id);
-    }
-    if ids.is_empty() {
-        let why = imported.refused.first().map(|(id, why)| format!(": {id}: {why}")).unwrap_or_default();
-        return Err(Failure::nothing(anyhow!("`{}` gave no task{why}", args.source.display())));
-    }
-    let mut text = format!("Imported {} tasks to {}\n", ids.len(), args.out.display());
-    for (id, why) in &imported.refused {
-        text.push_str(&format!("Refused {id}: {why}\n"));
-    }
-    let refused: Vec<Value> =
-        imported.refused.iter().map(|(id, why)| json!({"id": id, "reason": why})).collect();
-    let value = json!({"format": "apprentice.import/1", "tasks": ids, "refused": refused});
-    output.result(&value, &text).map_err(Failure::host)?;
-    Ok(Answer::Yes)
-}
-
-fn take_gold_back(task: &mut Task, args: &ImportArgs) -> anyhow::Result<()> {
-    let gold = task.gold.clone().context("it has no gold patch to take back")?;
-    let repo = task.repo.as_mut().context("it has no repository")?;
-    let dir = args.out.join(&task.id);
-    repo.patch = Some(workspace::reversed_archive_patch(repo, &dir, &cache_dir(args.cache.as_ref()), &gold)?);
-    Ok(())
-}
-
-/// The source that a path or URL names.
-fn repo_of(text: &str) -> Result<Repo, Failure> {
-    let path = Path::new(text);
-    if !path.exists() {
-        if text.contains("://") || (text.contains(':') && text.contains('@')) {
-            return Ok(Repo { git: Some(text.to_owned()), ..Repo::default() });
-        }
-        return Err(Failure::usage(anyhow!("the repository `{text}` does not exist")));
-    }
-    let full = fs_err::canonicalize(path).map_err(Failure::host)?.to_string_lossy().into_owned();
-    let is_git = path.join(".git").exists() || path.join("HEAD").is_file();
-    Ok(match (path.is_dir(), is_git) {
-        (true, true) => Repo { git: Some(full), ..Repo::default() },
-        (true, false) => Repo { path: Some(full), ..Repo::default() },
-        _ if text.ends_with(".bundle") => Repo { bundle: Some(full), ..Repo::default() },
-        _ => Repo { archive: Some(full), ..Repo::default() },
-    })
 }

@@ -6,8 +6,10 @@
 //! under test that imitates its runner perfectly (see `testlog`).
 
 mod edits;
+mod expect;
 mod plan;
 mod report;
+mod reported;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,11 +27,12 @@ use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
-use crate::trajectory::{Exit, Observation};
+use crate::trajectory::Exit;
 use crate::workspace::{self, Workspace};
 pub use report::{Instance, Report};
 
 use plan::{Plan, plan};
+use reported::Run;
 
 /// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.
 const TEST_SECONDS: f64 = 1800.0;
@@ -294,12 +297,12 @@ async fn judge(
         Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
     };
     let _slot = turns.slots.acquire().await?;
-    let observation = run_tests(&mut *sandbox, task, tests).await;
+    let run = run_tests(&mut *sandbox, task, tests).await;
     if let Err(error) = sandbox.stop().await {
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
-    let mut verdict = verdict(&task.id, tests, observation?);
+    let mut verdict = verdict(task, tests, run?)?;
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
 }
@@ -320,56 +323,31 @@ async fn read_all(sandbox: &mut dyn Sandbox, paths: &[String]) -> anyhow::Result
     Ok(files)
 }
 
-async fn run_tests(
-    sandbox: &mut dyn Sandbox,
-    task: &Task,
-    tests: &Tests,
-) -> Result<Observation, SandboxError> {
+async fn run_tests(sandbox: &mut dyn Sandbox, task: &Task, tests: &Tests) -> anyhow::Result<Run> {
     let seconds = task.limits.and_then(|limits| limits.test_seconds).unwrap_or(TEST_SECONDS);
     let timeout = Duration::from_secs_f64(seconds);
-    sandbox.exec(&Exec::new(&tests.command, timeout, LOG_BYTES)).await
+    reported::run(sandbox, tests, Exec::new(&tests.command, timeout, LOG_BYTES)).await
 }
 
-fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
-    let log = observation.output;
-    let statuses = testlog::read(tests.parser, &log);
-    let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
-        ids.iter().map(|id| (id.clone(), testlog::status_of(&statuses, id))).collect()
-    };
-    let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
-    // A test that passed before and is skipped now was skipped for the gold patch too (SWE-bench #598).
-    let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
-    let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
-    let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
-    let wrong: Vec<_> = failing.chain(broken).collect();
-    let outcome = match (observation.exit, wrong.is_empty()) {
+/// The verdict that a run of the tests amounts to. An error is the task's: nothing can read its results.
+fn verdict(task: &Task, tests: &Tests, run: Run) -> anyhow::Result<Verdict> {
+    let results = testlog::results(task, tests, run.written(), &run.observation.output)?;
+    let observation = run.observation;
+    let decision = expect::decide(tests, &results, observation.exit);
+    let outcome = match (observation.exit, decision.reason.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
         _ => Outcome::Unresolved,
     };
     let reason = match (outcome, observation.exit) {
-        (Outcome::Resolved, _) => String::new(),
         (Outcome::TimedOut, _) => "the tests overran their deadline".to_owned(),
-        (_, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
-        _ if statuses.is_empty() => "the output of the tests names no test".to_owned(),
-        _ => reason_of(&wrong),
+        (Outcome::Unresolved, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
+        _ => decision.reason,
     };
-    let mut verdict = Verdict::new(id, outcome, reason);
-    (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
-    (verdict.exit, verdict.log) = (observation.exit, log);
-    verdict
-}
-
-fn reason_of(wrong: &[(&String, &Option<Status>)]) -> String {
-    let word = |status: Option<Status>| match status {
-        None => "did not run",
-        Some(Status::Skipped) => "was skipped",
-        Some(Status::Error) => "had an error",
-        Some(_) => "failed",
-    };
-    let Some((id, status)) = wrong.first() else { return String::new() };
-    let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
-    format!("`{id}` {}{more}", word(**status))
+    let mut verdict = Verdict::new(&task.id, outcome, reason);
+    (verdict.fail_to_pass, verdict.pass_to_pass) = (decision.fail_to_pass, decision.pass_to_pass);
+    (verdict.exit, verdict.log) = (observation.exit, observation.output);
+    Ok(verdict)
 }
 
 /// One prediction that waits for its grade.

@@ -104,7 +104,7 @@ fn restored(task: &Task, tests: &Tests, patch: &Patch, tests_patch: &Patch) -> V
     };
     let is_runners = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
-        tests.parser == Parser::Pytest
+        matches!(tests.parser, Parser::Pytest | Parser::Compat(_))
             && (PYTEST_FILES.contains(&name)
                 || Path::new(name).extension().is_some_and(|extension| extension == "pth"))
             && !gold.contains(&path)

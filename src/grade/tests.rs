@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sandbox::scripted::{Reply, ScriptedBackend};
+use crate::trajectory::Observation;
 
 const YAML: &str = "format: apprentice.task/1\nid: t\nkind: code\nproblem: p\nsandbox: shell\nrepo: {path: repo}\n\
                     tests: {command: check, parser: tap, fail_to_pass: [a]}\n";

@@ -32,10 +32,10 @@ mod sera;
 mod source;
 mod steps;
 pub mod swe_agent;
-pub mod swe_bench;
 mod swe_gym;
 mod swe_rebench;
 mod swe_smith;
+pub mod task;
 mod tools;
 
 use std::path::{Path, PathBuf};

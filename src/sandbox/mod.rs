@@ -204,12 +204,32 @@ pub struct Exec<'a> {
     pub session: Session,
     /// Whether the observation tells its two streams apart.
     pub streams: Streams,
+    /// Bytes that are kept of what is written to the file that [`REPORT_VARIABLE`] names; 0 gives the command no
+    /// such file.
+    pub report_bytes: usize,
 }
+
+/// The variable that names a command's report: a pipe in which nothing that was written can be taken back. Whoever
+/// runs as the sandbox's user can write to it, and bytes that the process inside has not read yet can be read away.
+pub const REPORT_VARIABLE: &str = "APPRENTICE_REPORT";
 
 impl<'a> Exec<'a> {
     /// A script in the session, its streams together.
     pub fn new(script: &'a str, timeout: Duration, output_bytes: usize) -> Self {
-        Self { script, timeout, output_bytes, session: Session::Carried, streams: Streams::Together }
+        Self {
+            script,
+            timeout,
+            output_bytes,
+            session: Session::Carried,
+            streams: Streams::Together,
+            report_bytes: 0,
+        }
+    }
+
+    /// The same script, with a report of which the first `report_bytes` are kept.
+    #[must_use]
+    pub fn reporting(self, report_bytes: usize) -> Self {
+        Self { report_bytes, ..self }
     }
 
     /// The same script, in no session.

@@ -15,7 +15,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exec, Session};
+use super::{Exec, REPORT_VARIABLE, Session};
 
 /// Scripts up to this size are an argument; Linux refuses arguments of 128 KiB.
 const INLINE_BYTES: usize = 120_000;
@@ -59,6 +59,11 @@ impl SessionDir {
     /// The state of the session, absent until the first command ended.
     pub fn state_path(&self) -> String {
         format!("{}/state", self.path)
+    }
+
+    /// The pipe that a command writes its report to, while it runs.
+    pub fn report_path(&self) -> String {
+        format!("{}/report", self.path)
     }
 
     /// Where a command saves the state.
@@ -125,10 +130,12 @@ builtin printf '%s\n' '{}'
 
     /// How to run `exec` in this session.
     pub fn invocation(&self, exec: &Exec<'_>) -> Invocation {
-        let env = match exec.session {
+        let mut env = match exec.session {
             Session::Carried => vec![("BASH_ENV".to_owned(), self.prelude_path())],
             Session::Fresh => Vec::new(),
         };
+        let report = (exec.report_bytes > 0).then(|| (REPORT_VARIABLE.to_owned(), self.report_path()));
+        env.extend(report);
         // No program takes a NUL in its arguments, and bash drops them from files.
         let script = exec.script.replace('\0', "");
         if script.len() <= INLINE_BYTES {

@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::{Candidate, Counts, Repository};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, FileWrite, Sandbox, SandboxError, Start};
-use crate::testlog::{self, Statuses};
+use crate::testlog::{self, Context, Statuses};
 use crate::trajectory::{Exit, Observation};
 
 /// Bugs that one sandbox tries before the next one starts.
@@ -158,7 +158,7 @@ impl<'a> Bench<'a> {
         repository: &Repository,
     ) -> anyhow::Result<(Statuses, Observation)> {
         let observation = self.exec(sandbox, &repository.test_command).await?;
-        let clean = testlog::read(repository.parser, &observation.output);
+        let clean = testlog::read(&repository.parser, &Context::default(), &observation.output)?;
         if !clean.values().any(|status| status.is_pass()) {
             bail!(
                 "no test of `{}` passes without a bug; `{}` printed:\n{}",
@@ -181,7 +181,7 @@ impl<'a> Bench<'a> {
         (clean, passing): (&Statuses, &Observation),
     ) -> anyhow::Result<Verdict> {
         let observation = self.exec(sandbox, &repository.test_command).await?;
-        let statuses = testlog::read(repository.parser, &observation.output);
+        let statuses = testlog::read(&repository.parser, &Context::default(), &observation.output)?;
         // A suite that lost tests was kept from running or from ending.
         if observation.exit == Some(Exit::TimedOut) || !statuses.keys().eq(clean.keys()) {
             return Ok(Verdict::Broken);

@@ -98,7 +98,138 @@ fn nothing_counts_after_bail_out() {
     assert_eq!(tap::read("ok 1 - a\nBail out! no disk\nok 2 - b\n").into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
-fn truth_of(word: &str) -> Status {
+fn log(name: &str) -> Option<String> {
+    let logs: Value = serde_json::from_str(&fixture("log_parsers/logs.json")?).unwrap();
+    Some(logs[name]["log"].as_str().unwrap().to_owned())
+}
+
+fn own(parser: &Parser, log: &str) -> Results {
+    of_log(parser, &Context::default(), log).unwrap()
+}
+
+#[test]
+fn programs_of_cargo_keep_tests_of_one_name_apart() {
+    let log = "     Running unittests src/lib.rs (target/debug/deps/fx-4a99a53287a4b62f)\n\nrunning 1 test\ntest adds ... ok\n\n\
+               test result: ok. 1 passed\n     Running unittests src/main.rs (target/debug/deps/fx-4a99a53287a4b630)\n\nrunning 1 test\n\
+               test adds ... FAILED\n\ntest result: FAILED\n     Running tests/it.rs (target/debug/deps/it-4a99a53287a4b631)\n\n\
+               running 2 tests\ntest adds ... ignored, slow\ntest panics - should panic ... ok\n\ntest result: ok\n\
+               test adds ... ok\n";
+    let results = own(&Parser::Cargo, log);
+    let expected = [
+        ("fx(bin)::adds", Status::Failed),
+        ("fx::adds", Status::Passed),
+        ("it::adds", Status::Skipped),
+        ("it::panics", Status::Passed),
+    ];
+    assert_eq!(results.statuses().clone().into_iter().collect::<Vec<_>>(), pairs(&expected));
+    assert_eq!(results.status("adds"), Some(Status::Failed), "without its program, the worst");
+    assert_eq!(results.status("panics"), Some(Status::Passed));
+}
+
+/// The numbers that cargo itself gives below each program.
+#[test]
+fn real_cargo_runs_are_read_whole() {
+    let Some(verbose) = log("cargo-test") else { return };
+    for log in [verbose, log("cargo-test-verbose").unwrap()] {
+        let results = own(&Parser::Cargo, &log);
+        let count = |status| results.statuses().values().filter(|told| **told == status).count();
+        assert_eq!((count(Status::Passed), count(Status::Failed), count(Status::Skipped)), (13, 6, 3));
+        for (id, status) in [
+            ("fx::tests::panics_wrong", Status::Failed),
+            ("fx::tests::ignored", Status::Skipped),
+            ("it::integration", Status::Passed),
+            ("fx::src/lib.rs - add (line 18)", Status::Passed),
+            ("fx::src/lib.rs - add (line 22)", Status::Failed),
+        ] {
+            assert_eq!(results.status(id), Some(status), "{id}");
+        }
+    }
+    let quiet = own(&Parser::Cargo, &log("cargo-test-quiet").unwrap());
+    assert!(
+        quiet.statuses().values().all(|status| *status == Status::Failed) && !quiet.statuses().is_empty()
+    );
+    let colour = own(&Parser::Cargo, &log("cargo-test-color").unwrap());
+    assert_eq!(colour.status("fx::tests::panics_ok"), Some(Status::Passed));
+}
+
+#[test]
+fn real_go_runs_are_read_by_package() {
+    let Some(all) = log("go-v-all") else { return };
+    let results = own(&Parser::Go, &all);
+    for (id, status) in [
+        ("ex::TestPass", Some(Status::Passed)),
+        ("ex::TestSub/deep/deeper_(1)", Some(Status::Passed)),
+        ("ex::TestSkip", Some(Status::Skipped)),
+        ("ex::TestForged", None),
+        ("ex/broken", Some(Status::Error)),
+        ("ex/exit::TestExit", Some(Status::Failed)),
+        ("ex/okpkg::TestTwo/x", Some(Status::Passed)),
+        ("TestTwo/x", Some(Status::Passed)),
+    ] {
+        assert_eq!(results.status(id), status, "{id}");
+    }
+    let late = own(&Parser::Go, &log("go-v-timeout").unwrap());
+    assert_eq!(late.status("ex/_hang::TestHang"), Some(Status::Error));
+    assert_eq!(late.status("ex/_hang::TestQuick"), Some(Status::Passed));
+    let killed = own(&Parser::Go, "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n");
+    assert_eq!(
+        killed.statuses().clone().into_iter().collect::<Vec<_>>(),
+        pairs(&[("TestA", Status::Passed)])
+    );
+}
+
+#[test]
+fn ids_are_found_by_what_of_them_stays() {
+    let log = "ok 1 - adds (0.01s)\nok 2 - reads /tmp/pytest-of-a/pytest-1/x\nnot ok 3 - shows 0x7f00aa11\n";
+    let results = own(&Parser::Tap, log);
+    assert_eq!(results.status("adds (0.99s)"), Some(Status::Passed));
+    assert_eq!(results.status("adds"), Some(Status::Passed));
+    assert_eq!(results.status("reads /tmp/pytest-of-b/pytest-7/x"), Some(Status::Passed));
+    assert_eq!(results.status("shows 0x55d0bb22"), Some(Status::Failed));
+    assert_eq!(results.status("subtracts"), None);
+}
+
+const TASK: &str = "format: apprentice.task/1\nid: jekyll__jekyll-9141\nkind: code\nproblem: p\nsandbox: shell\nrepo: {path: repo}\n\
+                    tests: {command: check, parser: PARSER, fail_to_pass: [a]}\n";
+
+#[test]
+fn a_task_chooses_a_reference_parser_by_its_name_and_id() {
+    let of = |parser: &str, log: &str| {
+        let task = Task::parse(&TASK.replace("PARSER", parser), "t").unwrap();
+        let tests = task.tests.clone().unwrap();
+        (fault(&tests), results(&task, &tests, Written::Nothing, log))
+    };
+    let (fault, found) = of("swebench.parse_log_jekyll", "TestA#test_b. = 0.00 s = .\n");
+    assert_eq!((fault, found.unwrap().status("TestA#test_b")), (None, Some(Status::Passed)));
+    let (_, raised) = of("swegym.parse_log_pytest_v2", "PASSED\n");
+    let said = "the reference parser raises IndexError: list index out of range";
+    assert_eq!(raised.unwrap().fault.unwrap().to_string(), said);
+    for (parser, nearest) in [("pytst", "pytest"), ("swebench.parse_log_djang", "swebench.parse_log_django")]
+    {
+        let (fault, found) = of(parser, "");
+        let said = format!("tests.parser: no parser is called `{parser}`; did you mean `{nearest}`?");
+        assert_eq!(fault, Some(said));
+        assert!(found.is_err());
+    }
+}
+
+#[test]
+fn a_report_that_did_not_come_whole_is_said_and_the_output_is_not_asked() {
+    let yaml = TASK.replace("PARSER", "tap, report: {format: junit}");
+    let task = Task::parse(&yaml, "t").unwrap();
+    let tests = task.tests.clone().unwrap();
+    for (written, fault) in [
+        (Written::Nothing, Fault::NoReport),
+        (Written::Whole(b""), Fault::NoReport),
+        (Written::Whole(b"<testsuite>"), Fault::BreaksOff),
+        (Written::TooMuch(7), Fault::TooLong(7)),
+    ] {
+        let found = results(&task, &tests, written, "ok 1 - a\n").unwrap();
+        assert_eq!((found.status("a"), found.fault), (None, Some(fault)));
+    }
+}
+
+pub(super) fn truth_of(word: &str) -> Status {
     match word {
         "passed" => Status::Passed,
         "failed" => Status::Failed,

@@ -7,6 +7,7 @@ use apprentice::sandbox::{Exec, FileRead, FileWrite, Session, Start};
 use apprentice::trajectory::Exit;
 
 use crate::ground::{Ground, command, output, run, tree};
+pub(crate) use crate::reports::*;
 pub(crate) use crate::sharing::{
     what_one_keeps_another_takes_over, who_finds_no_room_waits_for_the_end_of_another,
 };

@@ -8,6 +8,7 @@
 
 mod behaviours;
 mod ground;
+mod reports;
 mod sharing;
 mod spills;
 mod streams;
@@ -43,6 +44,10 @@ macro_rules! whole_contract {
             streams_told_apart_share_one_bound
             what_holds_a_stream_apart_does_not_hold_up_its_command
             a_deadline_holds_where_streams_are_apart
+            what_a_command_reports_comes_beside_its_output
+            a_report_keeps_its_first_bytes_and_counts_the_rest
+            a_report_survives_what_is_done_to_its_name
+            a_deadline_keeps_what_was_reported
             a_whole_output_is_kept_where_that_is_asked_for
             whole_outputs_share_one_bound
             nothing_is_kept_unasked

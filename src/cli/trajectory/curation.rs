@@ -312,13 +312,7 @@ fn stated(trajectory: &Trajectory, problem: String) -> Task {
         id: trajectory.task.clone(),
         kind: if is_math { task::Kind::Math } else { task::Kind::Code },
         problem,
-        sandbox: None,
-        repo: None,
-        setup: Vec::new(),
-        tests: None,
-        gold: None,
-        limits: None,
-        answer: None,
+        ..Task::default()
     }
 }
 

@@ -5,6 +5,7 @@
 //! trace it, nor reach its line. One thread; no engine, no shell of its own.
 
 mod apart;
+pub(in crate::sandbox) mod command;
 pub(in crate::sandbox) mod delta;
 pub(in crate::sandbox) mod files;
 pub(in crate::sandbox) mod init;
@@ -16,6 +17,7 @@ pub(in crate::sandbox) mod plain;
 pub(in crate::sandbox) mod process;
 pub(in crate::sandbox) mod protocol;
 pub(in crate::sandbox) mod relay;
+mod report;
 pub(in crate::sandbox) mod serve;
 mod spill;
 mod terminal;

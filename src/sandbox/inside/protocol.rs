@@ -19,13 +19,11 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::sandbox) use super::command::{Ran, ReportTo, Run, Survivors};
 use crate::isolation::{Limits, Network};
-use crate::sandbox::output::Parts;
-use crate::sandbox::output::text_of;
-use crate::sandbox::session::{Invocation, SessionDir};
+use crate::sandbox::session::SessionDir;
 use crate::sandbox::terminal::{Keys, Size, Terminal};
-use crate::sandbox::{Exec, Session, Streams};
-use crate::trajectory::{Exit, Observation};
+use crate::trajectory::Exit;
 
 /// The private first argument of a re-executed child.
 pub(in crate::sandbox) const INIT_ARGUMENT: &str = "@sandbox-init";
@@ -483,94 +481,6 @@ pub(in crate::sandbox) enum Scope {
     Repository,
     /// Wherever commands can write.
     Everything,
-}
-
-/// A program to run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::sandbox) struct Run {
-    /// It and its arguments.
-    pub argv: Vec<String>,
-    /// Variables beside the sandbox's own.
-    pub env: Vec<(String, String)>,
-    /// Milliseconds until it is killed.
-    pub timeout_ms: u64,
-    /// Bytes of output to keep.
-    pub output_bytes: usize,
-    /// What to do with processes that outlive it.
-    pub survivors: Survivors,
-    /// The session that it carries on.
-    pub session: Option<SessionDir>,
-    /// Whether its two streams are told apart.
-    pub streams: Streams,
-}
-
-impl Run {
-    /// How `exec` runs, which `invocation` says, in `session`.
-    pub(in crate::sandbox) fn of(invocation: Invocation, exec: &Exec<'_>, session: &SessionDir) -> Self {
-        let (survivors, session) = match exec.session {
-            Session::Carried => (Survivors::Keep, Some(session.clone())),
-            Session::Fresh => (Survivors::Kill, None),
-        };
-        Self {
-            argv: invocation.argv,
-            env: invocation.env,
-            timeout_ms: exec.timeout.as_millis() as u64,
-            output_bytes: exec.output_bytes,
-            survivors,
-            session,
-            streams: exec.streams,
-        }
-    }
-}
-
-/// What to do with processes that outlive their command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::sandbox) enum Survivors {
-    /// They go on.
-    Keep,
-    /// They are killed.
-    Kill,
-}
-
-/// How a program ended; its output is the payload: the finished text, or what is kept of it where `parts` tell
-/// its streams apart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::sandbox) struct Ran {
-    /// How.
-    pub exit: Exit,
-    /// Bytes left out of the middle.
-    pub omitted_bytes: u64,
-    /// Wall time.
-    pub elapsed_seconds: f64,
-    /// Command lines of processes that run on.
-    pub background: Vec<String>,
-    /// Which stream printed what.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<Parts>,
-    /// Where what was left out can be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub whereabouts: Option<String>,
-}
-
-impl Ran {
-    /// What the manager's caller sees.
-    pub(in crate::sandbox) fn observation(self, payload: Vec<u8>) -> Observation {
-        let (output, apart) = match &self.parts {
-            Some(parts) => {
-                let (output, apart) = parts.tell(&payload, self.whereabouts.as_deref());
-                (output, Some(apart))
-            }
-            None => (text_of(payload), None),
-        };
-        Observation {
-            output,
-            exit: Some(self.exit),
-            omitted_bytes: self.omitted_bytes,
-            elapsed_seconds: self.elapsed_seconds,
-            background: self.background,
-            apart,
-        }
-    }
 }
 
 /// What opening a path gave.

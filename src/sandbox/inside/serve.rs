@@ -17,6 +17,7 @@ use super::protocol::{
     Assembled, Beside, Bounds, Channel, Differences, Fill, Held, Pieces, Request, Rules, Run, Scope,
     Survivors, User, Wrote,
 };
+use super::report::Report;
 use super::spill::Spills;
 use super::watch::{self, Ended, Output, Watched};
 use super::{files, init, kernel, limits, meeting, relay};
@@ -266,7 +267,10 @@ impl Server {
         let has_begun = run.session.as_ref().is_some_and(SessionDir::has_begun);
         let env = if has_begun { &[] } else { &self.env[..] };
         let beginning = Beginning { env: &self.env, workdir: &self.workdir };
-        let plain = Plain::of(&run.argv, run.session.as_ref(), &beginning);
+        // Where its report is, only bash tells a program whose session brings all variables.
+        let may_be_plain = run.report.is_none();
+        let plain = may_be_plain.then(|| Plain::of(&run.argv, run.session.as_ref(), &beginning)).flatten();
+        let report = run.report.as_ref().map(|to| Report::open(to, self.keeper.other_user()));
         let program = Program {
             run,
             env,
@@ -287,6 +291,7 @@ impl Server {
         let deadline = start + Duration::from_millis(run.timeout_ms);
         let mut watched = Watched::new((pid, output), deadline, self.bounds.quiet, run.output_bytes);
         watched.keep_whole(self.spills.take());
+        watched.hear_report(report);
         let ended = watched.until_end(self)?;
         match (ended, run.survivors) {
             (Ended::Exited, Survivors::Kill) if self.keeper.has_processes() => self.keeper.kill(&before)?,
@@ -295,6 +300,7 @@ impl Server {
                 self.keeper.kill(&BTreeSet::new())?;
             }
         }
+        let report = watched.end_report();
         let (mut ran, mut capture, lingering) = watched.finish(ended, start)?;
         self.lingering.extend(lingering);
         if matches!(ran.exit, Exit::Signal(libc::SIGKILL) | Exit::Code(137)) && kills < self.memory_kills() {
@@ -312,7 +318,11 @@ impl Server {
                 ran.background = process::command_lines(&self.keeper.processes()?);
             }
         }
-        let output = capture.finish(&mut ran, &mut self.spills);
+        let mut output = capture.finish(&mut ran, &mut self.spills);
+        if let Some((kept, omitted)) = report {
+            ran.report = Some((kept.len(), omitted));
+            output.extend_from_slice(&kept);
+        }
         self.channel.send(&ran, &output)
     }
 

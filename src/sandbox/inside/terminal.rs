@@ -45,6 +45,7 @@ impl Server {
             survivors: Survivors::Keep,
             session: None,
             streams: Streams::Together,
+            report: None,
         };
         let program = Program {
             run: &run,

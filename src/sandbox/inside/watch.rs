@@ -12,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::apart::Apart;
 use super::process::{self, Standard};
 use super::protocol::{Ran, Request};
+use super::report::Report;
 use super::serve::Server;
 use super::spill::{Spill, Spills};
 use crate::sandbox::Streams;
@@ -118,6 +119,7 @@ pub(in crate::sandbox) struct Watched {
     output: Output,
     deadline: Instant,
     capture: Capture,
+    report: Option<Report>,
     status: Option<i32>,
     is_aborted: bool,
     quiet: Option<Duration>,
@@ -139,6 +141,7 @@ impl Watched {
             output,
             deadline,
             capture,
+            report: None,
             status: None,
             is_aborted: false,
             quiet,
@@ -149,6 +152,16 @@ impl Watched {
     /// Keeps its whole output there when it exceeds the bound.
     pub(in crate::sandbox) fn keep_whole(&mut self, spills: Option<Spills>) {
         self.capture.spills = spills;
+    }
+
+    /// Hears what it writes to its report.
+    pub(in crate::sandbox) fn hear_report(&mut self, report: Option<Report>) {
+        self.report = report;
+    }
+
+    /// What was written to the report, and how much more.
+    pub(in crate::sandbox) fn end_report(&mut self) -> Option<(Vec<u8>, u64)> {
+        self.report.take().map(Report::finish)
     }
 
     /// Waits until the command ended or must be ended.
@@ -190,6 +203,7 @@ impl Watched {
                 timeout = apart.patience().map_or(timeout, |patience| patience.min(timeout));
             }
         }
+        waits.extend(self.report.iter().flat_map(Report::waits));
         let n_own = waits.len();
         // Whoever prints in the background must not be held up by a command that runs long.
         waits.extend(server.lingering.iter().map(|output| PollFd::new(output, PollFlags::IN)));
@@ -222,11 +236,12 @@ impl Watched {
 
     /// Takes one piece of output; whether there was one.
     fn take(&mut self) -> bool {
+        let told = self.report.as_mut().is_some_and(Report::take);
         let took = match &mut self.output {
             Output::Together(pipe) => take_from(pipe, &mut self.capture),
             Output::Apart(apart) => apart.take(|stream, bytes| self.capture.push(stream, bytes)),
         };
-        if took {
+        if took || told {
             self.printed = Instant::now();
         }
         took
@@ -281,6 +296,7 @@ impl Watched {
             background: Vec::new(),
             parts: None,
             whereabouts: None,
+            report: None,
         };
         Ok((ran, self.capture, lingering))
     }

@@ -93,10 +93,11 @@ impl<B: Body> Sandbox for Capsule<B> {
     }
 
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
-        let Exec { script, timeout, output_bytes, session, streams } = *exec;
+        let Exec { script, timeout, output_bytes, session, streams, report_bytes } = *exec;
         let script = script.to_owned();
         self.with(move |body| {
-            body.line().exec(&Exec { script: &script, timeout, output_bytes, session, streams })
+            let exec = Exec { script: &script, timeout, output_bytes, session, streams, report_bytes };
+            body.line().exec(&exec)
         })
         .await
     }

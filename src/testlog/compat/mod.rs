@@ -177,11 +177,16 @@ fn find(name: &str) -> Result<(&'static Package, &'static Row), Fault> {
             return Ok((package, row));
         }
     }
-    Err(Fault::Unknown { name: name.to_owned(), nearest: nearest(name) })
+    Err(Fault::Unknown { name: name.to_owned(), nearest: nearest(name, names()) })
 }
 
-/// The parser whose name shares most pairs of letters with this one.
-fn nearest(name: &str) -> String {
+/// The name nearest to one that no parser has, among `others` too; `None` where a parser has it.
+pub(super) fn nearest_of(name: &str, others: impl Iterator<Item = String>) -> Option<String> {
+    find(name).is_err().then(|| nearest(name, names().chain(others)))
+}
+
+/// The candidate that shares most pairs of letters with this name.
+fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> String {
     let pairs = |text: &str| text.as_bytes().windows(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
     let wanted = pairs(name);
     let shared = |candidate: &String| {
@@ -190,7 +195,7 @@ fn nearest(name: &str) -> String {
         // Of two that share as much, the shorter is nearer.
         (shared, usize::MAX - candidate.len())
     };
-    names().max_by_key(shared).unwrap_or_default()
+    candidates.max_by_key(shared).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Guarantees the references' ids: no package, module or file is added to a name.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::lines::{Rule, WORDS, is, word};
@@ -30,13 +29,29 @@ fn without_file(name: &str) -> String {
     FILE.regex().replace(name, "").into_owned()
 }
 
-/// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are.
+/// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are: only what follows
+/// three dashes is looked at, and a name is copied when it is known to be the last of its like.
 pub(super) fn gotest(log: &str, map: &mut Map) {
-    // Building a map at once is faster than inserting; of equal names, the last stays too.
-    *map = log.split('\n').filter_map(|line| go_line(strip(line))).collect();
+    let mut found = Vec::new();
+    let mut seen = 0;
+    for at in memchr::memmem::find_iter(log.as_bytes(), b"--- ") {
+        if at < seen {
+            continue;
+        }
+        let start = memchr::memrchr(b'\n', &log.as_bytes()[seen..at]).map_or(seen, |end| seen + end + 1);
+        seen = memchr::memchr(b'\n', &log.as_bytes()[at..]).map_or(log.len(), |end| at + end);
+        if strip(&log[start..at]).is_empty() {
+            found.extend(go_line(strip(&log[at..seen])));
+        }
+    }
+    // Of equal names, the last stays.
+    found.sort_by_key(|(id, _)| *id);
+    let is_last = |idx: &usize| found.get(idx + 1).is_none_or(|(next, _)| *next != found[*idx].0);
+    *map =
+        (0..found.len()).filter(is_last).map(|idx| (found[idx].0.to_owned(), found[idx].1.into())).collect();
 }
 
-fn go_line(line: &str) -> Option<(String, Cow<'static, str>)> {
+fn go_line(line: &str) -> Option<(&str, &'static str)> {
     let rest = line.strip_prefix("--- ")?;
     let words = [("PASS: ", PASSED), ("FAIL: ", FAILED), ("SKIP: ", SKIPPED)];
     let (rest, status) =
@@ -46,7 +61,7 @@ fn go_line(line: &str) -> Option<(String, Cow<'static, str>)> {
     let mut end = rest.len();
     while let Some(at) = rest[..end].rfind('(') {
         if at + 1 < rest.len() && 1 < at && rest[..at].ends_with(' ') {
-            return Some((rest[..at - 1].to_owned(), status.into()));
+            return Some((&rest[..at - 1], status));
         }
         end = at;
     }

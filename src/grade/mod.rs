@@ -7,6 +7,7 @@
 
 mod edits;
 mod plan;
+mod quarantine;
 mod report;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::workspace::{self, Workspace};
 pub use report::{Instance, Report};
 
 use plan::{Plan, plan};
+use quarantine::Quarantine;
 
 /// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.
 const TEST_SECONDS: f64 = 1800.0;
@@ -78,9 +80,15 @@ pub struct Verdict {
     /// What became of the tests that must keep passing.
     #[serde(default)]
     pub pass_to_pass: BTreeMap<String, Option<Status>>,
+    /// Tests that the task's certificate quarantines: neither required nor counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
     /// How the test command ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Wall seconds of the test command.
+    #[serde(skip)]
+    pub seconds: Option<f64>,
     /// What the test command printed.
     #[serde(skip)]
     pub log: String,
@@ -137,7 +145,9 @@ impl Verdict {
             restored: Vec::new(),
             fail_to_pass: BTreeMap::new(),
             pass_to_pass: BTreeMap::new(),
+            quarantined: Vec::new(),
             exit: None,
+            seconds: None,
             log: String::new(),
             lost_before: Vec::new(),
         }
@@ -281,6 +291,7 @@ async fn judge(
         Ok(patch) => patch,
         Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
     };
+    let quarantine = Quarantine::of(loaded)?;
     let workspace = prepare(loaded, &options.cache).await?;
     let order = Order { backend, spec, task, workspace: &workspace };
     let _ahead = turns.ahead.acquire().await?;
@@ -294,7 +305,7 @@ async fn judge(
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
-    let mut verdict = verdict(&task.id, tests, observation?);
+    let mut verdict = verdict(&task.id, tests, &quarantine, observation?);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
 }
@@ -325,7 +336,7 @@ async fn run_tests(
     sandbox.exec(&Exec::new(&tests.command, timeout, LOG_BYTES)).await
 }
 
-fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
+fn verdict(id: &str, tests: &Tests, quarantine: &Quarantine, observation: Observation) -> Verdict {
     let log = observation.output;
     let statuses = testlog::read(tests.parser, &log);
     let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
@@ -336,7 +347,7 @@ fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
     let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
     let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
-    let wrong: Vec<_> = failing.chain(broken).collect();
+    let wrong: Vec<_> = failing.chain(broken).filter(|(id, _)| !quarantine.holds(id)).collect();
     let outcome = match (observation.exit, wrong.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
@@ -352,6 +363,7 @@ fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let mut verdict = Verdict::new(id, outcome, reason);
     (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
     (verdict.exit, verdict.log) = (observation.exit, log);
+    (verdict.quarantined, verdict.seconds) = (quarantine.ids(), Some(observation.elapsed_seconds));
     verdict
 }
 
@@ -392,7 +404,8 @@ pub enum JobPrediction {
 }
 
 impl JobPrediction {
-    fn borrowed(&self) -> Prediction<'_> {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Prediction<'_> {
         match self {
             Self::Patch(text) => Prediction::Patch(text),
             Self::Gold => Prediction::Gold,

@@ -55,22 +55,23 @@ pub struct Mean {
     pub n: usize,
     /// The mean.
     pub mean: f64,
-    /// Lower end of the interval; absent for fewer than two numbers, which say nothing of their spread.
+    /// Lower end of the interval; absent for fewer than two different numbers, which say nothing of their spread.
     pub low: Option<f64>,
     /// Upper end of the interval.
     pub high: Option<f64>,
 }
 
 /// Returns the mean of `values` with Student's interval, mean ± t(0.975, n − 1) · s / √n, where s² is the
-/// unbiased variance; absent without a value.
+/// unbiased variance; absent without a value. Values that are all equal have no interval: it would have no width,
+/// however few they are.
 pub fn mean(values: &[f64]) -> Option<Mean> {
     let n = values.len();
     if n == 0 {
         return None;
     }
     let mean = values.iter().sum::<f64>() / n as f64;
-    if n == 1 {
-        return Some(Mean { n, mean, low: None, high: None });
+    if values.iter().all(|value| value == &values[0]) {
+        return Some(Mean { n, mean: values[0], low: None, high: None });
     }
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let error = (squares / (n - 1) as f64 / n as f64).sqrt();
@@ -149,8 +150,7 @@ mod tests {
         }
         assert_eq!(mean(&[]), None);
         assert_eq!(mean(&[0.3]), Some(Mean { n: 1, mean: 0.3, low: None, high: None }));
-        let same = mean(&[0.25; 4]).unwrap();
-        assert_eq!((same.low, same.high), (Some(0.25), Some(0.25)));
+        assert_eq!(mean(&[0.1; 7]), Some(Mean { n: 7, mean: 0.1, low: None, high: None }));
     }
 
     /// From statsmodels 0.15.0: `mcnemar([[10, b], [c, 10]], exact=True).pvalue`; `scipy.stats.binomtest(b, b + c).pvalue`

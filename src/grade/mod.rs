@@ -305,7 +305,10 @@ async fn judge(
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
-    let mut verdict = verdict(&task.id, tests, &quarantine, observation?);
+    let observation = observation?;
+    let seconds = Some(observation.elapsed_seconds);
+    let mut verdict = verdict(&task.id, &quarantine.counted(tests), observation);
+    (verdict.quarantined, verdict.seconds) = (quarantine.ids(), seconds);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
 }
@@ -336,7 +339,7 @@ async fn run_tests(
     sandbox.exec(&Exec::new(&tests.command, timeout, LOG_BYTES)).await
 }
 
-fn verdict(id: &str, tests: &Tests, quarantine: &Quarantine, observation: Observation) -> Verdict {
+fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let log = observation.output;
     let statuses = testlog::read(tests.parser, &log);
     let of = |ids: &[String]| -> BTreeMap<String, Option<Status>> {
@@ -347,7 +350,7 @@ fn verdict(id: &str, tests: &Tests, quarantine: &Quarantine, observation: Observ
     let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
     let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
     let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
-    let wrong: Vec<_> = failing.chain(broken).filter(|(id, _)| !quarantine.holds(id)).collect();
+    let wrong: Vec<_> = failing.chain(broken).collect();
     let outcome = match (observation.exit, wrong.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
@@ -363,7 +366,6 @@ fn verdict(id: &str, tests: &Tests, quarantine: &Quarantine, observation: Observ
     let mut verdict = Verdict::new(id, outcome, reason);
     (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
     (verdict.exit, verdict.log) = (observation.exit, log);
-    (verdict.quarantined, verdict.seconds) = (quarantine.ids(), Some(observation.elapsed_seconds));
     verdict
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 
-use crate::task::LoadedTask;
+use crate::task::{LoadedTask, Tests};
 use crate::task_dir::certified::{self, Standing};
 
 /// The tests that a grade neither requires nor counts.
@@ -29,9 +29,12 @@ impl Quarantine {
         Ok(Self(ids))
     }
 
-    /// Whether a test is one of them.
-    pub(super) fn holds(&self, id: &str) -> bool {
-        self.0.contains(id)
+    /// The tests that are left to require.
+    pub(super) fn counted(&self, tests: &Tests) -> Tests {
+        let mut tests = tests.clone();
+        tests.fail_to_pass.retain(|id| !self.0.contains(id));
+        tests.pass_to_pass.retain(|id| !self.0.contains(id));
+        tests
     }
 
     /// All of them, sorted.

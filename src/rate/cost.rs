@@ -60,15 +60,16 @@ impl Costs {
     /// One line for each thing that was measured.
     pub fn text(&self) -> String {
         let parts = [
-            ("prompt tokens", self.prompt_tokens),
-            ("reply tokens", self.reply_tokens),
-            ("seconds of commands", self.command_seconds),
-            ("seconds of tests", self.test_seconds),
+            ("prompt tokens", 0, self.prompt_tokens),
+            ("reply tokens", 0, self.reply_tokens),
+            ("seconds of commands", 1, self.command_seconds),
+            ("seconds of tests", 1, self.test_seconds),
         ];
-        let line = |(what, spent): (&str, Option<Spent>)| {
+        let line = |(what, digits, spent): (&str, usize, Option<Spent>)| {
             let Spent { total, per_try, per_resolved } = spent?;
-            let each = per_resolved.map(|each| format!(", {each:.1} a resolved one")).unwrap_or_default();
-            Some(format!("Cost: {total:.0} {what}, {per_try:.1} a try{each}\n"))
+            let each =
+                per_resolved.map(|each| format!(", {each:.digits$} a resolved one")).unwrap_or_default();
+            Some(format!("Cost: {total:.digits$} {what}, {per_try:.digits$} a try{each}\n"))
         };
         parts.into_iter().filter_map(line).collect()
     }

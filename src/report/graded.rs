@@ -129,11 +129,12 @@ impl Pair {
             &self.comparison;
         let (first, second) = (&self.first, &self.second);
         let mut text = format!(
-            "{first} → {second}: {:.1} % → {:.1} % on {tasks} tasks; {} lost, {} won, p = {p:.3} (McNemar, exact)\n",
+            "{first} → {second}: {:.1} % → {:.1} % on {tasks} tasks; {} lost, {} won, p = {} (McNemar, exact)\n",
             100.0 * first_rate,
             100.0 * second_rate,
             first_only.len(),
             second_only.len(),
+            if *p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") },
         );
         for (what, ids) in [("lost", first_only), ("won", second_only), ("not compared", left_out)] {
             if !ids.is_empty() {

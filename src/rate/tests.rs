@@ -1,3 +1,5 @@
+//! Rates of a handful of tries, counted by hand.
+
 use super::*;
 
 fn trial(task: &str, resolved: Option<bool>) -> Trial {

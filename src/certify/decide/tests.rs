@@ -1,3 +1,5 @@
+//! What runs amount to, in small: one test that must start to pass and two that must keep passing.
+
 use super::*;
 
 /// A run whose tests gave these statuses: `a` must start to pass, `b` and `c` must keep passing.

@@ -1,9 +1,11 @@
 //! Certification on real tasks in real sandboxes: fair, unfair, flaky, depending on an order, given away.
 //!
-//! Runs in namespaces, and in Docker where `APPRENTICE_REQUIRE` asks for it. Needs `sh`, and pytest for the orders.
+//! Runs in namespaces. Needs `sh`, and pytest for the orders.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
+mod command;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use apprentice::task::{LoadedTask, Task};
 use apprentice::task_dir::certified;
 use async_trait::async_trait;
 
-/// A task in a directory of its own.
+/// Tasks in a directory of their own.
 struct Desk {
     dir: tempfile::TempDir,
     backend: Arc<dyn Backend>,

@@ -22,6 +22,7 @@ use crate::sandbox::Backend;
 use crate::sandbox::spec::SandboxSpec;
 use crate::task::LoadedTask;
 use crate::task_dir::certified;
+use crate::testlog::Status;
 
 use decide::{Seen, decide, is_surprising};
 use order::Order;
@@ -115,7 +116,8 @@ impl Bench {
         {
             let noops = (0..again).map(|_| self.planned_as(Check::Noop, JobPrediction::Noop)).collect();
             let more = self.run_all(noops).await?;
-            seen.splice(at + 1..at + 1, more);
+            let rest = seen.split_off(at + 1);
+            seen.extend(more.into_iter().chain(rest));
         }
         Ok(seen)
     }
@@ -203,10 +205,8 @@ impl Bench {
 fn record(seen: &Seen) -> CheckRun {
     let Verdict { outcome, reason, seconds, fail_to_pass, pass_to_pass, .. } = &seen.verdict;
     let all = fail_to_pass.iter().chain(pass_to_pass);
-    let mut not_passed: Vec<String> = all
-        .filter(|(_, status)| !status.is_some_and(|status| status.is_pass()))
-        .map(|(id, _)| id.clone())
-        .collect();
+    let mut not_passed: Vec<String> =
+        all.filter(|(_, status)| !status.is_some_and(Status::is_pass)).map(|(id, _)| id.clone()).collect();
     not_passed.sort_unstable();
     CheckRun {
         check: seen.check,

@@ -43,11 +43,10 @@ pub(super) struct Args {
 }
 
 /// What is known of a task in the end.
-enum Known {
-    /// From an earlier check.
-    Before(Box<Certificate>),
-    /// From this one.
-    Now(Certified),
+struct Known {
+    certified: Certified,
+    /// Whether it is from an earlier check.
+    skipped: bool,
 }
 
 /// Runs the command.
@@ -60,7 +59,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     for (id, loaded) in tasks {
         match certified::standing(&loaded) {
             Ok(Standing::Fits(certificate)) if !args.again => {
-                known.insert(id, Known::Before(certificate));
+                known.insert(id, Known { certified: Ok(*certificate), skipped: true });
             }
             // One that cannot be read is replaced, and that is said when the file cannot be removed.
             _ => {
@@ -77,7 +76,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     }
     if !open.is_empty() {
         let results = block_on(certify(args, &open, output))?;
-        known.extend(open.into_keys().zip(results.into_iter().map(Known::Now)));
+        let now = results.into_iter().map(|certified| Known { certified, skipped: false });
+        known.extend(open.into_keys().zip(now));
     }
     let rows: Vec<Value> = known.iter().map(|(id, known)| row(id, known)).collect();
     let width = known.keys().map(String::len).max().unwrap_or_default();
@@ -139,20 +139,13 @@ fn case(loaded: &LoadedTask, benches: &Benches) -> Case {
 }
 
 impl Known {
-    fn certificate(&self) -> Result<&Certificate, &String> {
-        match self {
-            Self::Before(certificate) => Ok(certificate),
-            Self::Now(certified) => certified.as_ref(),
-        }
-    }
-
     fn is_certified(&self) -> bool {
-        self.certificate().is_ok_and(|certificate| certificate.certified)
+        self.certified.as_ref().is_ok_and(|certificate| certificate.certified)
     }
 }
 
 fn row(id: &str, known: &Known) -> Value {
-    let certificate = match known.certificate() {
+    let certificate = match &known.certified {
         Ok(certificate) => certificate,
         Err(reason) => return json!({"id": id, "fair": false, "certified": null, "reason": reason}),
     };
@@ -164,7 +157,7 @@ fn row(id: &str, known: &Known) -> Value {
         "id": id,
         "fair": certificate.certified,
         "certified": certificate.certified,
-        "skipped": matches!(known, Known::Before(_)),
+        "skipped": known.skipped,
         "gold": outcome(Check::Gold),
         "noop": outcome(Check::Noop),
         "reason": certificate.faults.first().map(|fault| &fault.what),
@@ -183,7 +176,7 @@ fn word(certificate: &Certificate) -> &'static str {
 }
 
 fn lines(id: &str, width: usize, known: &Known) -> String {
-    let certificate = match known.certificate() {
+    let certificate = match &known.certified {
         Ok(certificate) => certificate,
         Err(reason) => return format!("{id:width$}  could not be checked: {reason}\n"),
     };

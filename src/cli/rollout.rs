@@ -188,7 +188,9 @@ async fn episodes(
         return Err(Failure { kind, source: source.context("every sandbox was lost; the first"), hint });
     }
     let mut left = Left::default();
-    finished.into_iter().for_each(|episode| left.take(episode));
+    for episode in finished {
+        left.take(episode);
+    }
     Ok(left)
 }
 

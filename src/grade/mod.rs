@@ -291,7 +291,7 @@ async fn judge(
         Ok(patch) => patch,
         Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
     };
-    let quarantine = Quarantine::of(loaded)?;
+    let quarantine = quarantine_of(loaded).await?;
     let workspace = prepare(loaded, &options.cache).await?;
     let order = Order { backend, spec, task, workspace: &workspace };
     let _ahead = turns.ahead.acquire().await?;
@@ -311,6 +311,11 @@ async fn judge(
     (verdict.quarantined, verdict.seconds) = (quarantine.ids(), seconds);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
+}
+
+async fn quarantine_of(loaded: &LoadedTask) -> anyhow::Result<Quarantine> {
+    let loaded = loaded.clone();
+    tokio::task::spawn_blocking(move || Quarantine::of(&loaded)).await?
 }
 
 async fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {

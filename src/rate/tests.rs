@@ -29,7 +29,7 @@ fn pass_at_k_is_the_mean_over_tasks_that_have_enough_tries() {
         [tries("a", &[yes, no, no, no]), tries("b", &[yes, yes, no, None]), tries("c", &[None])].concat();
     let rates = Rates::of(&trials);
     // a: 1 − C(3, k) / C(4, k); b, of three judged tries: 1 − C(1, k) / C(3, k).
-    let expected = [(1, 2, (0.25 + 2.0 / 3.0) / 2.0), (2, 2, (0.5 + 1.0) / 2.0), (4, 1, 1.0)];
+    let expected = [(1, 2, f64::midpoint(0.25, 2.0 / 3.0)), (2, 2, 0.75), (4, 1, 1.0)];
     let found: Vec<(usize, usize)> = rates.pass_at.iter().map(|at| (at.k, at.mean.n)).collect();
     assert_eq!(found, expected.map(|(k, tasks, _)| (k, tasks)));
     for (at, (_, _, mean)) in rates.pass_at.iter().zip(expected) {

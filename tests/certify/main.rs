@@ -59,7 +59,7 @@ impl Desk {
         let dir = self.dir.path().join(id);
         fs_err::create_dir_all(dir.join("repo/tests")).unwrap();
         fs_err::write(dir.join("repo").join(file), format!("{broken}\n")).unwrap();
-        let name = if file.ends_with(".py") { "test_it.py" } else { "run.sh" };
+        let name = if self.spec.name == "python" { "test_it.py" } else { "run.sh" };
         fs_err::write(dir.join("repo/tests").join(name), tests).unwrap();
         let yaml = format!("format: apprentice.task/1\nid: {id}\nkind: code\nrepo: {{path: repo}}\n{yaml}");
         let gold = format!(

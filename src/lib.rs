@@ -10,6 +10,7 @@ pub mod seed;
 pub mod stats;
 
 // Layer 1: the domain as plain data.
+pub mod certificate;
 pub mod chat;
 pub mod event;
 pub mod example;
@@ -25,6 +26,7 @@ pub mod editor;
 pub mod episode;
 pub mod mutate;
 pub mod patch;
+pub mod rate;
 pub mod reward;
 pub mod testlog;
 
@@ -41,6 +43,7 @@ pub mod workspace;
 // Layer 4: workflows, one verb each.
 pub mod act;
 pub mod audit;
+pub mod certify;
 pub mod extract;
 pub mod grade;
 pub mod ready;

@@ -16,7 +16,8 @@ use crate::chat::Scaffold;
 use crate::episode::{Episode, Turn};
 use crate::extract::Extracted;
 use crate::patch::LeftOut;
-use crate::policy::{Policy, SampleRequest};
+use crate::policy::{Policy, Sample, SampleRequest};
+use crate::rate::Cost;
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Contact, PAUSES, SandboxError};
@@ -68,6 +69,8 @@ pub struct Finished {
     pub contacts: Vec<Contact>,
     /// What differs in the work directory and is not in the patch.
     pub left_out: Vec<LeftOut>,
+    /// What this try took, those before it not counted.
+    pub cost: Cost,
 }
 
 /// Runs every job to its end, in the order of the jobs; `done` hears of each when its wave is over.
@@ -204,6 +207,7 @@ async fn advance(policy: &mut dyn Policy, live: &mut [Live<'_>], options: &Optio
     let replies = policy.sample(&requests)?;
     anyhow::ensure!(replies.len() == requests.len(), "policy `{}` left requests unanswered", policy.name());
     for (live, samples) in asking.iter_mut().zip(replies) {
+        live.count(&samples);
         match samples.into_iter().next() {
             Some(sample) if sample.finished => live.episode.reply(&sample.text),
             Some(_) => live.episode.end(End::Malformed),
@@ -229,6 +233,8 @@ struct Live<'a> {
     lost: Option<SandboxError>,
     contacts: Vec<Contact>,
     left_out: Vec<LeftOut>,
+    /// Tokens that were read and sampled; absent for a policy without any.
+    tokens: Option<(u64, u64)>,
 }
 
 impl<'a> Live<'a> {
@@ -241,7 +247,7 @@ impl<'a> Live<'a> {
                 (None, Some(error))
             }
         };
-        Self { job, episode, actor, lost, contacts: Vec::new(), left_out: Vec::new() }
+        Self { job, episode, actor, lost, contacts: Vec::new(), left_out: Vec::new(), tokens: None }
     }
 
     fn request(&self, options: &Options) -> SampleRequest {
@@ -255,6 +261,13 @@ impl<'a> Live<'a> {
             step,
             n: 1,
             seed: seed::derive(options.seed, &place, &[attempt as u64, step as u64]),
+        }
+    }
+
+    fn count(&mut self, samples: &[Sample]) {
+        for sample in samples.iter().filter(|sample| !sample.tokens.is_empty()) {
+            let (read, sampled) = self.tokens.unwrap_or_default();
+            self.tokens = Some((read + sample.prompt.len() as u64, sampled + sample.tokens.len() as u64));
         }
     }
 
@@ -278,8 +291,15 @@ impl<'a> Live<'a> {
         };
         let id = format!("{}.{}", self.job.task.id, self.job.attempt);
         let trajectory = self.episode.finish(id, policy, patch);
+        let seen = trajectory.steps.iter().filter_map(|step| step.observation.as_ref());
+        let cost = Cost {
+            prompt_tokens: self.tokens.map(|(read, _)| read),
+            reply_tokens: self.tokens.map(|(_, sampled)| sampled),
+            command_seconds: Some(seen.map(|observation| observation.elapsed_seconds).sum()),
+            test_seconds: None,
+        };
         let Self { lost, contacts, left_out, .. } = self;
-        Finished { trajectory, lost, lost_before: Vec::new(), contacts, left_out }
+        Finished { trajectory, lost, lost_before: Vec::new(), contacts, left_out, cost }
     }
 
     /// Takes the patch and stops the sandbox; a failure of either loses the episode.

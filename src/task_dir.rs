@@ -2,6 +2,8 @@
 //!
 //! Guarantees that an id is its directory's name, so that a task is found without reading the others.
 
+pub mod certified;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

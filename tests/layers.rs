@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 /// The top-level modules of each layer, lowest first. A module imports from lower layers only.
 const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
-    &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
-    &["curate", "editor", "episode", "mutate", "patch", "reward", "testlog"],
+    &["certificate", "chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
+    &["curate", "editor", "episode", "mutate", "patch", "rate", "reward", "testlog"],
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
-    &["act", "audit", "extract", "grade", "ready", "replay", "report", "rollout", "synth", "train", "viewer"],
+    &[
+        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout", "synth",
+        "train", "viewer",
+    ],
     &["cli", "quickstart", "recipe"],
 ];
 

@@ -12,6 +12,7 @@ use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandbox::block_on;
 use super::sandboxes::{Bench, Benches, HostArgs};
+use super::{certificates, rates};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
 use crate::run::{Manifest, read_manifest};
 use crate::task::{Kind, LoadedTask};
@@ -51,6 +52,7 @@ struct Row {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
+    certificates::warn(&tasks, output)?;
     let predictions = predictions(&args.predictions, &tasks)?;
     let verdicts = block_on(async {
         let benches = benches(&args.host, &tasks, &predictions, output).await?;
@@ -59,10 +61,10 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         }
         Ok(grade((&args.host, &benches), &tasks, predictions, output).await)
     })?;
+    let report = Report::new(&verdicts).with_rates(rates::of(&tasks, (&verdicts, &[]), &[]));
     if let Some(out) = &args.out {
-        save(out, &verdicts).map_err(Failure::host)?;
+        save(out, &verdicts, &report).map_err(Failure::host)?;
     }
-    let report = Report::new(&verdicts);
     output.result(&report, &report.text()).map_err(Failure::host)?;
     Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
 }
@@ -80,19 +82,6 @@ pub(super) fn load_tasks(dir: &Path) -> Result<BTreeMap<String, LoadedTask>, Fai
         return Err(failure.with_hint("import some with `apprentice task import`"));
     }
     Ok(tasks)
-}
-
-/// Grades predictions in sandboxes that are chosen for this.
-pub(super) fn grade_alone(
-    host: &HostArgs,
-    tasks: &BTreeMap<String, LoadedTask>,
-    predictions: Vec<(String, JobPrediction)>,
-    output: Output,
-) -> Result<Vec<Verdict>, Failure> {
-    block_on(async {
-        let benches = benches(host, tasks, &predictions, output).await?;
-        Ok(grade((host, &benches), tasks, predictions, output).await)
-    })
 }
 
 /// The sandboxes that predictions are graded in.
@@ -194,9 +183,9 @@ fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Writes `grades.jsonl` with every test's status, and each prediction's test log.
-pub(super) fn save(out: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
+pub(super) fn save(out: &Path, verdicts: &[Verdict], report: &Report) -> anyhow::Result<()> {
     fsio::write_json_lines(&out.join("grades.jsonl"), verdicts)?;
-    fsio::write_json(&out.join("grade.json"), &Report::new(verdicts))?;
+    fsio::write_json(&out.join("grade.json"), report)?;
     for (verdict_idx, verdict) in verdicts.iter().enumerate().filter(|(_, verdict)| !verdict.log.is_empty()) {
         let name = format!("{:04}-{}.txt", verdict_idx + 1, verdict.id);
         fsio::write_atomic(&out.join("logs").join(name), verdict.log.as_bytes())?;

@@ -2,6 +2,8 @@
 //!
 //! One file a noun; each has an `Args` whose doc comments are its help, and a `run`.
 
+mod certificates;
+mod check;
 pub mod doctor;
 pub mod failure;
 pub mod grade;
@@ -13,6 +15,7 @@ mod policy;
 pub mod progress;
 #[cfg(feature = "train")]
 pub mod quickstart;
+mod rates;
 pub mod report;
 pub mod reward;
 pub mod rollout;

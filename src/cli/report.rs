@@ -11,7 +11,8 @@ use crate::report;
 /// Write a page about runs: what was run, methods, curves, outcomes by task
 ///
 /// The page is one HTML file that needs no network. Each curve is also written as a picture into
-/// `curves/` beside it. Several runs are drawn into the same pictures.
+/// `curves/` beside it. Several runs are drawn into the same pictures. Where runs were graded, the first is compared
+/// with each later one, task by task (McNemar's exact test), and runs that differ in their seeds alone have a mean.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run directories
@@ -36,9 +37,12 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         "page": out,
         "curves": &written[1..],
         "runs": report.runs,
+        "comparisons": report.comparisons,
+        "seeds": report.seeds,
     });
     let table = if rows.is_empty() { String::new() } else { report::table::table(&rows) + "\n" };
-    let human = format!("{table}Wrote {} and {} curves", out.display(), written.len() - 1);
+    let grades = report.grades_text();
+    let human = format!("{table}{grades}Wrote {} and {} curves", out.display(), written.len() - 1);
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }

@@ -11,17 +11,18 @@ use super::output::Output;
 use super::policy::{Chosen, Named};
 use super::sandbox::block_on;
 use super::sandboxes::{self, Bench, Benches, HostArgs};
+use super::{certificates, rates};
 use crate::chat::Scaffold;
 use crate::extract::Ignored;
 use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
 use crate::patch::LeftOut;
 use crate::policy::Policy;
+use crate::rate::Cost;
 use crate::rollout::{self, Finished, Job, Options};
 use crate::run::{Manifest, RunDir};
 use crate::sandbox::Contact;
 use crate::task::LoadedTask;
-use crate::trajectory::End;
 use crate::workspace;
 
 /// Run a policy on tasks, and keep its trajectories and patches
@@ -59,8 +60,14 @@ pub struct EvalArgs {
     rollout: Args,
 }
 
-/// What a rollout left: one prediction a try, in order.
-type Predictions = Vec<(String, JobPrediction)>;
+/// What a rollout left: one prediction a try, in order, with what each took.
+#[derive(Default)]
+struct Left {
+    predictions: Vec<(String, JobPrediction)>,
+    costs: Vec<Cost>,
+    /// The tasks of tries whose sandbox was lost.
+    lost: Vec<String>,
+}
 
 /// Runs `apprentice rollout`.
 ///
@@ -70,22 +77,23 @@ type Predictions = Vec<(String, JobPrediction)>;
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = grade::load_tasks(&args.tasks)?;
     let chosen = args.policy.open(&tasks)?;
-    let (predictions, lost) = block_on(async {
+    certificates::warn(&tasks, output)?;
+    let left = block_on(async {
         let benches = match &chosen {
             Chosen::Policy(_) => args.host.benches(tasks.values(), output).await?,
             Chosen::Prediction(_) => Benches::default(),
         };
         roll_out(&args, (&tasks, &benches), chosen, output).await
     })?;
+    let (episodes, lost) = (left.predictions.len() + left.lost.len(), left.lost.len());
     let value = json!({
         "format": "apprentice.rollout/1",
         "policy": args.policy.to_string(),
-        "episodes": predictions.len() + lost,
+        "episodes": episodes,
         "lost": lost,
         "run": args.out,
     });
-    let human =
-        format!("{} episodes, {lost} lost sandboxes; see {}", predictions.len() + lost, args.out.display());
+    let human = format!("{episodes} episodes, {lost} lost sandboxes; see {}", args.out.display());
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(if lost == 0 { Answer::Yes } else { Answer::No })
 }
@@ -98,33 +106,34 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
     let chosen = args.policy.open(&tasks)?;
-    let (verdicts, lost) = block_on(async {
+    certificates::warn(&tasks, output)?;
+    let (verdicts, costs, lost) = block_on(async {
         let benches = args.host.benches(tasks.values(), output).await?;
-        let (predictions, lost) = roll_out(&args, (&tasks, &benches), chosen, output).await?;
+        let Left { predictions, costs, lost } = roll_out(&args, (&tasks, &benches), chosen, output).await?;
         let verdicts = grade::grade((&args.host, &benches), &tasks, predictions, output).await;
-        Ok((verdicts, lost))
+        Ok((verdicts, costs, lost))
     })?;
-    grade::save(&args.out, &verdicts).map_err(Failure::host)?;
-    let report = Report::new(&verdicts);
+    let report = Report::new(&verdicts).with_rates(rates::of(&tasks, (&verdicts, &costs), &lost));
+    grade::save(&args.out, &verdicts, &report).map_err(Failure::host)?;
     let mut human = report.text();
-    if 0 < lost {
-        human = format!("{human}\n{lost} episodes lost their sandbox and are not counted");
+    if !lost.is_empty() {
+        human = format!("{human}{} episodes lost their sandbox and are not in the rate", lost.len());
     }
     output.result(&report, &human).map_err(Failure::host)?;
     Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
 }
 
-/// The predictions of a policy, and how many episodes were lost to the host.
+/// The predictions of a policy, and which episodes were lost to the host.
 async fn roll_out(
     args: &Args,
     (tasks, benches): (&BTreeMap<String, LoadedTask>, &Benches),
     chosen: Chosen,
     output: Output,
-) -> Result<(Predictions, usize), Failure> {
+) -> Result<Left, Failure> {
     let run_dir = RunDir::create(&args.out, manifest(args, benches))?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
-        (tasks.keys().flat_map(tries).collect(), 0)
+        Left { predictions: tasks.keys().flat_map(tries).collect(), ..Left::default() }
     };
     match chosen {
         Chosen::Prediction(prediction) => Ok(every(&prediction)),
@@ -155,7 +164,7 @@ async fn episodes(
     policy: &mut dyn Policy,
     run_dir: &RunDir,
     output: Output,
-) -> Result<(Predictions, usize), Failure> {
+) -> Result<Left, Failure> {
     let ignored = if args.keep_ignored { Ignored::Kept } else { Ignored::LeftOut };
     let options = Options {
         scaffold: Scaffold::default(),
@@ -184,12 +193,15 @@ async fn episodes(
         let Failure { kind, source, hint } = sandboxes::host(error);
         return Err(Failure { kind, source: source.context("every sandbox was lost; the first"), hint });
     }
-    let lost = finished.iter().filter(|episode| episode.trajectory.end == End::SandboxLost).count();
-    Ok((finished.into_iter().filter_map(prediction).collect(), lost))
+    let mut left = Left::default();
+    for episode in finished {
+        left.take(episode);
+    }
+    Ok(left)
 }
 
 fn tell(episode: &Finished, output: Output) {
-    let Finished { trajectory, lost, lost_before, contacts, left_out } = episode;
+    let Finished { trajectory, lost, lost_before, contacts, left_out, .. } = episode;
     let id = &trajectory.task;
     for lost in lost_before {
         output.say(&format!("warning: an episode of {id} was started again: {}", lost.with_causes()));
@@ -206,10 +218,17 @@ fn tell(episode: &Finished, output: Output) {
     output.say(&format!("   Ran {id}  {} steps, {:?}", trajectory.steps.len(), trajectory.end));
 }
 
-/// A lost sandbox says nothing about the policy, so it gives no prediction.
-fn prediction(episode: Finished) -> Option<(String, JobPrediction)> {
-    let patch = episode.trajectory.patch?;
-    Some((episode.trajectory.task, JobPrediction::Patch(patch)))
+impl Left {
+    /// A lost sandbox says nothing about the policy, so it gives no prediction.
+    fn take(&mut self, episode: Finished) {
+        match episode.trajectory.patch {
+            Some(patch) => {
+                self.predictions.push((episode.trajectory.task, JobPrediction::Patch(patch)));
+                self.costs.push(episode.cost);
+            }
+            None => self.lost.push(episode.trajectory.task),
+        }
+    }
 }
 
 /// What a rollout leaves in its run directory, written as each wave of episodes ends.

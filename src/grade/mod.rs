@@ -8,6 +8,7 @@
 mod edits;
 mod expect;
 mod plan;
+mod quarantine;
 mod report;
 mod reported;
 
@@ -32,6 +33,7 @@ use crate::workspace::{self, Workspace};
 pub use report::{Instance, Report};
 
 use plan::{Plan, plan};
+use quarantine::Quarantine;
 use reported::Run;
 
 /// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.
@@ -81,9 +83,15 @@ pub struct Verdict {
     /// What became of the tests that must keep passing.
     #[serde(default)]
     pub pass_to_pass: BTreeMap<String, Option<Status>>,
+    /// Tests that the task's certificate quarantines: neither required nor counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
     /// How the test command ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// Wall seconds of the test command.
+    #[serde(skip)]
+    pub seconds: Option<f64>,
     /// What the test command printed.
     #[serde(skip)]
     pub log: String,
@@ -140,7 +148,9 @@ impl Verdict {
             restored: Vec::new(),
             fail_to_pass: BTreeMap::new(),
             pass_to_pass: BTreeMap::new(),
+            quarantined: Vec::new(),
             exit: None,
+            seconds: None,
             log: String::new(),
             lost_before: Vec::new(),
         }
@@ -289,6 +299,7 @@ async fn judge(
         Ok(patch) => patch,
         Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
     };
+    let quarantine = quarantine_of(loaded).await?;
     let workspace = prepare(loaded, &options.cache).await?;
     let order = Order { backend, spec, task, workspace: &workspace };
     let _ahead = turns.ahead.acquire().await?;
@@ -302,9 +313,17 @@ async fn judge(
         // The tests have run: what is left behind is for `sandbox prune`, not for the verdict.
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
-    let mut verdict = verdict(task, tests, run?)?;
+    let run = run?;
+    let seconds = Some(run.observation.elapsed_seconds);
+    let mut verdict = verdict(task, &quarantine.counted(tests), run)?;
+    (verdict.quarantined, verdict.seconds) = (quarantine.ids(), seconds);
     (verdict.applied, verdict.restored) = (plan.level, plan.restored);
     Ok(verdict)
+}
+
+async fn quarantine_of(loaded: &LoadedTask) -> anyhow::Result<Quarantine> {
+    let loaded = loaded.clone();
+    tokio::task::spawn_blocking(move || Quarantine::of(&loaded)).await?
 }
 
 async fn prepare(loaded: &LoadedTask, cache: &Path) -> anyhow::Result<Workspace> {
@@ -375,7 +394,8 @@ pub enum JobPrediction {
 }
 
 impl JobPrediction {
-    fn borrowed(&self) -> Prediction<'_> {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Prediction<'_> {
         match self {
             Self::Patch(text) => Prediction::Patch(text),
             Self::Gold => Prediction::Gold,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Outcome, Verdict};
 use crate::patch::Level;
+use crate::rate::Rates;
 use crate::stats::{self, Rate};
 
 /// Name and version in the first field of a grade report.
@@ -25,6 +26,9 @@ pub struct Report {
     /// `resolved` of `valid`, with its 95 % interval.
     #[serde(flatten)]
     pub rate: Rate,
+    /// Further rates and costs.
+    #[serde(flatten)]
+    pub rates: Option<Rates>,
 }
 
 /// One verdict in short.
@@ -43,6 +47,9 @@ pub struct Instance {
     /// Test files that the patch had changed and that were put back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<String>,
+    /// Tests that were neither required nor counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
 }
 
 impl Report {
@@ -56,6 +63,7 @@ impl Report {
             reason: verdict.reason.clone(),
             applied: verdict.applied,
             restored: verdict.restored.clone(),
+            quarantined: verdict.quarantined.clone(),
         });
         Self {
             format: FORMAT,
@@ -64,7 +72,14 @@ impl Report {
             valid,
             invalid: verdicts.len() - valid,
             rate: stats::wilson(resolved, valid),
+            rates: None,
         }
+    }
+
+    /// The same with further rates and costs.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates: Some(rates), ..self }
     }
 
     /// Whether every prediction was graded and resolves its task.
@@ -88,6 +103,7 @@ impl Report {
         if self.invalid > 0 {
             text.push_str(&format!("Could not grade {}; they are not in the rate\n", self.invalid));
         }
+        text.push_str(&self.rates.as_ref().map(Rates::text).unwrap_or_default());
         text
     }
 }

@@ -1,8 +1,10 @@
 //! Reports: what runs did, gathered from their run directories.
 //!
-//! Guarantees that everything shown stands in a manifest or an event; computes no result of its own.
+//! Guarantees that everything shown stands in a manifest, an event or a grade; computes nothing but what several runs say
+//! of one another (`graded`).
 //! A page is one file without links to anything else.
 
+pub mod graded;
 pub mod page;
 pub mod svg;
 pub mod table;
@@ -15,6 +17,7 @@ use serde::Serialize;
 use crate::event::{Event, MethodRow};
 use crate::fsio;
 use crate::run::{self, Manifest, RunError};
+use graded::{Grades, Pair, SeedRuns};
 use svg::{Chart, Series};
 
 /// Name and version in the first field of a report's JSON.
@@ -27,6 +30,10 @@ pub struct Report {
     pub format: &'static str,
     /// The runs, in the order given.
     pub runs: Vec<RunReport>,
+    /// The first graded run beside each later one.
+    pub comparisons: Vec<Pair>,
+    /// Graded runs that differ in their seeds alone.
+    pub seeds: Vec<SeedRuns>,
 }
 
 /// What one run did.
@@ -42,6 +49,9 @@ pub struct RunReport {
     pub phases: Vec<PhaseReport>,
     /// Notes for the reader.
     pub notes: Vec<String>,
+    /// Its grades, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grades: Option<Grades>,
 }
 
 /// What a phase did.
@@ -64,11 +74,19 @@ pub struct PhaseReport {
 /// # Errors
 /// When one is no run directory or cannot be read.
 pub fn gather(paths: &[PathBuf]) -> Result<Report, RunError> {
-    let runs = paths.iter().map(|path| read_run(path)).collect::<Result<_, _>>()?;
-    Ok(Report { format: FORMAT, runs })
+    let runs = paths.iter().map(|path| read_run(path)).collect::<Result<Vec<_>, _>>()?;
+    let (comparisons, seeds) = (graded::pairs(&runs), graded::seed_runs(&runs));
+    Ok(Report { format: FORMAT, runs, comparisons, seeds })
 }
 
 impl Report {
+    /// What was graded, and how the runs compare: lines for people, none where nothing was graded.
+    pub fn grades_text(&self) -> String {
+        let lines = self.runs.iter().filter_map(|run| Some(run.grades.as_ref()?.line(&run.name)));
+        let pairs = self.comparisons.iter().map(Pair::text);
+        lines.chain(pairs).chain(self.seeds.iter().map(SeedRuns::text)).collect()
+    }
+
     /// Writes the page to `out` and each curve as a picture into `curves/` beside it; gives all paths.
     ///
     /// # Errors
@@ -128,7 +146,9 @@ fn read_run(path: &Path) -> Result<RunReport, RunError> {
     let manifest = run::read_manifest(path)?;
     let absolute = fs_err::canonicalize(path)?;
     let name = absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned();
-    let mut report = RunReport { name, manifest, rows: Vec::new(), phases: Vec::new(), notes: Vec::new() };
+    let grades = graded::read(path)?;
+    let mut report =
+        RunReport { name, manifest, rows: Vec::new(), phases: Vec::new(), notes: Vec::new(), grades };
     for event in run::read_events(path)? {
         report.add(event);
     }

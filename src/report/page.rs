@@ -28,6 +28,7 @@ pub fn html(report: &Report) -> String {
         },
     );
     methods(&mut page, report);
+    grades(&mut page, report);
     curves(&mut page, report);
     for run in &report.runs {
         outcomes(&mut page, run, names.len());
@@ -80,6 +81,14 @@ fn method(page: &mut String, name: &str, row: &MethodRow) {
             name = escape(name),
         ),
     );
+}
+
+/// What was graded and how the runs compare, in the words of the terminal.
+fn grades(page: &mut String, report: &Report) {
+    let text = report.grades_text();
+    if !text.is_empty() {
+        add(page, format_args!("<section><h2>Grades</h2><pre>{}</pre></section>\n", escape(text.trim_end())));
+    }
 }
 
 /// A dot with its interval on a line from 0 to 100%.

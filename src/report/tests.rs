@@ -107,3 +107,48 @@ fn a_directory_without_a_run_is_refused() {
     let refused = gather(&[directory.path().to_owned()]).unwrap_err();
     assert!(matches!(refused, RunError::NotARun { .. }));
 }
+
+/// A run with one try at each task.
+fn graded_run(directory: &Path, name: &str, (seed, grades): (u64, &[(&str, &str)])) -> PathBuf {
+    let path = directory.join(name);
+    let mut manifest = Manifest::new(["apprentice".to_owned()], json!({"policy": "a"}));
+    manifest.seeds.insert("run".to_owned(), seed);
+    RunDir::create(&path, manifest).unwrap();
+    let rows = grades.iter().map(|(id, outcome)| json!({"id": id, "outcome": outcome}));
+    fsio::write_json_lines(&path.join("grades.jsonl"), rows).unwrap();
+    path
+}
+
+#[test]
+fn graded_runs_are_compared_task_by_task_and_their_seeds_have_a_mean() {
+    let directory = tempfile::tempdir().unwrap();
+    let (yes, no, lost) = ("resolved", "unresolved", "infrastructure");
+    let one = graded_run(directory.path(), "one", (1, &[("a", yes), ("b", no), ("c", no), ("d", yes)]));
+    let two = graded_run(directory.path(), "two", (2, &[("a", yes), ("b", yes), ("c", yes), ("d", lost)]));
+    let report = gather(&[one, two]).unwrap();
+    let pair = &report.comparisons[0];
+    assert_eq!(
+        (pair.comparison.tasks, &*pair.comparison.second_only),
+        (3, &["b".to_owned(), "c".to_owned()][..])
+    );
+    assert_eq!(pair.comparison.left_out, ["d"]);
+    assert_eq!(report.seeds[0].rates, [0.5, 1.0]);
+    insta::assert_snapshot!(report.grades_text(), @r"
+    one: resolved 2 of 4: 50.0 % (95 %: 15.0 to 85.0)
+    two: resolved 3 of 3: 100.0 % (95 %: 43.9 to 100.0); 1 not judged
+    one → two: 33.3 % → 100.0 % on 3 tasks; 0 lost, 2 won, p = 0.500 (McNemar, exact)
+      won: b, c
+      not compared: d
+    Mean of 2 seeds: 75.0 % (95 %: 0.0 to 100.0): one, two
+    ");
+    assert!(page::html(&report).contains("McNemar"));
+}
+
+#[test]
+fn the_same_run_given_twice_is_no_second_seed() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = graded_run(directory.path(), "one", (1, &[("a", "resolved")]));
+    let report = gather(&[one.clone(), one]).unwrap();
+    assert!(report.seeds.is_empty());
+    assert_eq!((report.comparisons.len(), report.comparisons[0].comparison.tasks), (1, 1));
+}

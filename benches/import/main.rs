@@ -60,9 +60,10 @@ fn main() -> Result<()> {
 /// Our side of a turn: reads every record and writes nothing.
 fn read(file: &Path) -> Result<()> {
     let (mut steps, mut rejects) = (0, 0);
-    apprentice::import::each(file, apprentice::import::Options::default(), &mut |outcome| {
-        match outcome {
-            Ok(trajectory) => steps += trajectory.steps.len(),
+    let count = |outcome: apprentice::import::Outcome| outcome.map(|trajectory| trajectory.steps.len());
+    apprentice::import::each_as(file, apprentice::import::Options::default(), &count, &mut |counted| {
+        match counted {
+            Ok(count) => steps += count,
             Err(_) => rejects += 1,
         }
         std::ops::ControlFlow::Continue(())

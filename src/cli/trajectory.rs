@@ -54,21 +54,22 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     }
 }
 
-/// Reads what a file of any known format holds, record by record.
-fn outcomes(
+/// Reads what a file of any known format holds, record by record, and takes what `make` makes of each.
+fn outcomes<T: Send>(
     file: &Path,
     options: Options<'_>,
-    mut take: impl FnMut(Outcome) -> Result<(), Failure>,
+    make: &(dyn Fn(Outcome) -> T + Sync),
+    mut take: impl FnMut(T) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut failed = None;
-    let take = &mut |outcome: Outcome| match take(outcome) {
+    let take = &mut |made: T| match take(made) {
         Ok(()) => ControlFlow::Continue(()),
         Err(failure) => {
             failed = Some(failure);
             ControlFlow::Break(())
         }
     };
-    import::each(file, options, take).map_err(Failure::input)?;
+    import::each_as(file, options, make, take).map_err(Failure::input)?;
     failed.map_or(Ok(()), Err)
 }
 
@@ -76,7 +77,7 @@ fn outcomes(
 /// record is a failure.
 fn each(file: &Path, mut take: impl FnMut(Trajectory) -> Result<(), Failure>) -> Result<usize, Failure> {
     let mut count = 0;
-    outcomes(file, Options::default(), |outcome| {
+    outcomes(file, Options::default(), &|outcome| outcome, |outcome| {
         count += 1;
         take(outcome.map_err(|reject| import_files::refusal(&reject))?)
     })?;

@@ -11,7 +11,6 @@ use super::atif_own;
 use super::chat::{self, Conversation, Manner, Written};
 use super::family::{Family, Fields, MESSAGES, OPEN_HANDS, SWE_AGENT};
 use super::json::Json;
-use super::observed;
 use super::steps::Steps;
 use super::tools::Call;
 use super::{Origin, RecordError, TrajectoryFormat};
@@ -130,7 +129,6 @@ fn results(steps: &mut Steps, step: &Json, manner: Manner) {
     for result in results {
         let own = result["source_call_id"].text();
         let id = own.or_else(|| if results.len() == 1 { last?.text() } else { None });
-        let text = chat::content(&result["content"]);
-        steps.see(id.as_deref(), observed::seen(text, manner.wrappers));
+        steps.see(id.as_deref(), chat::seen(&result["content"], manner));
     }
 }

@@ -102,8 +102,6 @@ pub(super) enum Said<'a> {
     Result {
         /// The call that it answers.
         id: Option<Cow<'a, str>>,
-        /// What it says.
-        text: Cow<'a, str>,
     },
 }
 
@@ -123,14 +121,25 @@ pub(super) fn conversation(messages: &[Json], manner: Manner) -> Result<Conversa
                 has_begun = true;
                 reply(&mut conversation.steps, &text, calls, written, manner);
             }
-            Said::Result { text, .. } if !has_begun => conversation.prompt = Some(text.into_owned()),
-            Said::Result { id, text } => {
-                let seen = observed::seen(text, manner.wrappers);
+            Said::Result { .. } if !has_begun => {
+                conversation.prompt = Some(content(&message["content"]).into_owned());
+            }
+            Said::Result { id } => {
+                let seen = seen(&message["content"], manner);
                 claim(&mut conversation.steps, id.as_deref(), seen)?;
             }
         }
     }
     Ok(conversation)
+}
+
+/// What a content shows after an action.
+pub(super) fn seen(shown: &Json, manner: Manner) -> Seen {
+    let is_terminals = manner.wrappers.contains(&Wrapper::Terminal);
+    match if is_terminals { shown.printed() } else { None } {
+        Some(text) => observed::seen_plain(text, manner.wrappers),
+        None => observed::seen(content(shown), manner.wrappers),
+    }
 }
 
 /// Gives a result to its call. What a user says answers none; a result that names its call must find it.
@@ -210,14 +219,14 @@ pub(super) fn said<'a>(message: &Json<'a>) -> Result<Said<'a>, String> {
             other => format!("a message must be an object, found {}", other.kind()),
         });
     };
-    let text = content(&message["content"]);
     match &*role {
         "system" | "developer" => Ok(Said::System),
         "assistant" | "ai" | "gpt" | "agent" | "model" => {
-            Ok(Said::Reply { text: with_reasoning(message, text), calls: tool_calls(message)? })
+            let text = with_reasoning(message, content(&message["content"]));
+            Ok(Said::Reply { text, calls: tool_calls(message)? })
         }
         "user" | "human" | "tool" | "function" | "environment" | "observation" => {
-            Ok(Said::Result { id: result_id(message), text })
+            Ok(Said::Result { id: result_id(message) })
         }
         role => Err(format!("`role` is `{role}`, which nobody has")),
     }

@@ -42,23 +42,15 @@ impl Cut {
 }
 
 impl Cursor {
-    /// Begins at the beginning of `reader`.
-    pub(super) fn new(reader: Box<dyn BufRead + Send>) -> Self {
-        Self { reader, line: 1, byte: 0 }
+    /// Begins at the beginning of `reader`, which is `byte` bytes into its file.
+    pub(super) fn new(reader: Box<dyn BufRead + Send>, byte: u64) -> Self {
+        Self { reader, line: 1, byte }
     }
 
     /// Passes over `count` bytes that hold no line end.
     pub(super) fn skip(&mut self, count: usize) {
         self.reader.consume(count);
         self.byte += count as u64;
-    }
-
-    /// Passes over `head` if the stream goes on with it.
-    pub(super) fn skip_head(&mut self, head: &[u8]) -> std::io::Result<()> {
-        if self.reader.fill_buf()?.starts_with(head) {
-            self.skip(head.len());
-        }
-        Ok(())
     }
 
     /// The next byte that is no space, which is not taken.
@@ -187,8 +179,10 @@ mod tests {
     fn what_is_too_long_is_passed_over_and_what_follows_is_read() {
         let long = std::io::repeat(b'x').take(MOST_BYTES as u64 + 1);
         let list = b"[".chain(std::io::repeat(b' ').take(MOST_BYTES as u64)).chain(&b"]{}"[..]);
-        let mut cursor =
-            Cursor::new(Box::new(BufReader::with_capacity(1 << 20, long.chain(&b"\n{}\n"[..]).chain(list))));
+        let mut cursor = Cursor::new(
+            Box::new(BufReader::with_capacity(1 << 20, long.chain(&b"\n{}\n"[..]).chain(list))),
+            0,
+        );
         let cut = cursor.line().unwrap();
         assert!(cut.is_too_large && cut.bytes.is_empty());
         assert_eq!((cursor.line().unwrap().bytes.as_slice(), cursor.line), (&b"{}"[..], 3));

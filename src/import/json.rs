@@ -11,6 +11,8 @@ use std::ops::Index;
 use memchr::memchr;
 use serde_json::{Map, Value};
 
+use super::escapes::{decoded, find_in_word, printed};
+
 /// Levels of lists and objects; more is refused, as the recursion of every reader is bounded.
 const MOST_LEVELS: usize = 128;
 /// Long values of steps and events that are seldom needed: prompts and responses. Below a record's own level they
@@ -98,7 +100,15 @@ impl<'a> Json<'a> {
     /// The string, decoded.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Text(raw) => Some(raw.decoded()),
+            Self::Text(raw) => Some(decoded(raw.0)),
+            _ => None,
+        }
+    }
+
+    /// The string, decoded, without the carriage returns that a terminal writes before line ends.
+    pub fn printed(&self) -> Option<String> {
+        match self {
+            Self::Text(raw) => Some(printed(raw.0)),
             _ => None,
         }
     }
@@ -194,7 +204,7 @@ impl<'a> Json<'a> {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
             Self::Number(text) => serde_json::from_str(text).unwrap_or_default(),
-            Self::Text(raw) => Value::String(raw.decoded().into_owned()),
+            Self::Text(raw) => Value::String(decoded(raw.0).into_owned()),
             Self::List(items) => Value::Array(items.iter().map(Json::to_value).collect()),
             Self::Object(_) => Value::Object(self.to_map()),
             Self::Later(_) => self.opened().to_value(),
@@ -221,66 +231,6 @@ impl<'a> Index<usize> for Json<'a> {
     fn index(&self, index: usize) -> &Json<'a> {
         self.list().get(index).unwrap_or(&NULL)
     }
-}
-
-impl<'a> Raw<'a> {
-    fn decoded(self) -> Cow<'a, str> {
-        let Some(first) = memchr(b'\\', self.0.as_bytes()) else { return Cow::Borrowed(self.0) };
-        let mut decoded = String::with_capacity(self.0.len());
-        decoded.push_str(&self.0[..first]);
-        let mut rest = &self.0[first..];
-        // Each turn begins at a backslash.
-        while !rest.is_empty() {
-            rest = &rest[unescape(rest, &mut decoded)..];
-            // Terminals write two escapes at the end of each line.
-            if rest.starts_with('\\') {
-                continue;
-            }
-            let plain = memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
-            decoded.push_str(&rest[..plain]);
-            rest = &rest[plain..];
-        }
-        Cow::Owned(decoded)
-    }
-}
-
-/// Decodes the escape that `text` begins with and gives its length.
-fn unescape(text: &str, decoded: &mut String) -> usize {
-    let plain = match text.as_bytes().get(1) {
-        Some(b'n') => '\n',
-        Some(b't') => '\t',
-        Some(b'r') => '\r',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'"') => '"',
-        Some(b'\\') => '\\',
-        Some(b'/') => '/',
-        Some(b'u') => return unescape_unit(text, decoded),
-        _ => {
-            decoded.push('\\');
-            return 1;
-        }
-    };
-    decoded.push(plain);
-    2
-}
-
-fn unescape_unit(text: &str, decoded: &mut String) -> usize {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
-    };
-    let Some(first) = unit(0) else {
-        decoded.push('\\');
-        return 1;
-    };
-    if let (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) = (first, unit(6)) {
-        let point = 0x10000 + ((u32::from(first) - 0xd800) << 10) + (u32::from(second) - 0xdc00);
-        decoded.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
-        return 12;
-    }
-    decoded.push(char::from_u32(u32::from(first)).unwrap_or(char::REPLACEMENT_CHARACTER));
-    6
 }
 
 struct Scanner<'a> {
@@ -354,7 +304,7 @@ impl<'a> Scanner<'a> {
         let start = self.at + 1;
         let mut from = start;
         loop {
-            let Some(found) = memchr(b'"', &bytes[from..]) else {
+            let Some(found) = find_quote(&bytes[from..]) else {
                 self.at = bytes.len();
                 return None;
             };
@@ -396,7 +346,7 @@ impl<'a> Scanner<'a> {
             if self.peek()? != b'"' {
                 return None;
             }
-            let key = Raw(self.string()?).decoded();
+            let key = decoded(self.string()?);
             if !self.take(b':') {
                 return None;
             }
@@ -486,6 +436,12 @@ impl<'a> Scanner<'a> {
         };
         JsonError { reason: format!("{what} at line {line} column {column}"), line, column, truncated }
     }
+}
+
+/// Where the first quote is. Keys and most words end before a search would have begun.
+fn find_quote(bytes: &[u8]) -> Option<usize> {
+    let in_word = bytes.first_chunk().and_then(|word| find_in_word(b'"', word));
+    in_word.or_else(|| memchr(b'"', bytes))
 }
 
 #[cfg(test)]

@@ -35,10 +35,22 @@ pub(super) struct Parts<'a> {
     pub calls: Vec<Call>,
 }
 
+/// Where a tag stands first; one that is made once, as most texts are short.
+struct Tag(LazyLock<memmem::Finder<'static>>);
+
+impl Tag {
+    fn find(&self, text: &str) -> Option<usize> {
+        self.0.find(text.as_bytes())
+    }
+}
+
+static FIND_OPEN: Tag = Tag(LazyLock::new(|| memmem::Finder::new(OPEN)));
+static FIND_PARAMETER: Tag = Tag(LazyLock::new(|| memmem::Finder::new(PARAMETER)));
+static FIND_PARAMETER_END: Tag = Tag(LazyLock::new(|| memmem::Finder::new(PARAMETER_END)));
+
 /// The calls in `text`; absent when there is none.
 pub(super) fn calls(text: &str, trim: Trim) -> Option<Parts<'_>> {
-    static FINDER: LazyLock<memmem::Finder> = LazyLock::new(|| memmem::Finder::new(OPEN));
-    let start = FINDER.find(text.as_bytes())?;
+    let start = FIND_OPEN.find(text)?;
     let mut rest = &text[start..];
     let mut calls = Vec::new();
     while let Some(inner) = rest.strip_prefix(OPEN) {
@@ -61,7 +73,7 @@ fn call_body(inner: &str) -> (&str, &str) {
     static NEXT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"</function>\s*<function=[A-Za-z_]").expect("invariant: the pattern is fixed")
     });
-    let has_another = memmem::find(inner.as_bytes(), OPEN.as_bytes()).is_some();
+    let has_another = FIND_OPEN.find(inner).is_some();
     let next = if has_another { NEXT.find(inner).map(|found| found.start()) } else { None };
     let end = next.or_else(|| memmem::rfind(inner.as_bytes(), CLOSE.as_bytes()));
     match end {
@@ -77,7 +89,7 @@ fn call(body: &str, trim: Trim) -> Option<Call> {
         return None;
     }
     let mut arguments = Map::new();
-    while let Some(at) = rest.find(PARAMETER) {
+    while let Some(at) = FIND_PARAMETER.find(rest) {
         let (key, value, after) = parameter(&rest[at + PARAMETER.len()..]);
         let value = match trim {
             Trim::LineEnds => without_line_ends(value),
@@ -99,7 +111,7 @@ fn parameter(text: &str) -> (&str, &str, &str) {
         (None, _) => (text, ""),
     };
     let mut from = 0;
-    while let Some(found) = memmem::find(&inner.as_bytes()[from..], PARAMETER_END.as_bytes()) {
+    while let Some(found) = FIND_PARAMETER_END.find(&inner[from..]) {
         let end = from + found;
         let after = &inner[end + PARAMETER_END.len()..];
         let next = after.trim_start();

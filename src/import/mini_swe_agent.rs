@@ -15,7 +15,7 @@ use super::chat::{self, Blocks, Conversation, Manner, Said, Silent, Written};
 use super::family::{Family, Fields, MESSAGES, has_messages, is_chat, is_told, speaks, with_messages};
 use super::json::Json;
 use super::markup::{self, Trim};
-use super::observed::{self, Wrapper};
+use super::observed::{Seen, Wrapper};
 use super::responses;
 use super::steps::Steps;
 use super::tools::Call;
@@ -125,10 +125,12 @@ fn conversation(messages: &[Json]) -> Result<Conversation, RecordError> {
                 has_begun = true;
                 reply(steps, message, &text, calls, read.written);
             }
-            Said::Result { text, .. } if !has_begun => read.prompt = Some(text.into_owned()),
-            Said::Result { id, text } => {
+            Said::Result { .. } if !has_begun => {
+                read.prompt = Some(chat::content(&message["content"]).into_owned());
+            }
+            Said::Result { id } => {
                 refuse_unexecuted(steps, message, id.as_deref());
-                steps.see(id.as_deref(), seen(message, text));
+                steps.see(id.as_deref(), seen(message));
             }
         }
     }
@@ -155,8 +157,8 @@ fn reply(steps: &mut Steps, message: &Json, text: &str, calls: Vec<Call>, writte
 }
 
 /// An observation with the exit code that version 2 keeps beside it.
-fn seen(message: &Json, text: Cow<str>) -> observed::Seen {
-    let mut seen = observed::seen(text, FAMILY.manner.wrappers);
+fn seen(message: &Json) -> Seen {
+    let mut seen = chat::seen(&message["content"], FAMILY.manner);
     let extra = &message["extra"];
     let code = extra["returncode"].number().map(|code| Exit::Code(code as i32));
     let observation = &mut seen.observation;

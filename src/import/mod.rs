@@ -10,8 +10,10 @@ mod chat;
 mod coder_forge;
 mod cursor;
 mod ends;
+mod escapes;
 mod family;
 pub mod json;
+mod lines;
 mod markup;
 mod mini_swe_agent;
 mod names;
@@ -47,7 +49,7 @@ use crate::trajectory::Trajectory;
 
 pub use cursor::MOST_BYTES;
 pub use json::Json;
-pub use read::{Outcome, each, read_file};
+pub use read::{Outcome, each, each_as, read_file};
 
 /// A format of recorded trajectories.
 ///

@@ -5,10 +5,11 @@
 
 use std::sync::LazyLock;
 
-use memchr::memchr_iter;
 use regex::Regex;
 
 use crate::trajectory::{Exit, Observation};
+
+use super::escapes::plain_line_ends;
 
 /// What a scaffold writes around an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +45,19 @@ pub(super) struct Seen {
 
 /// Takes `wrappers` off, in their order.
 pub(super) fn seen(text: impl Into<String>, wrappers: &[Wrapper]) -> Seen {
-    let text = text.into();
+    without(text.into(), wrappers.iter().copied())
+}
+
+/// The same of a text without a terminal's carriage returns.
+pub(super) fn seen_plain(text: String, wrappers: &[Wrapper]) -> Seen {
+    without(text, wrappers.iter().copied().filter(|wrapper| *wrapper != Wrapper::Terminal))
+}
+
+fn without(text: String, wrappers: impl Iterator<Item = Wrapper>) -> Seen {
     let refused = is_refusal(&text);
     let mut seen = Seen { observation: Observation::recorded(text), directory: None, refused };
     for wrapper in wrappers {
-        unwrap(*wrapper, &mut seen);
+        unwrap(wrapper, &mut seen);
     }
     seen.refused |= is_refusal(&seen.observation.output);
     if is_timeout(&seen.observation.output) {
@@ -61,8 +70,8 @@ fn unwrap(wrapper: Wrapper, seen: &mut Seen) {
     let output = &mut seen.observation.output;
     match wrapper {
         Wrapper::Terminal => plain_line_ends(output),
-        Wrapper::Label => cut_head(output, &LABEL),
-        Wrapper::Execution => cut_head(output, &EXECUTION),
+        Wrapper::Label => cut_head(output, after_label),
+        Wrapper::Execution => cut_head(output, after_execution),
         Wrapper::Silence => {
             if output.trim() == "Your command ran successfully and did not produce any output." {
                 output.clear();
@@ -75,34 +84,29 @@ fn unwrap(wrapper: Wrapper, seen: &mut Seen) {
     }
 }
 
-/// Undoes what a terminal does to line ends.
-fn plain_line_ends(text: &mut String) {
-    let bytes = text.as_bytes();
-    let mut returns = memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).peekable();
-    if returns.peek().is_none() {
-        return;
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut from = 0;
-    for at in returns {
-        plain.push_str(&text[from..at]);
-        from = at + 1;
-    }
-    plain.push_str(&text[from..]);
-    *text = plain;
-}
-
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("invariant: the pattern is fixed")
 }
 
-static LABEL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\A(?:OBSERVATION|Observation): ?\n?"));
-static EXECUTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\AEXECUTION RESULT of \[[^\]\n]*\]:\n?"));
-
-fn cut_head(output: &mut String, head: &Regex) {
-    if let Some(found) = head.find(output) {
-        output.drain(..found.end());
+/// Keeps what stands after a head, where there is one.
+fn cut_head(output: &mut String, after: fn(&str) -> Option<&str>) {
+    if let Some(rest) = after(output) {
+        let head = output.len() - rest.len();
+        output.drain(..head);
     }
+}
+
+fn after_label(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("OBSERVATION:").or_else(|| text.strip_prefix("Observation:"))?;
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    Some(rest.strip_prefix('\n').unwrap_or(rest))
+}
+
+fn after_execution(text: &str) -> Option<&str> {
+    let tool = text.strip_prefix("EXECUTION RESULT of [")?;
+    let end = tool.find([']', '\n'])?;
+    let rest = tool[end..].strip_prefix("]:")?;
+    Some(rest.strip_prefix('\n').unwrap_or(rest))
 }
 
 fn prompt(seen: &mut Seen) {

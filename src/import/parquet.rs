@@ -26,6 +26,6 @@ pub(super) fn rows(path: &Path) -> anyhow::Result<Records> {
         let bytes = serde_json::to_vec(&row.with_context(|| failed.clone())?.to_json_value())?;
         let is_too_large = MOST_BYTES < bytes.len();
         let bytes = if is_too_large { Vec::new() } else { bytes };
-        Ok(Record { bytes, line: number, byte: 0, is_whole: false, is_too_large })
+        Ok(Record { bytes: bytes.into(), line: number, byte: 0, is_whole: false, is_too_large })
     })))
 }

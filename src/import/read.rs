@@ -31,6 +31,20 @@ pub fn each(
     options: Options<'_>,
     take: &mut dyn FnMut(Outcome) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
+    each_as(path, options, &|outcome| outcome, take)
+}
+
+/// Reads as [`each`] does and hands on what `make` makes of each outcome, which the threads do that parse.
+///
+/// # Errors
+/// When the file itself cannot be read.
+pub fn each_as<T: Send>(
+    path: &Path,
+    options: Options<'_>,
+    make: &(dyn Fn(Outcome) -> T + Sync),
+    take: &mut dyn FnMut(T) -> ControlFlow<()>,
+) -> anyhow::Result<()> {
+    let made = |record: &Record| outcomes(path, record, options).into_iter().map(make);
     let mut records = source::records(path)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let first = batch(&mut records)?;
@@ -39,31 +53,14 @@ pub fn each(
         || first.iter().map(|record| record.bytes.len()).sum::<usize>() < BATCH_BYTES
     {
         // A small file is read before a thread would have started.
-        let flow = hand_on(first.into_iter().flat_map(|record| outcomes(path, &record, options)), take);
-        return if flow.is_break() { Ok(()) } else { hand_on_rest(path, &mut records, options, take) };
-    }
-    in_parallel(path, (first, records), options, threads, take)
-}
-
-fn hand_on(
-    outcomes: impl Iterator<Item = Outcome>,
-    take: &mut dyn FnMut(Outcome) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    outcomes.into_iter().try_for_each(take)
-}
-
-fn hand_on_rest(
-    path: &Path,
-    records: &mut Records,
-    options: Options<'_>,
-    take: &mut dyn FnMut(Outcome) -> ControlFlow<()>,
-) -> anyhow::Result<()> {
-    for record in records {
-        if hand_on(outcomes(path, &record?, options).into_iter(), take).is_break() {
-            break;
+        for record in first.into_iter().map(Ok).chain(records) {
+            if made(&record?).try_for_each(&mut *take).is_break() {
+                break;
+            }
         }
+        return Ok(());
     }
-    Ok(())
+    in_parallel((first, records), threads, &made, take)
 }
 
 /// The next records, few and large or many and small; none at the end.
@@ -80,16 +77,15 @@ fn batch(records: &mut Records) -> anyhow::Result<Vec<Record>> {
 }
 
 /// One thread cuts batches, `threads` parse them in turn, and this one hands on in the same turn.
-fn in_parallel(
-    path: &Path,
+fn in_parallel<T: Send, M: Iterator<Item = T>>(
     (first, mut records): (Vec<Record>, Records),
-    options: Options<'_>,
     threads: usize,
-    take: &mut dyn FnMut(Outcome) -> ControlFlow<()>,
+    made: &(impl Fn(&Record) -> M + Sync),
+    take: &mut dyn FnMut(T) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let mut inputs: Vec<SyncSender<Vec<Record>>> = Vec::new();
-        let mut outputs: Vec<Receiver<Vec<Outcome>>> = Vec::new();
+        let mut outputs: Vec<Receiver<Vec<T>>> = Vec::new();
         for _ in 0..threads {
             let (input, batches) = sync_channel::<Vec<Record>>(1);
             let (done, output) = sync_channel(1);
@@ -97,8 +93,7 @@ fn in_parallel(
             outputs.push(output);
             scope.spawn(move || {
                 for batch in batches {
-                    let parsed = batch.iter().flat_map(|record| outcomes(path, record, options)).collect();
-                    if done.send(parsed).is_err() {
+                    if done.send(batch.iter().flat_map(made).collect()).is_err() {
                         return;
                     }
                 }
@@ -117,7 +112,7 @@ fn in_parallel(
         });
         for turn in (0..threads).cycle() {
             let Ok(parsed) = outputs[turn].recv() else { break };
-            if hand_on(parsed.into_iter(), take).is_break() {
+            if parsed.into_iter().try_for_each(&mut *take).is_break() {
                 break;
             }
         }

@@ -7,7 +7,6 @@ use crate::trajectory::Dialect;
 use super::RecordError;
 use super::chat::{self, Manner};
 use super::json::Json;
-use super::observed;
 use super::steps::Steps;
 use super::tools::Call;
 
@@ -21,7 +20,7 @@ pub(super) fn steps(items: &[Json], manner: Manner) -> Result<Steps, RecordError
     for item in items {
         if item["type"].is("function_call_output") {
             reply.end(&mut steps, manner.dialect);
-            let seen = observed::seen(chat::content(&item["output"]), manner.wrappers);
+            let seen = chat::seen(&item["output"], manner);
             chat::claim(&mut steps, item["call_id"].text().as_deref(), seen)?;
         } else {
             reply.add(item).map_err(|reason| chat::fault(&steps, reason))?;
@@ -33,8 +32,7 @@ pub(super) fn steps(items: &[Json], manner: Manner) -> Result<Steps, RecordError
 
 /// Gives an output to its call.
 pub(super) fn output(steps: &mut Steps, item: &Json, manner: Manner) {
-    let text = chat::content(&item["output"]);
-    steps.see(item["call_id"].text().as_deref(), observed::seen(text, manner.wrappers));
+    steps.see(item["call_id"].text().as_deref(), chat::seen(&item["output"], manner));
 }
 
 /// A reply that is being gathered.

@@ -9,15 +9,16 @@ use std::path::Path;
 
 use super::cursor::{Cursor, Cut};
 use super::json::Json;
+use super::lines::{Bytes, Lines};
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes that are read at a time; less than a block of lines, which so is filled past this buffer.
+const READ_BYTES: usize = 1 << 16;
 
 /// One record's text, and where it stands.
 #[derive(Debug)]
 pub(super) struct Record {
     /// Its bytes; none when it is too large.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Its line, from 1; its row in Parquet.
     pub line: u64,
     /// Where it starts in the file, in bytes.
@@ -41,23 +42,28 @@ pub(super) fn records(path: &Path) -> anyhow::Result<Records> {
     if head.starts_with(b"PAR1") {
         return parquet(path);
     }
-    let reader: Box<dyn BufRead + Send> = if head.starts_with(b"\x1f\x8b") {
+    let mut reader: Box<dyn BufRead + Send> = if head.starts_with(b"\x1f\x8b") {
         Box::new(BufReader::with_capacity(READ_BYTES, flate2::read::MultiGzDecoder::new(reader)))
     } else {
         Box::new(reader)
     };
-    let mut cursor = Cursor::new(reader);
-    cursor.skip_head(b"\xef\xbb\xbf")?;
+    let mark = skip_mark(&mut reader)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let is = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     if is(&[".jsonl", ".ndjson"]) {
-        Ok(Box::new(Lines { cursor }))
-    } else if is(&[".yaml", ".yml"]) {
-        Ok(Box::new(std::iter::once(yaml(&mut cursor))))
-    } else {
-        values(cursor)
+        return Ok(Box::new(Lines::new(reader, mark)));
     }
+    let mut cursor = Cursor::new(reader, mark);
+    if is(&[".yaml", ".yml"]) { Ok(Box::new(std::iter::once(yaml(&mut cursor)))) } else { values(cursor) }
+}
+
+/// Passes over a byte order mark, and gives its length.
+fn skip_mark(reader: &mut dyn BufRead) -> std::io::Result<u64> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let length = if reader.fill_buf()?.starts_with(MARK) { MARK.len() } else { 0 };
+    reader.consume(length);
+    Ok(length as u64)
 }
 
 #[cfg(feature = "parquet")]
@@ -71,27 +77,7 @@ fn parquet(path: &Path) -> anyhow::Result<Records> {
 }
 
 fn record(cut: Cut, line: u64, byte: u64) -> Record {
-    Record { bytes: cut.bytes, line, byte, is_whole: false, is_too_large: cut.is_too_large }
-}
-
-struct Lines {
-    cursor: Cursor,
-}
-
-impl Iterator for Lines {
-    type Item = anyhow::Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (line, byte) = (self.cursor.line, self.cursor.byte);
-            match self.cursor.line() {
-                Err(error) => return Some(Err(error.into())),
-                Ok(_) if self.cursor.byte == byte => return None,
-                Ok(cut) if !cut.is_too_large && cut.bytes.trim_ascii().is_empty() => {}
-                Ok(cut) => return Some(Ok(record(cut, line, byte))),
-            }
-        }
-    }
+    Record { bytes: cut.bytes.into(), line, byte, is_whole: false, is_too_large: cut.is_too_large }
 }
 
 /// YAML becomes JSON; what is no YAML stays as it is and is refused as JSON, with its place.

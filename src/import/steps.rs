@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 
 use crate::trajectory::{Action, Dialect, End, Step};
@@ -78,9 +79,17 @@ impl Steps {
 
     fn step(&mut self, step: Step, id: Option<String>) {
         self.waiting.push((id, Some(self.done.len())));
-        let thought = std::mem::take(&mut self.words).join("\n\n");
+        let thought = self.thought();
         let continues = self.reply < self.done.len();
         self.done.push(Step { thought, continues, ..step });
+    }
+
+    /// What was said since the last action.
+    fn thought(&mut self) -> String {
+        if self.words.len() < 2 {
+            return self.words.pop().unwrap_or_default();
+        }
+        std::mem::take(&mut self.words).join("\n\n")
     }
 
     /// Words that come before the next action.
@@ -96,9 +105,9 @@ impl Steps {
     pub(super) fn see(&mut self, id: Option<&str>, seen: Seen) -> bool {
         let Some(at) = self.waiting_at(id) else { return false };
         let (_, index) = self.waiting.remove(at);
-        self.has_moved |= index.is_some_and(|index| is_move(&self.done[index].action));
         if self.directory.is_none() && !self.has_moved {
-            self.directory = seen.directory;
+            self.has_moved = index.is_some_and(|index| is_move(&self.done[index].action));
+            self.directory = if self.has_moved { None } else { seen.directory };
         }
         if let Some(index) = index {
             let step = &mut self.done[index];
@@ -150,7 +159,7 @@ impl Steps {
 
     /// All steps; words without an action are the answer, unless the agent had already ended.
     pub(super) fn finish(mut self) -> Vec<Step> {
-        let words = std::mem::take(&mut self.words).join("\n\n");
+        let words = self.thought();
         match self.done.last_mut() {
             _ if words.is_empty() => {}
             Some(step) if step.action == Action::Submit => {
@@ -181,7 +190,8 @@ fn not_run(action: Action) -> Step {
 
 /// A thought without the tags that some models write around it; ours are written when it is rendered.
 pub(super) fn without_tags(thought: &str) -> Cow<'_, str> {
-    if !thought.contains("think>") {
+    static FINDER: LazyLock<memmem::Finder> = LazyLock::new(|| memmem::Finder::new("think>"));
+    if FINDER.find(thought.as_bytes()).is_none() {
         return Cow::Borrowed(thought);
     }
     Cow::Owned(thought.replace("<think>", "").replace("</think>", "\n"))

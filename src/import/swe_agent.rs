@@ -20,7 +20,7 @@ use crate::trajectory::{
 
 use super::chat::{self, content};
 use super::json::Json;
-use super::observed::{Wrapper, seen};
+use super::observed::{Wrapper, seen, seen_plain};
 use super::problem::{directory, problem};
 use super::steps::{is_move, without_tags};
 use super::{Origin, RecordError, TrajectoryFormat, ends, family, markup, names};
@@ -78,7 +78,7 @@ fn chosen(record: &Json, attempts: &[Json]) -> usize {
 /// One run; what it does not say itself stands in the `whole` record.
 fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, RecordError> {
     let history = if record["history"].is_list() { &record["history"] } else { &whole["history"] };
-    let turns = match &record["trajectory"] {
+    let mut turns = match &record["trajectory"] {
         Json::List(steps) => recorded_turns(steps, history)?,
         Json::Null => history_turns(history)?,
         other => {
@@ -92,10 +92,15 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
     let dialect = dialect(&turns, history);
     let setup = EditorSetup { window: window(history), edition: edition(&turns), ..EditorSetup::default() };
     let workdir = workdir(&turns, history);
-    let replay = if record.has("replay_config") { replay_config(record) } else { replay_config(whole) };
+    let config = &(if record.has("replay_config") { record } else { whole })["replay_config"];
+    let config_text = config.text();
+    let config_read = config_text.as_deref().map(|text| Json::parse(text).unwrap_or(Json::Null));
+    // The run's configuration is an object, or the JSON text of one.
+    let replay = config_read.as_ref().unwrap_or(config);
     let info = &record["info"];
-    let task = origin.task.clone().unwrap_or_else(|| task_id(&replay, origin, workdir.as_deref()));
-    let steps: Vec<Step> = turns.iter().map(|turn| turn.step(dialect)).collect();
+    let task = origin.task.clone().unwrap_or_else(|| task_id(replay, origin, workdir.as_deref()));
+    let tools = tools(&turns);
+    let steps: Vec<Step> = turns.iter_mut().map(|turn| turn.step(dialect)).collect();
     Ok(Trajectory {
         format: FORMAT.to_owned(),
         id: names::trajectory_id(origin),
@@ -105,13 +110,13 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
             file: origin.file.display().to_string(),
             record: origin.line,
             workdir,
-            model: replay["agent"]["model"]["name"].as_str().map(str::to_owned),
-            tools: Some(tools(&turns).to_owned()),
+            model: replay["agent"]["model"]["name"].text().map(Cow::into_owned),
+            tools: Some(tools.to_owned()),
             fresh_shells: false,
             editor: steps.iter().any(|step| matches!(step.action, Action::Editor(_))).then_some(setup),
         },
         problem: replay["problem_statement"]["text"]
-            .as_str()
+            .text()
             .map(|text| text.trim().to_owned())
             .or_else(|| told_problem(history)),
         end: end(info["exit_status"].text().as_deref(), &turns),
@@ -142,18 +147,19 @@ enum Shape {
 }
 
 impl Turn {
-    fn step(&self, dialect: Dialect) -> Step {
+    /// The step, which takes arguments and observation over.
+    fn step(&mut self, dialect: Dialect) -> Step {
         let action = match self.action.trim() {
             "submit" => Action::Submit,
             text if editor::is_call(dialect, text) => Action::Editor(EditorCall {
                 dialect,
                 text: text.to_owned(),
-                arguments: self.arguments.clone(),
+                arguments: std::mem::take(&mut self.arguments),
             }),
             command => Action::bash(command),
         };
         let step = Step::new(chat::unlabelled(&without_tags(&self.thought)), action);
-        Step { observation: self.observation.clone(), executed: self.executed, ..step }
+        Step { observation: self.observation.take(), executed: self.executed, ..step }
     }
 }
 
@@ -162,22 +168,22 @@ fn recorded_turns(steps: &[Json], history: &Json) -> Result<Vec<Turn>, RecordErr
     let said = LazyCell::new(|| said(history));
     let mut calls = ToolCalls { messages: history.list().iter() };
     let turn = |(index, step): (usize, &Json)| {
-        let text = |key: &str| {
-            step[key].text().ok_or_else(|| RecordError::Step {
-                step: index + 1,
-                reason: match step.get(key) {
-                    None => format!("`{key}` is missing"),
-                    Some(found) => format!("`{key}` must be text, found {}", found.kind()),
-                },
-            })
+        let fault = |key: &str| RecordError::Step {
+            step: index + 1,
+            reason: match step.get(key) {
+                None => format!("`{key}` is missing"),
+                Some(found) => format!("`{key}` must be text, found {}", found.kind()),
+            },
         };
-        let (action, observation) = (text("action")?, text("observation")?);
+        let action = step["action"].text().ok_or_else(|| fault("action"))?;
+        let observation = step["observation"].printed().ok_or_else(|| fault("observation"))?;
+        let was_silent = observation.is_empty();
         let (state, directory) = read_state(&step["state"]);
-        let seen = seen(&*observation, &[Wrapper::Terminal]);
+        let seen = seen_plain(observation, &[]);
         Ok(Turn {
             thought: step["thought"].text().unwrap_or_default().into_owned(),
             arguments: calls.arguments_of(step, &action),
-            executed: !seen.refused && (!observation.is_empty() || was_executed(&said, &action, step)),
+            executed: !seen.refused && (!was_silent || was_executed(&said, &action, step)),
             action: action.into_owned(),
             observation: Some(seen.observation),
             directory,
@@ -383,22 +389,11 @@ fn workdir(turns: &[Turn], history: &Json) -> Option<String> {
     told.or_else(seen).filter(|directory| directory.starts_with('/'))
 }
 
-/// The run's configuration: an object, or the JSON text of one.
-fn replay_config(record: &Json) -> Value {
-    let text = record["replay_config"].text();
-    let config = text.as_deref().map(Json::parse);
-    match &config {
-        Some(Ok(config)) => config.to_value(),
-        Some(Err(_)) => Value::Null,
-        None => record["replay_config"].to_value(),
-    }
-}
-
 /// The task's id: what the run was configured with, else what the file tells.
-fn task_id(replay: &Value, origin: &Origin, workdir: Option<&str>) -> String {
+fn task_id(replay: &Json, origin: &Origin, workdir: Option<&str>) -> String {
     let configured = [&replay["problem_statement"]["id"], &replay["agent"]["name"]];
-    let found = configured.iter().filter_map(|id| id.as_str()).find(|id| id.contains("__"));
-    found.map_or_else(|| names::task_of_file(&origin.file, workdir), str::to_owned)
+    let found = configured.iter().filter_map(|id| id.text()).find(|id| id.contains("__"));
+    found.map_or_else(|| names::task_of_file(&origin.file, workdir), Cow::into_owned)
 }
 
 fn end(status: Option<&str>, turns: &[Turn]) -> End {

@@ -4,6 +4,8 @@
 //! something that no sandbox can run: then its step is marked as not executed, and as foreign where it ran when it was
 //! recorded (browsers, notebooks, keys for a running program). Tools that read or write whole files become the editor's calls or plain scripts.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::trajectory::{Action, Dialect, EditorCall};
@@ -97,7 +99,7 @@ pub(super) fn meaning(call: Call, dialect: Dialect) -> Meaning {
     let known = TOOLS.iter().find(|(_, names)| names.contains(&call.name.as_str()));
     let Some((tool, _)) = known else { return stranger(&call) };
     let done = match tool {
-        Tool::Shell => return shell(&call),
+        Tool::Shell => return shell(call),
         Tool::Editor => return Meaning::Act(editor(call.arguments, dialect)),
         Tool::End => Some(Action::Submit),
         Tool::Think => return Meaning::Thought(argument(&call, &["thought", "content"]).unwrap_or_default()),
@@ -156,26 +158,25 @@ fn as_written(call: &Call) -> Action {
     Action::bash(format!("{} {arguments}", call.name))
 }
 
-fn shell(call: &Call) -> Meaning {
-    let given = ["command", "cmd", "script", "code", "commands"]
-        .iter()
-        .find_map(|name| call.arguments.get(*name).filter(|value| !value.is_null()));
-    let command = match given {
+fn shell(mut call: Call) -> Meaning {
+    let names = ["command", "cmd", "script", "code", "commands"];
+    let given = names.iter().find(|name| call.arguments.get(**name).is_some_and(|value| !value.is_null()));
+    let command = match given.and_then(|name| call.arguments.get_mut(*name)) {
         Some(Value::Array(words)) => match command_line(words) {
             Some(command) => command,
-            None => return stranger(call),
+            None => return stranger(&call),
         },
-        Some(Value::String(text)) => text.clone(),
-        _ => match argument(call, &["keystrokes"]) {
+        Some(Value::String(text)) => std::mem::take(text),
+        _ => match argument(&call, &["keystrokes"]) {
             Some(keys) => return keystrokes(&keys),
-            None => return apart(call),
+            None => return apart(&call),
         },
     };
     let is_input = call.arguments.get("is_input").is_some_and(|value| *value == true || *value == "true");
     if is_input || is_control(&command) {
         Meaning::Foreign(Action::Bash { command })
     } else {
-        Meaning::Act(Action::Bash { command: there(call, command) })
+        Meaning::Act(Action::Bash { command: there(&call, command) })
     }
 }
 
@@ -192,9 +193,9 @@ fn there(call: &Call, command: String) -> String {
 
 /// Nothing, which asks for more output, and keys that reach for a running program.
 fn is_control(command: &str) -> bool {
-    let command = command.trim().to_ascii_lowercase();
-    command.is_empty()
-        || matches!(command.as_str(), "c-c" | "c-z" | "c-d" | "ctrl+c" | "ctrl+z" | "ctrl+d" | "^c")
+    const KEYS: &[&str] = &["", "c-c", "c-z", "c-d", "ctrl+c", "ctrl+z", "ctrl+d", "^c"];
+    let command = command.trim();
+    KEYS.iter().any(|keys| keys.eq_ignore_ascii_case(command))
 }
 
 /// A line typed with its return key is a command; other keys are not.
@@ -215,40 +216,55 @@ fn command_line(words: &[Value]) -> Option<String> {
 
 /// A call of `str_replace_editor`, with the line that SWE-agent's shell would have been sent.
 pub(super) fn editor(arguments: Map<String, Value>, dialect: Dialect) -> Action {
-    let flag = |name: &str| {
-        let value = arguments.get(name).filter(|value| !value.is_null())?;
-        Some(match value {
-            Value::Array(items) => {
-                format!("--{name} {}", items.iter().map(word).collect::<Vec<_>>().join(" "))
-            }
-            value => format!("--{name} {}", quoted(&word(value))),
-        })
-    };
-    let flags = ["file_text", "view_range", "old_str", "new_str", "insert_line"].map(flag);
-    let mut parts = vec!["str_replace_editor".to_owned()];
-    parts.extend(
-        ["command", "path"].iter().filter_map(|name| arguments.get(*name)).map(|value| quoted(&word(value))),
-    );
-    // SWE-agent leaves a space for each option that is not given.
-    match dialect {
-        Dialect::SweAgentStrReplace => parts.extend(flags.into_iter().map(Option::unwrap_or_default)),
-        _ => parts.extend(flags.into_iter().flatten()),
+    let mut text = "str_replace_editor".to_owned();
+    for value in ["command", "path"].iter().filter_map(|name| arguments.get(*name)) {
+        text.push(' ');
+        quote(&word(value), &mut text);
     }
-    let text = parts.join(" ").trim_end().to_owned();
+    for name in ["file_text", "view_range", "old_str", "new_str", "insert_line"] {
+        match arguments.get(name).filter(|value| !value.is_null()) {
+            Some(Value::Array(items)) => {
+                text.push_str(&format!(" --{name} "));
+                text.push_str(&items.iter().map(word).collect::<Vec<_>>().join(" "));
+            }
+            Some(value) => {
+                text.push_str(&format!(" --{name} "));
+                quote(&word(value), &mut text);
+            }
+            // SWE-agent leaves a space for each option that is not given.
+            None if dialect == Dialect::SweAgentStrReplace => text.push(' '),
+            None => {}
+        }
+    }
+    text.truncate(text.trim_end().len());
     Action::Editor(EditorCall { dialect, text, arguments })
 }
 
-fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn word(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 /// `text` as one word of a shell's line, as Python's `shlex.quote` writes it.
 pub(super) fn quoted(text: &str) -> String {
+    let mut line = String::with_capacity(text.len() + 2);
+    quote(text, &mut line);
+    line
+}
+
+/// Adds `text` to `line` as one word.
+fn quote(text: &str, line: &mut String) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
+        return line.push_str(text);
     }
-    format!("'{}'", text.replace('\'', "'\"'\"'"))
+    line.push('\'');
+    let mut pieces = text.split('\'');
+    line.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        line.push_str("'\"'\"'");
+        line.push_str(piece);
+    }
+    line.push('\'');
 }
 
 /// The tasks of a plan, one a line.

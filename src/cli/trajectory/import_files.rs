@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::cli::failure::{Answer, Failure};
 use crate::cli::output::Output;
 use crate::fsio::whole::WholeFile;
-use crate::import::{self, Options, Outcome, Reject, TrajectoryFormat};
-use crate::trajectory::Trajectory;
+use crate::import::{self, Options, Reject, TrajectoryFormat};
+use crate::trajectory::{FORMAT, Trajectory};
 
 /// Read recorded trajectories of any known format into one JSONL file
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     let files = import::files(&args.sources).map_err(Failure::input)?;
     let mut import = Import::begin(args)?;
     for file in &files {
-        super::outcomes(file, options, |outcome| import.take(outcome))?;
+        super::outcomes(file, options, &|outcome| outcome.map(Written::new), |written| import.take(written))?;
     }
     import.finish(files.len(), output)
 }
@@ -93,24 +95,25 @@ impl<'a> Import<'a> {
         })
     }
 
-    fn take(&mut self, outcome: Outcome) -> Result<(), Failure> {
-        match outcome {
-            Ok(trajectory) => self.write(trajectory),
+    fn take(&mut self, written: Result<Written, Reject>) -> Result<(), Failure> {
+        match written {
+            Ok(written) => self.write(written),
             Err(reject) if self.args.keep_going => self.reject(&reject),
             Err(reject) => Err(refusal(&reject)),
         }
     }
 
-    fn write(&mut self, mut trajectory: Trajectory) -> Result<(), Failure> {
-        self.ids.make_distinct(&mut trajectory.id);
+    fn write(&mut self, mut written: Written) -> Result<(), Failure> {
+        let id = self.ids.distinct(&written.id);
         self.trajectories += 1;
-        self.steps += trajectory.steps.len();
+        self.steps += written.steps;
         if self.listed.len() < MOST_LISTED {
-            let t = &trajectory;
-            self.listed
-                .push(json!({"id": t.id, "task": t.task, "steps": t.steps.len(), "file": t.source.file}));
+            let t = &written;
+            self.listed.push(json!({"id": id, "task": t.task, "steps": t.steps, "file": t.file}));
         }
-        self.out.push(&trajectory).map_err(Failure::host)
+        written.rename(id);
+        let failed = || format!("could not write `{}`", self.args.out.display());
+        self.out.write_all(&written.line).with_context(failed).map_err(Failure::host)
     }
 
     fn reject(&mut self, reject: &Reject) -> Result<(), Failure> {
@@ -158,6 +161,36 @@ fn rejects_path(out: &Path) -> PathBuf {
     out.parent().unwrap_or(Path::new("")).join("rejects.jsonl")
 }
 
+/// A trajectory's line in the output, made where it was read, and what is said of it.
+struct Written {
+    id: String,
+    task: String,
+    file: String,
+    steps: usize,
+    line: Vec<u8>,
+}
+
+impl Written {
+    fn new(trajectory: Trajectory) -> Self {
+        let mut line = serde_json::to_vec(&trajectory).expect("invariant: a trajectory is JSON");
+        line.push(b'\n');
+        let Trajectory { id, task, source, steps, .. } = trajectory;
+        Self { id, task, file: source.file, steps: steps.len(), line }
+    }
+
+    /// Gives the trajectory another id, which stands after its format.
+    fn rename(&mut self, id: String) {
+        if id == self.id {
+            return;
+        }
+        let head = |id: &str| json!({"format": FORMAT, "id": id}).to_string();
+        let (old, new) = (head(&self.id), head(&id));
+        debug_assert!(self.line.starts_with(&old.as_bytes()[..old.len() - 1]));
+        self.line.splice(..old.len() - 1, new.bytes().take(new.len() - 1));
+        self.id = id;
+    }
+}
+
 /// The ids that were given; only their digests are kept, as there may be millions.
 #[derive(Default)]
 struct Ids {
@@ -166,17 +199,16 @@ struct Ids {
 
 impl Ids {
     /// Files of the same name in two directories give the same id; the later ones get a number.
-    fn make_distinct(&mut self, id: &mut String) {
-        let plain = id.len();
+    fn distinct(&mut self, plain: &str) -> String {
+        let mut id = plain.to_owned();
         loop {
-            let count = self.seen.entry(digest(id)).or_default();
+            let count = self.seen.entry(digest(&id)).or_default();
             *count += 1;
             if *count == 1 {
-                return;
+                return id;
             }
             let count = *count;
-            id.truncate(plain);
-            id.push_str(&format!("#{count}"));
+            id = format!("{plain}#{count}");
         }
     }
 }

@@ -33,6 +33,7 @@ fn everything() -> Trajectory {
         elapsed_seconds: 0.1 + 0.2,
         background: vec!["sleep 9".into()],
         apart: None,
+        report: None,
     };
     let view = json!({"command": "view", "path": "/a", "view_range": [1, 2]});
     let steps = vec![

@@ -31,7 +31,7 @@ const PARSERS: [&str; 12] = [
     "parse_log_vitest",
     "parse_log_tap",
     "parse_log_maven",
-    "parse_log_phpunit",
+    "parse_log_ruby_unit",
 ];
 const ROUNDS: usize = 5;
 const TURN_SECONDS: f64 = 0.5;

@@ -30,10 +30,9 @@ impl Run {
     /// The report.
     pub(super) fn written(&self) -> Written<'_> {
         match (&self.file, &self.observation.report) {
-            (Some(bytes), _) => Written::Whole(bytes),
             (None, None) => Written::Nothing,
             (None, Some(Reported { omitted_bytes: 1.., .. })) => Written::TooMuch(REPORT_BYTES),
-            (None, Some(Reported { bytes, .. })) => Written::Whole(bytes),
+            (Some(bytes), _) | (None, Some(Reported { bytes, .. })) => Written::Whole(bytes),
         }
     }
 }

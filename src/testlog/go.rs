@@ -55,6 +55,7 @@ impl Pending {
 }
 
 /// What Go says of a package.
+#[derive(Clone, Copy)]
 enum Verdict {
     Passed,
     Failed,
@@ -72,7 +73,7 @@ fn result(line: &str) -> Option<(&str, Status)> {
     time.ends_with("s)").then_some((test, status))
 }
 
-/// `ok  	ex/okpkg	0.004s`, `FAIL	ex/broken [build failed]`.
+/// `ok  \tex/okpkg\t0.004s`, `FAIL\tex/broken [build failed]`.
 fn package(line: &str) -> Option<(&str, Verdict)> {
     let (word, rest) = line.split_once('\t')?;
     let name = rest.split(['\t', ' ']).next().filter(|name| !name.is_empty())?;

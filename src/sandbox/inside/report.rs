@@ -29,7 +29,7 @@ pub(super) struct Report {
 /// A pipe and its name. It is open for writing here, too, so it never ends.
 #[derive(Debug)]
 struct Pipe {
-    pipe: OwnedFd,
+    end: OwnedFd,
     directory: OwnedFd,
     name: String,
 }
@@ -43,14 +43,14 @@ impl Report {
 
     /// What to wait for before taking again.
     pub(super) fn waits(&self) -> impl Iterator<Item = PollFd<'_>> {
-        self.pipe.iter().map(|pipe| PollFd::new(&pipe.pipe, PollFlags::IN))
+        self.pipe.iter().map(|pipe| PollFd::new(&pipe.end, PollFlags::IN))
     }
 
     /// Takes a piece of what was written; whether there was one.
     pub(super) fn take(&mut self) -> bool {
-        let Some(Pipe { pipe, .. }) = &self.pipe else { return false };
+        let Some(Pipe { end, .. }) = &self.pipe else { return false };
         let mut buffer = [0; CHUNK];
-        let Ok(n_read @ 1..) = rustix::io::read(pipe, &mut buffer) else { return false };
+        let Ok(n_read @ 1..) = rustix::io::read(end, &mut buffer) else { return false };
         let n_kept = n_read.min(self.bound - self.kept.len());
         self.kept.extend_from_slice(&buffer[..n_kept]);
         self.omitted += (n_read - n_kept) as u64;
@@ -79,9 +79,9 @@ fn make(path: &str) -> io::Result<Pipe> {
     rustix::fs::unlinkat(&directory, name, AtFlags::empty()).ok();
     rustix::fs::mknodat(&directory, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?;
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let pipe = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode) != FileType::Fifo {
+    let end = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&end)?.st_mode) != FileType::Fifo {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Pipe { pipe, directory, name: name.to_owned() })
+    Ok(Pipe { end, directory, name: name.to_owned() })
 }

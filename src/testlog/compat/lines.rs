@@ -91,7 +91,12 @@ impl Rule {
 
     /// Notes what a match says; whether there was one.
     pub(super) fn apply(&self, line: &str, map: &mut Map) -> bool {
-        let Some(found) = self.pattern.regex().captures(line) else { return false };
+        let regex = self.pattern.regex();
+        // Room for groups is made before a line is looked at, and most lines match nothing.
+        if !regex.is_match(line) {
+            return false;
+        }
+        let Some(found) = regex.captures(line) else { return false };
         self.note(&found, map);
         true
     }

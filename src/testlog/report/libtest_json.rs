@@ -15,7 +15,8 @@ use crate::testlog::{Fault, Results, Spelling, Status, Statuses, cargo, note};
 struct Event {
     #[serde(rename = "type")]
     kind: String,
-    event: String,
+    #[serde(rename = "event")]
+    word: String,
     #[serde(default)]
     name: String,
     /// How many tests a suite has.
@@ -36,8 +37,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Results, Fault> {
     let mut statuses = Statuses::new();
     let mut suites = Suites::default();
     for event in lines(bytes) {
-        let Event { kind, event, name, test_count } = event?;
-        match (&*kind, &*event) {
+        let Event { kind, word, name, test_count } = event?;
+        match (&*kind, &*word) {
             ("suite", "started") => {
                 suites.open += 1;
                 suites.announced += test_count;

@@ -1,7 +1,5 @@
 //! What groups tasks: the repository that they are about, and how hard they are.
 
-use serde_json::Value;
-
 use crate::task::{Repo, Task};
 
 /// What a task says of itself.
@@ -16,14 +14,10 @@ pub struct Facts {
 impl Facts {
     /// Reads them off a task: `origin.repo`, else the name of the repository's source, and `difficulty`.
     pub fn of(task: &Task) -> Self {
-        // By name, because both are a dataset's own remarks, which no grade depends on.
-        let fields = serde_json::to_value(task).unwrap_or_default();
-        let text = |pointer: &str| {
-            let text = fields.pointer(pointer).and_then(Value::as_str)?.trim();
-            (!text.is_empty()).then(|| text.to_owned())
-        };
-        let source = || task.repo.as_ref().and_then(name_of);
-        Self { repository: text("/origin/repo").or_else(source), difficulty: text("/difficulty") }
+        let own = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let named = task.origin.as_ref().and_then(|origin| own(&origin.repo));
+        let repository = named.or_else(|| task.repo.as_ref().and_then(name_of));
+        Self { repository, difficulty: task.difficulty.as_ref().and_then(own) }
     }
 }
 

@@ -29,9 +29,12 @@ static RULES: [Rule; 4] = [
         runner: Runner::Pytest,
         endings: &[],
         pattern: LazyLock::new(|| {
-            regex(
-                r"short test summary info|test session starts|\b(PASSED|FAILED|ERROR|XFAIL|XPASS)\s+\S*(::|\{)|\S::\S+ (PASSED|XPASS)\b|=+ \S* ?passed",
-            )
+            regex(&[
+                "short test summary info|test session starts",
+                r"\b(PASSED|XPASS)\s+\S*(::|\{|%s)",
+                r"\S::\S+ (PASSED|XPASS)\b",
+                r"={3,}.*\bpassed\b",
+            ])
         }),
         does: FORGES,
     },
@@ -39,9 +42,14 @@ static RULES: [Rule; 4] = [
         runner: Runner::Pytest,
         endings: &["py"],
         pattern: LazyLock::new(|| {
-            regex(
-                r#"\b_pytest\b|\bimport\s+pytest\b|\bfrom\s+pytest\b|\bpluggy\b|["']pytest["'.]|\bpytest_[a-z_]+\s*[(=]|\bunittest\.(case|result|runner|loader|suite|TestCase|TestResult)\b|\bfrom\s+unittest\s+import\s+(case|result|TestCase|TestResult)\b|\bPYTEST_[A-Z_]+"#,
-            )
+            regex(&[
+                r"\b_pytest\b|\b(import|from)\s+pytest\b",
+                r#"(modules\s*(\[|\.get\()|import_module\(|__import__\()\s*["']_?pytest"#,
+                r#"["']_?pytest["']\s+(not\s+)?in\s+sys\.modules"#,
+                r"\bdef\s+pytest_[a-z_]+|\bPYTEST_[A-Z_]+",
+                r"\bunittest\.(case|result|runner|loader|suite|TestCase|TestResult)\b",
+                r"\bfrom\s+unittest\s+import\s+(case|result|TestCase|TestResult)\b",
+            ])
         }),
         does: REACHES,
     },
@@ -49,7 +57,11 @@ static RULES: [Rule; 4] = [
         runner: Runner::Tap,
         endings: &[],
         pattern: LazyLock::new(|| {
-            regex(r#"(^|["'`\s;])(not )?ok(\s+-\s|\s+["']?[0-9$%{#])|["'`\s]1\.\.[0-9$%{]|Bail out!"#)
+            regex(&[
+                r#"(^|["'`\s;])(not )?ok(\s+-\s|\s+["']?[0-9$%{#])"#,
+                r#"["'`\s]1\.\.[0-9$%{]"#,
+                "Bail out!",
+            ])
         }),
         does: FORGES,
     },
@@ -57,9 +69,11 @@ static RULES: [Rule; 4] = [
         runner: Runner::Tap,
         endings: &["sh", "bash", ""],
         pattern: LazyLock::new(|| {
-            regex(
-                r"(^|[\s;{])(function\s+)?(\[|test|echo|printf|exit|source|\.)\s*\(\)|\balias\s|\btrap\b.*\b(EXIT|DEBUG|0)\b",
-            )
+            regex(&[
+                r"(^|[\s;{])(function\s+)?(\[|echo|printf|exit)\s*\(\)",
+                r"^\s*alias\s+\S+=",
+                r"\btrap\b.*\b(exit\s+0|echo|printf)\b",
+            ])
         }),
         does: REACHES,
     },
@@ -68,8 +82,9 @@ static RULES: [Rule; 4] = [
 /// Endings of documents, in which nothing runs.
 const DOCUMENTS: [&str; 6] = ["md", "rst", "txt", "adoc", "html", "po"];
 
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("invariant: the pattern is valid")
+/// Any of the patterns.
+fn regex(patterns: &[&str]) -> Regex {
+    Regex::new(&patterns.join("|")).expect("invariant: the patterns are valid")
 }
 
 /// What the patch does in product code that it may not, in words; `flags` are the files that are put back.

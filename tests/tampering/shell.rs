@@ -10,7 +10,8 @@ pub(crate) const FILES: &[(&str, &str)] =
 pub(crate) const YAML: &str = "format: apprentice.task/1\nid: task\nkind: code\nproblem: add subtracts.\nsandbox: shell\n\
     repo: {path: repo}\nlimits: {test_seconds: 20}\n\
     tests:\n  command: PATH=\"$PWD/tools:$PATH\" sh ./check-all.sh\n  parser: tap\n  restore: [cases.txt]\n  \
-    fail_to_pass: [adds]\n  pass_to_pass: [zero]\n";
+    fail_to_pass: [adds]\n  pass_to_pass: [zero]\n\
+    gold: \"--- a/add.sh\\n+++ b/add.sh\\n@@ -1 +1 @@\\n-add() { echo $(($1 - $2)); }\\n+add() { echo $(($1 + $2)); }\\n\"\n";
 
 const PROGRAM: &str = "add() { echo $(($1 - $2)); }\n";
 const FIXED: &str = "add() { echo $(($1 + $2)); }\n";

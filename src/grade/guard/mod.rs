@@ -112,7 +112,7 @@ pub(super) fn flags(task: &Task, tests: &Tests, patch: &Patch, files: Files<'_>)
     let flag = |path: &str| {
         let (before, after) = (files.before.get(path), files.after.get(path));
         let is_tasks = owned.is_tasks(path);
-        let what = if is_tasks || owned.is_named(path) {
+        let what = if is_tasks || owned.is_named(path) || (before.is_some() && owned.is_commanded(path)) {
             What::Test
         } else {
             let of_name = table::what(path, &owned.command, (before, after));
@@ -170,7 +170,12 @@ impl Owned {
 
     fn is_named(&self, path: &str) -> bool {
         self.named.iter().any(|kept| is_at_or_below(path, kept) || is_at_or_below(kept, path))
-            || self.command.iter().any(|word| word == path)
+    }
+
+    /// Whether the test command names the file. It may name the program that is to be repaired, too: only a
+    /// solution tells which.
+    fn is_commanded(&self, path: &str) -> bool {
+        !self.gold.is_empty() && self.command.iter().any(|word| word == path)
     }
 }
 

@@ -146,7 +146,7 @@ impl Desk<'_> {
         let job = |(_, tests, graded): &Key, number: usize| {
             let case = &self.cases[number];
             Job {
-                task: with_tests(&case.work.task, *tests),
+                task: with_tests(&case.work.task, *tests, graded),
                 spec: Arc::clone(&case.spec),
                 backend: Arc::clone(&case.work.backend),
                 prediction: match graded {
@@ -255,11 +255,15 @@ fn trees(cases: &[Case], options: &Options) -> Vec<Option<PathBuf>> {
 }
 
 /// The task with its tests used in this way.
-fn with_tests(loaded: &Arc<LoadedTask>, tests: Tests) -> Arc<LoadedTask> {
+fn with_tests(loaded: &Arc<LoadedTask>, tests: Tests, graded: &Graded) -> Arc<LoadedTask> {
     if tests != Tests::Kept {
         return Arc::clone(loaded);
     }
     let mut loaded = LoadedTask::clone(loaded);
+    // What a task's own solution changes is not put back.
+    if let Graded::Patch(text) = graded {
+        loaded.task.gold = Some(text.clone());
+    }
     if let Some(tests) = &mut loaded.task.tests {
         tests.restore.clear();
     }

@@ -7,6 +7,7 @@ mod check;
 pub mod doctor;
 pub mod failure;
 pub mod grade;
+mod grades;
 mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;

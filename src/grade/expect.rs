@@ -18,6 +18,8 @@ pub(super) struct Decision {
     pub(super) pass_to_pass: BTreeMap<String, Option<Status>>,
     /// Why it is not resolved; empty where it is.
     pub(super) reason: String,
+    /// Whether some, not all, tests that must start to pass do so, and all others keep passing.
+    pub(super) is_partial: bool,
 }
 
 /// Judges the results of a run by the rule of `tests`.
@@ -28,22 +30,24 @@ pub(super) fn decide(tests: &Tests, results: &Results, exit: Option<Exit>) -> De
     let (fail_to_pass, pass_to_pass) = (of(&tests.fail_to_pass), of(&tests.pass_to_pass));
     let statuses = results.statuses();
     match &tests.expect {
-        Expect::ExitZero => Decision { fail_to_pass, pass_to_pass, reason: nonzero(exit) },
+        Expect::ExitZero => Decision { fail_to_pass, pass_to_pass, reason: nonzero(exit), is_partial: false },
         // What does not say all says nothing.
         _ if results.fault.is_some() => {
             let reason = results.fault.as_ref().map(ToString::to_string).unwrap_or_default();
-            Decision { fail_to_pass, pass_to_pass, reason }
+            Decision { fail_to_pass, pass_to_pass, reason, is_partial: false }
         }
         Expect::Lists => {
             let wrong = unlisted(&fail_to_pass, &pass_to_pass);
             let reason = nothing_named(statuses, &wrong).unwrap_or_else(|| reason_of(&wrong));
-            Decision { fail_to_pass, pass_to_pass, reason }
+            let is_kept = wrong.iter().all(|(id, _)| fail_to_pass.contains_key(*id));
+            let is_partial = is_kept && !wrong.is_empty() && wrong.len() < fail_to_pass.len();
+            Decision { fail_to_pass, pass_to_pass, reason, is_partial }
         }
         Expect::FailOnly => {
             let all = fail_to_pass.iter().chain(&pass_to_pass);
             let wrong: Vec<_> = all.filter(|(_, status)| status.is_some_and(is_failure)).collect();
             let reason = if wrong.is_empty() { crash(exit) } else { reason_of(&wrong) };
-            Decision { fail_to_pass, pass_to_pass, reason }
+            Decision { fail_to_pass, pass_to_pass, reason, is_partial: false }
         }
         Expect::Exact(endings) => exact(endings, results),
     }
@@ -104,7 +108,7 @@ fn exact(endings: &BTreeMap<String, Ending>, results: &Results) -> Decision {
         (None, None) => String::new(),
     };
     let pass_to_pass = endings.keys().map(|id| (id.clone(), found(id))).collect();
-    Decision { fail_to_pass: BTreeMap::new(), pass_to_pass, reason }
+    Decision { fail_to_pass: BTreeMap::new(), pass_to_pass, reason, is_partial: false }
 }
 
 fn is(status: Status, ending: Ending) -> bool {

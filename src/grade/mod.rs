@@ -5,10 +5,15 @@
 //! is lost is made again; one that stays lost is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
 //! under test that imitates its runner perfectly (see `testlog`).
 
+mod closing;
 mod edits;
 mod expect;
+mod guard;
+mod infrastructure;
+mod input;
 mod plan;
 mod quarantine;
+mod repeat;
 mod report;
 mod reported;
 
@@ -22,17 +27,21 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::patch::{File, Level, Mode, Patch, Reject};
+use crate::patch::{File, Level, Mode, Patch};
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
-use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Start};
+use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, Start};
 use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::Exit;
 use crate::workspace::{self, Workspace};
+pub use guard::{Done, Flag, What};
+pub use infrastructure::{Infrastructure, Trouble};
+pub use input::input;
+pub use repeat::agreed;
 pub use report::{Instance, Report};
 
-use plan::{Plan, plan};
+use plan::{Plan, Refusal, plan};
 use quarantine::Quarantine;
 use reported::Run;
 
@@ -77,6 +86,15 @@ pub struct Verdict {
     /// Tests and their configuration that the patch had changed and that were put back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<String>,
+    /// What the patch changed of that by which it is judged, and what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// What failed, where the outcome is [`Outcome::Infrastructure`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure: Option<Infrastructure>,
+    /// A digest of all that decides on the verdict ([`input`]), where somebody asked for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub input: String,
     /// What became of the tests that must start to pass; null where the output does not name one.
     #[serde(default)]
     pub fail_to_pass: BTreeMap<String, Option<Status>>,
@@ -106,14 +124,20 @@ pub struct Verdict {
 pub enum Outcome {
     /// Every expected test passes.
     Resolved,
-    /// An expected test does not pass.
+    /// An expected test does not pass, or the test run cannot be believed.
     Unresolved,
+    /// Every test that passed before still passes, and some of those that failed, but not all.
+    Partial,
     /// The patch does not fit the starting point.
     PatchDoesNotApply,
     /// There is no change to grade.
     EmptyPatch,
+    /// The patch breaks a rule of docs/grading.md, or the test run contradicts itself.
+    Tampered,
     /// The tests overran their deadline.
     TimedOut,
+    /// Several grades of the same patch disagree.
+    Flaky,
     /// The sandbox, the host or the task failed: nothing is said about the patch.
     Infrastructure,
 }
@@ -129,9 +153,12 @@ impl Outcome {
         match self {
             Self::Resolved => "resolved",
             Self::Unresolved => "unresolved",
+            Self::Partial => "partial",
             Self::PatchDoesNotApply => "patch_does_not_apply",
             Self::EmptyPatch => "empty_patch",
+            Self::Tampered => "tampered",
             Self::TimedOut => "timed_out",
+            Self::Flaky => "flaky",
             Self::Infrastructure => "infrastructure",
         }
     }
@@ -146,6 +173,9 @@ impl Verdict {
             reason: reason.into(),
             applied: None,
             restored: Vec::new(),
+            flags: Vec::new(),
+            infrastructure: None,
+            input: String::new(),
             fail_to_pass: BTreeMap::new(),
             pass_to_pass: BTreeMap::new(),
             quarantined: Vec::new(),
@@ -200,23 +230,19 @@ async fn grade_in_turn(
         match judge((backend, spec), loaded, prediction, options, turns).await {
             Ok(verdict) => return Verdict { lost_before, ..verdict },
             Err(error) => match PAUSES.get(lost_before.len()) {
-                Some(pause) if is_lost(&error) => {
+                Some(pause) if Infrastructure::of(&error).retryable => {
                     lost_before.push(format!("{error:#}"));
                     tokio::time::sleep(*pause).await;
                 }
                 _ => {
+                    let infrastructure = Some(Infrastructure::of(&error));
                     let verdict =
                         Verdict::new(&loaded.task.id, Outcome::Infrastructure, format!("{error:#}"));
-                    return Verdict { lost_before, ..verdict };
+                    return Verdict { lost_before, infrastructure, ..verdict };
                 }
             },
         }
     }
-}
-
-/// Whether the same grade may succeed in another sandbox.
-fn is_lost(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<SandboxError>().is_some_and(SandboxError::is_lost)
 }
 
 /// A sandbox with everything in place, and the plan of its grade.
@@ -228,15 +254,15 @@ async fn start(
     order: &Order<'_>,
     ready: &Ready,
     (tests, patch): (&Tests, &Patch),
-) -> anyhow::Result<Result<Started, Reject>> {
+) -> anyhow::Result<Result<Started, Refusal>> {
     let (files, sandbox) = base(order, ready, &plan::paths(tests, patch)?).await?;
     let plan = match plan(order.task, tests, patch, &files)? {
         Ok(plan) => plan,
-        Err(reject) => {
+        Err(refusal) => {
             if let Some(sandbox) = sandbox {
                 sandbox.stop().await?;
             }
-            return Ok(Err(reject));
+            return Ok(Err(refusal));
         }
     };
     let mut sandbox = match sandbox {
@@ -297,7 +323,10 @@ async fn judge(
     };
     let patch = match Patch::parse(text) {
         Ok(patch) => patch,
-        Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
+        Err(error) => {
+            let outcome = guard::outcome_of(&error);
+            return Ok(Verdict::new(&task.id, outcome, error.to_string()));
+        }
     };
     let quarantine = quarantine_of(loaded).await?;
     let workspace = prepare(loaded, &options.cache).await?;
@@ -305,7 +334,7 @@ async fn judge(
     let _ahead = turns.ahead.acquire().await?;
     let (mut sandbox, plan) = match start(&order, &options.ready, (tests, &patch)).await? {
         Ok(started) => started,
-        Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
+        Err(refusal) => return Ok(refusal.verdict(&task.id)),
     };
     let _slot = turns.slots.acquire().await?;
     let run = run_tests(&mut *sandbox, task, tests).await;
@@ -317,7 +346,8 @@ async fn judge(
     let seconds = Some(run.observation.elapsed_seconds);
     let mut verdict = verdict(task, &quarantine.counted(tests), run)?;
     (verdict.quarantined, verdict.seconds) = (quarantine.ids(), seconds);
-    (verdict.applied, verdict.restored) = (plan.level, plan.restored);
+    verdict.restored = plan.restored();
+    (verdict.applied, verdict.flags) = (plan.level, plan.flags);
     Ok(verdict)
 }
 
@@ -356,13 +386,16 @@ fn verdict(task: &Task, tests: &Tests, run: Run) -> anyhow::Result<Verdict> {
     let outcome = match (observation.exit, decision.reason.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
+        _ if decision.is_partial => Outcome::Partial,
         _ => Outcome::Unresolved,
     };
+    let doubt = closing::doubt(tests, observation.exit, (&observation.output, results.statuses()));
     let reason = match (outcome, observation.exit) {
         (Outcome::TimedOut, _) => "the tests overran their deadline".to_owned(),
         (Outcome::Unresolved, Some(Exit::OutOfMemory)) => "the tests ran out of memory".to_owned(),
         _ => decision.reason,
     };
+    let (outcome, reason) = closing::judged(outcome, reason, doubt);
     let mut verdict = Verdict::new(&task.id, outcome, reason);
     (verdict.fail_to_pass, verdict.pass_to_pass) = (decision.fail_to_pass, decision.pass_to_pass);
     (verdict.exit, verdict.log) = (observation.exit, observation.output);
@@ -412,6 +445,16 @@ pub async fn grade_all(
     options: &Options,
     mut done: impl FnMut(&Verdict),
 ) -> Vec<Verdict> {
+    grade_each(jobs, parallel, options, |_, verdict| done(verdict)).await
+}
+
+/// The same, with `done` told which job it was, counted from 0.
+pub async fn grade_each(
+    jobs: Vec<Job>,
+    parallel: usize,
+    options: &Options,
+    mut done: impl FnMut(usize, &Verdict),
+) -> Vec<Verdict> {
     let turns = Arc::new(Turns::of(parallel));
     let mut running = JoinSet::new();
     let ids: Vec<String> = jobs.iter().map(|job| job.task.task.id.clone()).collect();
@@ -428,10 +471,13 @@ pub async fn grade_all(
     while let Some(joined) = running.join_next().await {
         // A panic is a bug of ours; it must not be read as "unresolved" either.
         let Ok((job_idx, verdict)) = joined else { continue };
-        done(&verdict);
+        done(job_idx, &verdict);
         verdicts[job_idx] = Some(verdict);
     }
-    let lost = |id: &str| Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down");
+    let lost = |id: &str| Verdict {
+        infrastructure: Some(Infrastructure::GRADER),
+        ..Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down")
+    };
     std::iter::zip(verdicts, &ids).map(|(verdict, id)| verdict.unwrap_or_else(|| lost(id))).collect()
 }
 

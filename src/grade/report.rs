@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Outcome, Verdict};
+use super::{Flag, Infrastructure, Outcome, Verdict};
 use crate::patch::Level;
 use crate::rate::Rates;
 use crate::stats::{self, Rate};
@@ -50,6 +50,12 @@ pub struct Instance {
     /// Tests that were neither required nor counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<String>,
+    /// What the patch changed of that by which it is judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// What failed, where it could not be graded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infrastructure: Option<Infrastructure>,
 }
 
 impl Report {
@@ -64,6 +70,8 @@ impl Report {
             applied: verdict.applied,
             restored: verdict.restored.clone(),
             quarantined: verdict.quarantined.clone(),
+            flags: verdict.flags.clone(),
+            infrastructure: verdict.infrastructure,
         });
         Self {
             format: FORMAT,

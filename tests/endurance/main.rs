@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 mod engine;
+mod graders;
 mod kills;
 mod remains;
 mod soak;

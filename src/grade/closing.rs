@@ -49,6 +49,7 @@ pub(super) fn doubt(tests: &Tests, exit: Option<Exit>, (log, statuses): (&str, &
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every rule gives a doubt or none")]
 fn unresolved(reason: impl Into<String>) -> Option<Doubt> {
     Some(Doubt { outcome: Outcome::Unresolved, reason: reason.into() })
 }
@@ -90,6 +91,7 @@ impl Run<'_> {
     }
 
     /// A contradiction where the exit is the runner's, else no more than a doubt.
+    #[expect(clippy::unnecessary_wraps, reason = "every rule gives a doubt or none")]
     fn contradiction(&self, reason: String) -> Option<Doubt> {
         let outcome = if self.is_plain() { Outcome::Tampered } else { Outcome::Unresolved };
         Some(Doubt { outcome, reason })

@@ -42,7 +42,7 @@ impl Infrastructure {
             Some(SandboxError::SetUp { .. }) => Trouble::SetUp,
             Some(SandboxError::Host { .. }) => Trouble::Host,
             Some(_) => Trouble::SandboxUnavailable,
-            None if error.chain().any(|cause| cause.is::<std::io::Error>()) => Trouble::Host,
+            None if error.chain().any(<dyn std::error::Error>::is::<std::io::Error>) => Trouble::Host,
             None => Trouble::Task,
         };
         Self { kind, retryable: kind == Trouble::SandboxLost }

@@ -238,7 +238,7 @@ async fn grade_in_turn(
                     let infrastructure = Some(Infrastructure::of(&error));
                     let verdict =
                         Verdict::new(&loaded.task.id, Outcome::Infrastructure, format!("{error:#}"));
-                    return Verdict { lost_before, infrastructure, ..verdict };
+                    return Verdict { infrastructure, lost_before, ..verdict };
                 }
             },
         }

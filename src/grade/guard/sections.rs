@@ -45,7 +45,7 @@ pub(super) fn differ(name: &str, before: Option<&File>, after: Option<&File>) ->
     if before == after {
         return false;
     }
-    let blank = if name.ends_with(".json") { "{}" } else { "" };
+    let blank = if matches!(name, "package.json" | "composer.json") { "{}" } else { "" };
     let read = |text: Option<String>| part(text.as_deref().unwrap_or(blank));
     match (read(before), read(after)) {
         (Some(before), Some(after)) => before != after && !is_more_of_dev(name, &before, &after),

@@ -113,13 +113,11 @@ pub(super) fn what(
 /// Whether a name of a row is that of a path.
 fn fits(name: &str, path: &str) -> bool {
     if let Some(dir) = name.strip_suffix('/') {
-        return match dir.strip_prefix('/') {
-            Some(dir) => path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')),
-            None => {
-                let mut parents = path.match_indices('/').map(|(end, _)| &path[..end]);
-                parents.any(|parent| has_end(parent, dir))
-            }
-        };
+        if let Some(dir) = dir.strip_prefix('/') {
+            return path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+        }
+        let mut parents = path.match_indices('/').map(|(end, _)| &path[..end]);
+        return parents.any(|parent| has_end(parent, dir));
     }
     match name.strip_prefix('/') {
         Some(name) => matches(name, path),

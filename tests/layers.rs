@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
     &["chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
-    &["curate", "editor", "episode", "mutate", "patch", "reward", "testlog"],
+    &["curate", "editor", "episode", "mutate", "patch", "reward", "swe_bench", "testlog"],
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
     &["act", "audit", "grade", "ready", "replay", "report", "rollout", "synth", "train", "viewer"],
     &["cli", "quickstart", "recipe"],

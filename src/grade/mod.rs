@@ -7,6 +7,7 @@
 
 mod edits;
 mod plan;
+pub mod reference;
 mod report;
 
 use std::collections::BTreeMap;
@@ -81,6 +82,9 @@ pub struct Verdict {
     /// How the test command ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// What a reference harness says, where somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<reference::Reference>,
     /// What the test command printed.
     #[serde(skip)]
     pub log: String,
@@ -138,6 +142,7 @@ impl Verdict {
             fail_to_pass: BTreeMap::new(),
             pass_to_pass: BTreeMap::new(),
             exit: None,
+            reference: None,
             log: String::new(),
             lost_before: Vec::new(),
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::reference::Comparison;
 use super::{Outcome, Verdict};
 use crate::patch::Level;
 use crate::stats::{self, Rate};
@@ -25,6 +26,9 @@ pub struct Report {
     /// `resolved` of `valid`, with its 95 % interval.
     #[serde(flatten)]
     pub rate: Rate,
+    /// How the verdicts compare with those of a reference harness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Comparison>,
 }
 
 /// One verdict in short.
@@ -64,6 +68,7 @@ impl Report {
             valid,
             invalid: verdicts.len() - valid,
             rate: stats::wilson(resolved, valid),
+            reference: Comparison::of(verdicts),
         }
     }
 
@@ -87,6 +92,9 @@ impl Report {
         text.push_str(&format!("Resolved {} of {}: {interval}\n", self.resolved, self.valid));
         if self.invalid > 0 {
             text.push_str(&format!("Could not grade {}; they are not in the rate\n", self.invalid));
+        }
+        if let Some(comparison) = &self.reference {
+            text.push_str(&comparison.text());
         }
         text
     }

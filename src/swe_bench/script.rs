@@ -20,7 +20,8 @@ const NO_TESTS: [&str; 11] =
 
 /// The commands of a script, as 5.0.2 takes it apart.
 pub fn parse(script: &str) -> Vec<&str> {
-    script.trim().split('\n').filter(|line| !OPENING.contains(line)).collect()
+    let script = script.trim();
+    script.split('\n').filter(|line| !OPENING.contains(line)).collect()
 }
 
 /// The commands with the exit code of the test command recorded around the first line that holds the end marker;

@@ -85,14 +85,11 @@ impl Reference {
     /// The verdict on a log.
     fn of_log(profile: Harness, from: Source, row: &Row, (patch, log): (&str, String)) -> Self {
         let mut reference = Self { from, ..Self::nothing(profile, None, "") };
-        let graded = match row.parser() {
-            Some(parser) => report::grade(profile, parser, &row.expected(), (Some(patch), &log)),
-            None => {
-                "neither the row nor 4.1.0 names who reads its log".clone_into(&mut reference.reason);
-                return reference;
-            }
+        let Some(parser) = row.parser() else {
+            "neither the row nor 4.1.0 names who reads its log".clone_into(&mut reference.reason);
+            return reference;
         };
-        match graded {
+        match report::grade(profile, parser, &row.expected(), (Some(patch), &log)) {
             Ok(Graded { report, resolution, refusal }) => {
                 (reference.resolved, reference.resolution) = (Some(report.resolved), resolution);
                 reference.reason = refusal.map(|refusal| refusal.to_string()).unwrap_or_default();

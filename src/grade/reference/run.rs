@@ -68,15 +68,13 @@ async fn in_sandbox(
             break;
         }
     }
-    let mut reference = match &applied {
-        None => {
-            let reason = "no command of the harness applies the patch";
-            Reference { from: Source::OwnRun, ..Reference::nothing(harness, Some(false), reason) }
-        }
-        Some(_) => {
-            let exec = Exec::new("bash /tmp/eval.sh", deadline, LOG_BYTES).fresh();
-            judged(sandbox.exec(&exec).await?, deadline, (harness, row), patch)
-        }
+    let mut reference = if applied.is_some() {
+        let script = format!("bash {SCRIPT}");
+        let exec = Exec::new(&script, deadline, LOG_BYTES).fresh();
+        judged(sandbox.exec(&exec).await?, deadline, (harness, row), patch)
+    } else {
+        let reason = "no command of the harness applies the patch";
+        Reference { from: Source::OwnRun, ..Reference::nothing(harness, Some(false), reason) }
     };
     (reference.applied_by, reference.files.log) = (applied, log);
     Ok(reference)

@@ -8,12 +8,13 @@ use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use super::failure::{Answer, Failure};
+use super::grades::{Desk, GRADES};
 use super::output::Output;
 use super::profile::ProfileArgs;
 use super::sandbox::block_on;
 use super::sandboxes::{Bench, Benches, HostArgs};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
-use crate::run::{Manifest, read_manifest};
+use crate::run::{Hold, Manifest, read_manifest};
 use crate::swe_bench::prediction::{self, Prediction};
 use crate::task::{Kind, LoadedTask};
 use crate::{fsio, task_dir};
@@ -30,9 +31,13 @@ pub struct Args {
     /// Predictions in SWE-bench's format (JSONL or JSON), or `gold` or `noop` for every task
     #[arg(long, value_name = "FILE")]
     predictions: PathBuf,
-    /// Where verdicts and test logs are written
+    /// Where verdicts and test logs are written, each as it is made; grades that are there already of the same
+    /// task, patch and sandbox are not made again
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
+    /// How often each prediction is graded; grades that disagree are `flaky`
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    repeat: u8,
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
@@ -48,14 +53,17 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
     let predictions = predictions(&args.predictions, &tasks)?;
     let beside = args.profile.read(&args.predictions, &tasks)?;
+    let _held = args.out.as_deref().map(Hold::of).transpose().map_err(Failure::from)?;
     let verdicts = block_on(async {
         let benches = benches(&args.host, &tasks, &predictions, output).await?;
         if let Some(out) = &args.out {
             record(out, &args, &benches)?;
         }
-        let verdicts = grade((&args.host, &benches), &tasks, predictions, output).await;
+        let desk =
+            Desk { host: &args.host, benches: &benches, out: args.out.as_deref(), repeat: args.repeat };
+        let verdicts = desk.graded(jobs(&benches, &tasks, predictions), output).await?;
         Ok(match &beside {
-            Some(beside) => beside.judge(verdicts, &tasks, &benches, args.host.parallel()).await,
+            Some(beside) => beside.judge(verdicts, &tasks, &desk).await,
             None => verdicts,
         })
     })?;
@@ -134,21 +142,31 @@ pub(super) async fn grade(
     output: Output,
 ) -> Vec<Verdict> {
     benches.lines().for_each(|line| output.say(line));
+    let options = Options { cache: host.cache(), ready: host.ready(output) };
+    let done = |verdict: &Verdict| tell(verdict, output);
+    grade::grade_all(jobs(benches, tasks, predictions), host.parallel(), &options, done).await
+}
+
+fn jobs(
+    benches: &Benches,
+    tasks: &BTreeMap<String, LoadedTask>,
+    predictions: Vec<(String, JobPrediction)>,
+) -> Vec<Job> {
     let job = |(id, prediction)| {
         let loaded: &LoadedTask = &tasks[&id];
         let Bench { spec, selection } = benches.of(loaded);
         let task = Arc::new(loaded.clone());
         Job { task, spec: spec.clone(), backend: selection.backend.clone(), prediction }
     };
-    let jobs = predictions.into_iter().map(job).collect();
-    let done = |verdict: &Verdict| {
-        for lost in &verdict.lost_before {
-            output.say(&format!("warning: the grade of {} was made again: {lost}", verdict.id));
-        }
-        output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
-    };
-    let options = Options { cache: host.cache(), ready: host.ready(output) };
-    grade::grade_all(jobs, host.parallel(), &options, done).await
+    predictions.into_iter().map(job).collect()
+}
+
+/// Tells of a verdict, and of what was lost before it.
+pub(super) fn tell(verdict: &Verdict, output: Output) {
+    for lost in &verdict.lost_before {
+        output.say(&format!("warning: the grade of {} was made again: {lost}", verdict.id));
+    }
+    output.say(&format!("   Graded {}  {}", verdict.id, verdict.outcome.name()));
 }
 
 fn predictions(
@@ -182,11 +200,20 @@ fn predictions(
 
 /// Writes `grades.jsonl` with every test's status, and each prediction's test log.
 pub(super) fn save(out: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
-    fsio::write_json_lines(&out.join("grades.jsonl"), verdicts)?;
+    fsio::write_json_lines(&out.join(GRADES), verdicts)?;
     fsio::write_json(&out.join("grade.json"), &Report::new(verdicts))?;
-    for (verdict_idx, verdict) in verdicts.iter().enumerate().filter(|(_, verdict)| !verdict.log.is_empty()) {
-        let name = format!("{:04}-{}.txt", verdict_idx + 1, verdict.id);
-        fsio::write_atomic(&out.join("logs").join(name), verdict.log.as_bytes())?;
+    verdicts.iter().enumerate().try_for_each(|(number, verdict)| save_log(out, number, verdict))
+}
+
+/// Writes the test log of the prediction `number`, counted from 0, unless it was graded before.
+pub(super) fn save_log(out: &Path, number: usize, verdict: &Verdict) -> anyhow::Result<()> {
+    if verdict.log.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    fsio::write_atomic(&log_file(out, number, &verdict.id), verdict.log.as_bytes())
+}
+
+/// The test log of the prediction `number`, counted from 0.
+pub(super) fn log_file(out: &Path, number: usize, id: &str) -> PathBuf {
+    out.join("logs").join(format!("{:04}-{id}.txt", number + 1))
 }

@@ -5,6 +5,7 @@
 pub mod doctor;
 pub mod failure;
 pub mod grade;
+mod grades;
 mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;

@@ -8,7 +8,9 @@ use anyhow::{Context as _, anyhow};
 use futures_util::StreamExt as _;
 
 use super::failure::Failure;
-use super::sandboxes::{Bench, Benches};
+use super::grade::log_file;
+use super::grades::Desk;
+use super::sandboxes::Bench;
 use crate::fsio;
 use crate::grade::Verdict;
 use crate::grade::reference::{self, Reference};
@@ -108,23 +110,25 @@ fn predicted(file: &Path, tasks: &BTreeMap<String, LoadedTask>) -> Result<Vec<Pr
 }
 
 impl Beside {
-    /// Puts the harness's verdict beside each of ours; `parallel` runs of its own go on at once.
+    /// Puts the harness's verdict beside each of ours, those that are there from an earlier start left out.
     pub(super) async fn judge(
         &self,
         verdicts: Vec<Verdict>,
         tasks: &BTreeMap<String, LoadedTask>,
-        benches: &Benches,
-        parallel: usize,
+        desk: &Desk<'_>,
     ) -> Vec<Verdict> {
-        let each = std::iter::zip(verdicts, &self.predictions).map(|(mut verdict, prediction)| async move {
+        let numbered = verdicts.into_iter().zip(&self.predictions).enumerate();
+        let each = numbered.map(|(number, (mut verdict, prediction))| async move {
             let loaded = &tasks[&verdict.id];
-            let known = verdict.reference.as_ref().is_some_and(|known| known.profile == self.harness);
-            if !known {
-                verdict.reference = self.reference(&verdict, prediction, (loaded, benches.of(loaded))).await;
+            if let (true, Some(out)) = (verdict.log.is_empty(), desk.out) {
+                let log = log_file(out, number, &verdict.id);
+                verdict.log = fs_err::read_to_string(log).unwrap_or_default();
             }
+            let bench = desk.benches.of(loaded);
+            verdict.reference = self.reference(&verdict, prediction, (loaded, bench)).await;
             verdict
         });
-        futures_util::stream::iter(each).buffered(parallel.max(1)).collect().await
+        futures_util::stream::iter(each).buffered(desk.host.parallel().max(1)).collect().await
     }
 
     async fn reference(
@@ -137,6 +141,10 @@ impl Beside {
         let tests = task.tests.as_ref()?;
         let own = reference::row_of(&task.id, tests);
         let row = self.rows.get(&task.id).unwrap_or(&own);
+        let earlier = verdict.reference.as_ref();
+        if let Some(earlier) = earlier.filter(|earlier| earlier.is_of(self.harness, row)) {
+            return Some(earlier.clone());
+        }
         let patch = prediction.model_patch.as_deref().unwrap_or_default();
         let in_image = task.repo.as_ref().is_some_and(|repo| repo.image.is_some());
         if !in_image || !prediction.is_run() || row.script(self.harness).is_none() {

@@ -190,7 +190,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<Answer, Failure> {
 /// What is wrong with a task that graded its gold patch and its starting point like this.
 fn unfair(gold: &Verdict, noop: &Verdict) -> Option<String> {
     match (gold.outcome, noop.outcome) {
-        (Outcome::Resolved, Outcome::Unresolved | Outcome::TimedOut) => None,
+        (Outcome::Resolved, Outcome::Unresolved | Outcome::Partial | Outcome::TimedOut) => None,
         (Outcome::Resolved, Outcome::Resolved) => Some("doing nothing resolves it".to_owned()),
         (Outcome::Resolved, _) => Some(format!("doing nothing: {}: {}", noop.outcome.name(), noop.reason)),
         (outcome, _) => Some(format!("the gold patch: {}: {}", outcome.name(), gold.reason)),

@@ -5,9 +5,14 @@
 //! is lost is made again; one that stays lost is [`Outcome::Infrastructure`], never "unresolved". Cannot tell an honest test run from code
 //! under test that imitates its runner perfectly (see `testlog`).
 
+mod closing;
 mod edits;
+mod guard;
+mod infrastructure;
+mod input;
 mod plan;
 pub mod reference;
+mod repeat;
 mod report;
 
 use std::collections::BTreeMap;
@@ -20,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::patch::{File, Level, Mode, Patch, Reject};
+use crate::patch::{File, Level, Mode, Patch};
 use crate::ready::{Order, Ready};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, FileRead, PAUSES, Sandbox, SandboxError, Start};
@@ -28,9 +33,13 @@ use crate::task::{Kind, LoadedTask, Task, Tests};
 use crate::testlog::{self, Status};
 use crate::trajectory::{Exit, Observation};
 use crate::workspace::{self, Workspace};
+pub use guard::{Done, Flag, What};
+pub use infrastructure::{Infrastructure, Trouble};
+pub use input::input;
+pub use repeat::agreed;
 pub use report::{Instance, Report};
 
-use plan::{Plan, plan};
+use plan::{Plan, Refusal, plan};
 
 /// Wall seconds that the tests may take where the task does not say it; as in the SWE-bench harness.
 const TEST_SECONDS: f64 = 1800.0;
@@ -73,6 +82,15 @@ pub struct Verdict {
     /// Tests and their configuration that the patch had changed and that were put back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<String>,
+    /// What the patch changed of that by which it is judged, and what became of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// What failed, where the outcome is [`Outcome::Infrastructure`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure: Option<Infrastructure>,
+    /// A digest of all that decides on the verdict ([`input`]), where somebody asked for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub input: String,
     /// What became of the tests that must start to pass; null where the output does not name one.
     #[serde(default)]
     pub fail_to_pass: BTreeMap<String, Option<Status>>,
@@ -99,14 +117,20 @@ pub struct Verdict {
 pub enum Outcome {
     /// Every expected test passes.
     Resolved,
-    /// An expected test does not pass.
+    /// An expected test does not pass, or the test run cannot be believed.
     Unresolved,
+    /// Every test that passed before still passes, and some of those that failed, but not all.
+    Partial,
     /// The patch does not fit the starting point.
     PatchDoesNotApply,
     /// There is no change to grade.
     EmptyPatch,
+    /// The patch breaks a rule of docs/grading.md, or the test run contradicts itself.
+    Tampered,
     /// The tests overran their deadline.
     TimedOut,
+    /// Several grades of the same patch disagree.
+    Flaky,
     /// The sandbox, the host or the task failed: nothing is said about the patch.
     Infrastructure,
 }
@@ -122,9 +146,12 @@ impl Outcome {
         match self {
             Self::Resolved => "resolved",
             Self::Unresolved => "unresolved",
+            Self::Partial => "partial",
             Self::PatchDoesNotApply => "patch_does_not_apply",
             Self::EmptyPatch => "empty_patch",
+            Self::Tampered => "tampered",
             Self::TimedOut => "timed_out",
+            Self::Flaky => "flaky",
             Self::Infrastructure => "infrastructure",
         }
     }
@@ -139,6 +166,9 @@ impl Verdict {
             reason: reason.into(),
             applied: None,
             restored: Vec::new(),
+            flags: Vec::new(),
+            infrastructure: None,
+            input: String::new(),
             fail_to_pass: BTreeMap::new(),
             pass_to_pass: BTreeMap::new(),
             exit: None,
@@ -192,23 +222,19 @@ async fn grade_in_turn(
         match judge((backend, spec), loaded, prediction, options, turns).await {
             Ok(verdict) => return Verdict { lost_before, ..verdict },
             Err(error) => match PAUSES.get(lost_before.len()) {
-                Some(pause) if is_lost(&error) => {
+                Some(pause) if Infrastructure::of(&error).retryable => {
                     lost_before.push(format!("{error:#}"));
                     tokio::time::sleep(*pause).await;
                 }
                 _ => {
+                    let infrastructure = Some(Infrastructure::of(&error));
                     let verdict =
                         Verdict::new(&loaded.task.id, Outcome::Infrastructure, format!("{error:#}"));
-                    return Verdict { lost_before, ..verdict };
+                    return Verdict { lost_before, infrastructure, ..verdict };
                 }
             },
         }
     }
-}
-
-/// Whether the same grade may succeed in another sandbox.
-fn is_lost(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<SandboxError>().is_some_and(SandboxError::is_lost)
 }
 
 /// A sandbox with everything in place, and the plan of its grade.
@@ -220,15 +246,15 @@ async fn start(
     order: &Order<'_>,
     ready: &Ready,
     (tests, patch): (&Tests, &Patch),
-) -> anyhow::Result<Result<Started, Reject>> {
+) -> anyhow::Result<Result<Started, Refusal>> {
     let (files, sandbox) = base(order, &plan::paths(tests, patch)?).await?;
     let plan = match plan(order.task, tests, patch, &files)? {
         Ok(plan) => plan,
-        Err(reject) => {
+        Err(refusal) => {
             if let Some(sandbox) = sandbox {
                 sandbox.stop().await?;
             }
-            return Ok(Err(reject));
+            return Ok(Err(refusal));
         }
     };
     let mut sandbox = match sandbox {
@@ -284,14 +310,17 @@ async fn judge(
     };
     let patch = match Patch::parse(text) {
         Ok(patch) => patch,
-        Err(error) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, error.to_string())),
+        Err(error) => {
+            let outcome = guard::outcome_of(&error);
+            return Ok(Verdict::new(&task.id, outcome, error.to_string()));
+        }
     };
     let workspace = prepare(loaded, &options.cache).await?;
     let order = Order { backend, spec, task, workspace: &workspace };
     let _ahead = turns.ahead.acquire().await?;
     let (mut sandbox, plan) = match start(&order, &options.ready, (tests, &patch)).await? {
         Ok(started) => started,
-        Err(reject) => return Ok(Verdict::new(&task.id, Outcome::PatchDoesNotApply, reject.to_string())),
+        Err(refusal) => return Ok(refusal.verdict(&task.id)),
     };
     let _slot = turns.slots.acquire().await?;
     let observation = run_tests(&mut *sandbox, task, tests).await;
@@ -300,7 +329,8 @@ async fn judge(
         tracing::warn!(%error, task = task.id, "could not stop the sandbox");
     }
     let mut verdict = verdict(&task.id, tests, observation?);
-    (verdict.applied, verdict.restored) = (plan.level, plan.restored);
+    verdict.restored = plan.restored();
+    (verdict.applied, verdict.flags) = (plan.level, plan.flags);
     Ok(verdict)
 }
 
@@ -341,12 +371,15 @@ fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
     let keeps = |status: &Status| status.is_pass() || *status == Status::Skipped;
     let failing = fail_to_pass.iter().filter(|(_, status)| !status.is_some_and(Status::is_pass));
     let broken = pass_to_pass.iter().filter(|(_, status)| !status.as_ref().is_some_and(keeps));
+    let (n_failing, n_broken) = (failing.clone().count(), broken.clone().count());
     let wrong: Vec<_> = failing.chain(broken).collect();
     let outcome = match (observation.exit, wrong.is_empty()) {
         (Some(Exit::TimedOut), _) => Outcome::TimedOut,
         (_, true) => Outcome::Resolved,
+        _ if n_broken == 0 && n_failing < fail_to_pass.len() => Outcome::Partial,
         _ => Outcome::Unresolved,
     };
+    let doubt = closing::doubt(tests, observation.exit, (&log, &statuses));
     let reason = match (outcome, observation.exit) {
         (Outcome::Resolved, _) => String::new(),
         (Outcome::TimedOut, _) => "the tests overran their deadline".to_owned(),
@@ -354,6 +387,7 @@ fn verdict(id: &str, tests: &Tests, observation: Observation) -> Verdict {
         _ if statuses.is_empty() => "the output of the tests names no test".to_owned(),
         _ => reason_of(&wrong),
     };
+    let (outcome, reason) = closing::judged(outcome, reason, doubt);
     let mut verdict = Verdict::new(id, outcome, reason);
     (verdict.fail_to_pass, verdict.pass_to_pass) = (fail_to_pass, pass_to_pass);
     (verdict.exit, verdict.log) = (observation.exit, log);
@@ -414,6 +448,16 @@ pub async fn grade_all(
     options: &Options,
     mut done: impl FnMut(&Verdict),
 ) -> Vec<Verdict> {
+    grade_each(jobs, parallel, options, |_, verdict| done(verdict)).await
+}
+
+/// The same, with `done` told which job it was, counted from 0.
+pub async fn grade_each(
+    jobs: Vec<Job>,
+    parallel: usize,
+    options: &Options,
+    mut done: impl FnMut(usize, &Verdict),
+) -> Vec<Verdict> {
     let turns = Arc::new(Turns::of(parallel));
     let mut running = JoinSet::new();
     let ids: Vec<String> = jobs.iter().map(|job| job.task.task.id.clone()).collect();
@@ -430,10 +474,13 @@ pub async fn grade_all(
     while let Some(joined) = running.join_next().await {
         // A panic is a bug of ours; it must not be read as "unresolved" either.
         let Ok((job_idx, verdict)) = joined else { continue };
-        done(&verdict);
+        done(job_idx, &verdict);
         verdicts[job_idx] = Some(verdict);
     }
-    let lost = |id: &str| Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down");
+    let lost = |id: &str| Verdict {
+        infrastructure: Some(Infrastructure::GRADER),
+        ..Verdict::new(id, Outcome::Infrastructure, "the grader itself broke down")
+    };
     std::iter::zip(verdicts, &ids).map(|(verdict, id)| verdict.unwrap_or_else(|| lost(id))).collect()
 }
 

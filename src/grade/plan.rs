@@ -3,24 +3,13 @@
 //! A pure function on files in memory, the same for repositories of the host and of an image.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::patch::{Edit, File, Level, Patch, Reject, apply};
-use crate::task::{Parser, Task, Tests};
-
-/// Files that decide what pytest collects and reports, wherever they lie.
-const PYTEST_FILES: [&str; 8] = [
-    "conftest.py",
-    "pytest.ini",
-    ".pytest.ini",
-    "tox.ini",
-    "setup.cfg",
-    "pyproject.toml",
-    "sitecustomize.py",
-    "usercustomize.py",
-];
+use super::guard::{self, Done, Files, Flag};
+use super::{Outcome, Verdict};
+use crate::patch::{Edit, File, Level, Patch, apply};
+use crate::task::{Task, Tests};
 
 /// What to change in the starting point.
 #[derive(Debug)]
@@ -28,8 +17,30 @@ pub(super) struct Plan {
     pub(super) edits: Vec<Edit>,
     /// How the student's patch was made to fit; absent for an empty one.
     pub(super) level: Option<Level>,
-    /// Paths of the student's patch that were put back.
-    pub(super) restored: Vec<String>,
+    /// Paths of the student's patch that belong to the grader.
+    pub(super) flags: Vec<Flag>,
+}
+
+impl Plan {
+    /// The paths that were put back.
+    pub(super) fn restored(&self) -> Vec<String> {
+        let back = self.flags.iter().filter(|flag| flag.done != Done::Kept);
+        back.map(|flag| flag.path.clone()).collect()
+    }
+}
+
+/// Why nothing is run: the student's patch is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    outcome: Outcome,
+    reason: String,
+    flags: Vec<Flag>,
+}
+
+impl Refusal {
+    pub(super) fn verdict(self, id: &str) -> Verdict {
+        Verdict { flags: self.flags, ..Verdict::new(id, self.outcome, self.reason) }
+    }
 }
 
 /// The files that [`plan`] needs to see.
@@ -56,21 +67,33 @@ pub(super) fn plan(
     tests: &Tests,
     patch: &Patch,
     start: &BTreeMap<String, File>,
-) -> anyhow::Result<Result<Plan, Reject>> {
+) -> anyhow::Result<Result<Plan, Refusal>> {
     let tests_patch = tests_patch(tests)?;
     let applied = match apply(patch, start) {
         Ok(applied) => applied,
-        Err(reject) => return Ok(Err(reject)),
+        Err(reject) => {
+            let outcome = guard::outcome_of_reject(&reject, patch);
+            return Ok(Err(Refusal { outcome, reason: reject.to_string(), flags: Vec::new() }));
+        }
     };
     let mut files = start.clone();
     set(&mut files, applied.edits);
-    let restored = restored(task, tests, patch, &tests_patch);
-    set(&mut files, restored.iter().map(|path| Edit { path: path.clone(), after: start.get(path).cloned() }));
+    if !patch.files.is_empty() && files == *start {
+        let reason = "the patch changes nothing".to_owned();
+        return Ok(Err(Refusal { outcome: Outcome::EmptyPatch, reason, flags: Vec::new() }));
+    }
+    let seen = Files { before: start, after: &files };
+    let flags = guard::flags(task, tests, patch, seen);
+    if let Some(reason) = guard::breach(task, tests, patch, (seen, &flags)) {
+        return Ok(Err(Refusal { outcome: Outcome::Tampered, reason, flags }));
+    }
+    let back = flags.iter().filter(|flag| flag.done != Done::Kept);
+    set(&mut files, back.map(|flag| Edit { path: flag.path.clone(), after: start.get(&flag.path).cloned() }));
     let added = apply(&tests_patch, &files)
         .map_err(|reject| anyhow!("the task's `tests.patch` does not apply: {reject}"))?;
     set(&mut files, added.edits);
     let level = (!patch.files.is_empty()).then_some(applied.level);
-    Ok(Ok(Plan { edits: difference(start, &files), level, restored }))
+    Ok(Ok(Plan { edits: difference(start, &files), level, flags }))
 }
 
 fn set(files: &mut BTreeMap<String, File>, edits: impl IntoIterator<Item = Edit>) {
@@ -88,30 +111,4 @@ fn difference(before: &BTreeMap<String, File>, after: &BTreeMap<String, File>) -
     paths.dedup();
     let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
     changed.map(|path| Edit { path: path.clone(), after: after.get(path).cloned() }).collect()
-}
-
-/// The paths of the student's patch that belong to the tests.
-fn restored(task: &Task, tests: &Tests, patch: &Patch, tests_patch: &Patch) -> Vec<String> {
-    let gold = task.gold.as_deref().and_then(|gold| Patch::parse(gold).ok()).unwrap_or_default();
-    let gold = gold.paths();
-    let kept: Vec<&str> =
-        tests_patch.paths().into_iter().chain(tests.restore.iter().map(String::as_str)).collect();
-    let is_tests = |path: &str| {
-        // The file itself, something below a restored directory, or something in a test's way.
-        kept.iter()
-            .map(|kept| kept.trim_end_matches('/'))
-            .any(|kept| is_at_or_below(path, kept) || is_at_or_below(kept, path))
-    };
-    let is_runners = |path: &str| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        tests.parser == Parser::Pytest
-            && (PYTEST_FILES.contains(&name)
-                || Path::new(name).extension().is_some_and(|extension| extension == "pth"))
-            && !gold.contains(&path)
-    };
-    patch.paths().into_iter().filter(|path| is_tests(path) || is_runners(path)).map(str::to_owned).collect()
-}
-
-fn is_at_or_below(path: &str, dir: &str) -> bool {
-    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

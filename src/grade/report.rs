@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::reference::Comparison;
-use super::{Outcome, Verdict};
+use super::{Flag, Infrastructure, Outcome, Verdict};
 use crate::patch::Level;
 use crate::stats::{self, Rate};
 
@@ -47,6 +47,12 @@ pub struct Instance {
     /// Test files that the patch had changed and that were put back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<String>,
+    /// What the patch changed of that by which it is judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// What failed, where it could not be graded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infrastructure: Option<Infrastructure>,
 }
 
 impl Report {
@@ -60,6 +66,8 @@ impl Report {
             reason: verdict.reason.clone(),
             applied: verdict.applied,
             restored: verdict.restored.clone(),
+            flags: verdict.flags.clone(),
+            infrastructure: verdict.infrastructure,
         });
         Self {
             format: FORMAT,

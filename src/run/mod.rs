@@ -208,6 +208,23 @@ impl RunDir {
     }
 }
 
+/// A directory that this process alone writes to, until this is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: fs_err::File,
+}
+
+impl Hold {
+    /// Takes hold of `path`, which is made: of a run's directory, or of one that holds other results.
+    ///
+    /// # Errors
+    /// When another process writes to it or the file system refuses.
+    pub fn of(path: &Path) -> Result<Self, RunError> {
+        fs_err::create_dir_all(path)?;
+        Ok(Self { _lock: lock(path)? })
+    }
+}
+
 /// The first of `base`, `base-2`, `base-3` … that is absent or empty.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::grading::{EvalType, Expected};
 use super::log::Parser;
 use super::script::{self, Classic};
 use super::{Harness, classic};
+use crate::fsio;
 use crate::testlog::compat::Context;
 
 /// A row.
@@ -114,6 +115,11 @@ impl Row {
             pass_to_pass: &self.pass_to_pass.0,
             eval_type: self.eval_type.unwrap_or_else(|| classic::eval_type(&self.repo)),
         }
+    }
+
+    /// A digest of all of it.
+    pub fn digest(&self) -> String {
+        fsio::sha256_hex(format!("{self:?}").as_bytes())
     }
 
     /// The script that runs its tests, its own or the one that 4.1.0 makes; in 5.0.2 it records the exit code.

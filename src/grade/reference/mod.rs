@@ -40,6 +40,9 @@ pub struct Reference {
     /// Why there is no resolution; empty where there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// A digest of the row that it was judged by.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub row: String,
     /// What the harness would have left of the prediction.
     #[serde(skip)]
     pub files: Files,
@@ -72,9 +75,21 @@ pub struct Files {
 
 impl Reference {
     fn nothing(profile: Harness, resolved: Option<bool>, reason: impl Into<String>) -> Self {
-        let files = Files::default();
-        let from = Source::Nothing;
-        Self { profile, from, resolved, resolution: None, applied_by: None, reason: reason.into(), files }
+        Self {
+            profile,
+            from: Source::Nothing,
+            resolved,
+            resolution: None,
+            applied_by: None,
+            reason: reason.into(),
+            row: String::new(),
+            files: Files::default(),
+        }
+    }
+
+    /// Whether it is what `harness` says by `row`, so that an earlier verdict on the same patch still holds.
+    pub fn is_of(&self, harness: Harness, row: &Row) -> bool {
+        self.profile == harness && self.resolved.is_some() && self.row == row.digest()
     }
 
     /// The verdict where the host failed.
@@ -115,7 +130,7 @@ pub fn of_our_log(
     (patch, verdict): (&str, &Verdict),
 ) -> Reference {
     let timed_out = verdict.exit == Some(Exit::TimedOut);
-    match verdict.outcome {
+    let reference = match verdict.outcome {
         _ if patch.is_empty() => {
             Reference::nothing(harness, Some(false), "the patch is empty, and the harness does not run it")
         }
@@ -125,7 +140,8 @@ pub fn of_our_log(
             Reference::nothing(harness, None, "our grader has no output of a test run")
         }
         _ => Reference::of_log(harness, Source::OurLog, row, (patch, marked(tests, verdict))),
-    }
+    };
+    Reference { row: row.digest(), ..reference }
 }
 
 /// Our run's output with the harness's markers around it, unless the test command prints them itself.

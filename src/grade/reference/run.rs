@@ -45,7 +45,7 @@ pub async fn run(bench: Bench<'_>, harness: Harness, row: &Row, patch: &str) -> 
     let mut sandbox = bench.backend.start(&Start { spec: bench.spec, tree: None }).await?;
     let done = in_sandbox(&mut *sandbox, bench.deadline, (harness, row), (patch, &script)).await;
     sandbox.stop().await?;
-    let mut reference = done?;
+    let mut reference = Reference { row: row.digest(), ..done? };
     reference.files.script = Some(script);
     Ok(reference)
 }

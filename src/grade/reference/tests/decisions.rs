@@ -34,9 +34,6 @@ const FORGED: [&str; 13] = [
     "maven-forged",
     "pass-then-teardown-error-v2",
 ];
-/// Runs whose exit alone contradicts what they print. `verdict` does not look at the exit yet.
-const BY_EXIT: [&str; 4] =
-    ["exit-1-no-failure", "gotest-same-name-two-packages", "maven-forged", "negative-exit"];
 /// A test file that prints lines of results and leaves at once.
 const UNTELLABLE: &str = "forge-os-exit-0";
 
@@ -50,6 +47,19 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// What becomes of a case with us: an outcome's name, or why there is no run to judge.
 fn ours(case: &Value) -> String {
+    // What a student prints has nothing around it.
+    let frame = if text(case, "tag") == "spoof" { Frame::AsItStands } else { Frame::PutBack };
+    ours_with(case, frame)
+}
+
+/// Whether what pytest prints around its lines is there.
+#[derive(Clone, Copy)]
+enum Frame {
+    AsItStands,
+    PutBack,
+}
+
+fn ours_with(case: &Value, frame: Frame) -> String {
     let log = text(case, "log");
     if log.starts_with(">>>>> Patch Apply Failed") {
         return Outcome::PatchDoesNotApply.name().to_owned();
@@ -63,7 +73,7 @@ fn ours(case: &Value) -> String {
     }
     let (command, results) = printed.split_once('\n').unwrap_or((printed, ""));
     let command = command.trim_start_matches("+ ");
-    let (parser, output) = read_by_us(case, command, results);
+    let (parser, output) = read_by_us(case, (command, results), frame);
     let Ok(tests) = tests(case, command, parser) else { return "refused".to_owned() };
     let mut observation = Observation::new(output, 0);
     observation.exit = Some(exit(after));
@@ -93,11 +103,13 @@ fn exit(after: &str) -> Exit {
 
 /// The reader of a case and the output that it reads. What is not pytest's is read by the parser of its row, and told
 /// on as TAP.
-fn read_by_us(case: &Value, command: &str, results: &str) -> (&'static str, String) {
+fn read_by_us(case: &Value, (command, results): (&str, &str), frame: Frame) -> (&'static str, String) {
     let parser = text(case, "log_parser");
     if parser.starts_with("parse_log_pytest") {
-        let is_framed = text(case, "tag") != "spoof";
-        return ("pytest", if is_framed { framed(results) } else { results.to_owned() });
+        return match frame {
+            Frame::AsItStands => ("pytest", results.to_owned()),
+            Frame::PutBack => ("pytest", framed(results)),
+        };
     }
     let map = compat::read(parser, &Context::default(), &format!("+ {command}\n{results}")).unwrap();
     let line = |(id, status): (&String, &std::borrow::Cow<'_, str>)| match status.as_ref() {
@@ -163,9 +175,7 @@ fn table(heading: &str) -> BTreeMap<String, Vec<String>> {
 fn every_difference_from_the_reference_is_a_row_of_the_table() {
     let Some(fixtures) = load("grading_fixtures.json") else { return };
     let mut differences = BTreeMap::new();
-    for case in
-        fixtures["cases"].as_array().unwrap().iter().filter(|case| !BY_EXIT.contains(&text(case, "name")))
-    {
+    for case in fixtures["cases"].as_array().unwrap() {
         // The harness does not run an empty patch, whatever its log says.
         let is_run = !text(case, "model_patch").is_empty();
         let theirs = case["v5_0_2"]["report"]["resolved"] == true && is_run;
@@ -186,13 +196,11 @@ fn every_difference_from_the_reference_is_a_row_of_the_table() {
 fn no_log_that_must_not_resolve_does_and_no_forgery_either() {
     let Some(fixtures) = load("grading_fixtures.json") else { return };
     let cases = fixtures["cases"].as_array().unwrap();
-    let is_judged = |name: &str| !BY_EXIT.contains(&name);
-    let must_not = |case: &&Value| case["should_be_resolved"] == false && is_judged(text(case, "name"));
-    for case in cases.iter().filter(must_not) {
+    for case in cases.iter().filter(|case| case["should_be_resolved"] == false) {
         assert_ne!(ours(case), "resolved", "{}", case["name"]);
     }
     let by_name: BTreeMap<&str, &Value> = cases.iter().map(|case| (text(case, "name"), case)).collect();
-    for name in FORGED.into_iter().filter(|name| is_judged(name)) {
+    for name in FORGED {
         assert_ne!(ours(by_name[name]), "resolved", "{name}");
     }
     let spoofs = cases.iter().filter(|case| text(case, "tag") == "spoof").map(|case| text(case, "name"));
@@ -200,6 +208,17 @@ fn no_log_that_must_not_resolve_does_and_no_forgery_either() {
     assert_eq!(unnamed, [UNTELLABLE].into());
     // Letter for letter the log of an honest run: no reader of logs can tell it.
     assert_eq!(text(by_name[UNTELLABLE], "log"), text(by_name["all-pass"], "log"));
+}
+
+#[test]
+fn two_forgeries_that_imitate_the_sections_of_pytest_too_deceive_a_reader_of_logs() {
+    let Some(fixtures) = load("grading_fixtures.json") else { return };
+    let spoofs = fixtures["cases"].as_array().unwrap().iter().filter(|case| text(case, "tag") == "spoof");
+    let deceiving: BTreeSet<&str> = spoofs
+        .filter(|case| ours_with(case, Frame::PutBack) == "resolved")
+        .map(|case| text(case, "name"))
+        .collect();
+    assert_eq!(deceiving, ["forge-passed-plus-decoy-failure", UNTELLABLE].into());
 }
 
 #[test]

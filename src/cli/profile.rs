@@ -141,8 +141,7 @@ impl Beside {
         let tests = task.tests.as_ref()?;
         let own = reference::row_of(&task.id, tests);
         let row = self.rows.get(&task.id).unwrap_or(&own);
-        let earlier = verdict.reference.as_ref();
-        if let Some(earlier) = earlier.filter(|earlier| earlier.is_of(self.harness, row)) {
+        if let Some(earlier) = verdict.reference.as_ref().filter(|earlier| earlier.is_of(self.harness, row)) {
             return Some(earlier.clone());
         }
         let patch = prediction.model_patch.as_deref().unwrap_or_default();
@@ -190,8 +189,13 @@ impl Beside {
     }
 }
 
+/// Writes what the harness would leave, in the place of what an earlier verdict left; one that was found again
+/// brings no files, and its own stay.
 fn save_one(dir: &Path, prediction: &Prediction, reference: &Reference) -> anyhow::Result<()> {
-    let files = &reference.files;
+    let Some(files) = &reference.files else { return Ok(()) };
+    if dir.exists() {
+        fs_err::remove_dir_all(dir)?;
+    }
     let write = |name: &str, text: &str| fsio::write_atomic(&dir.join(name), text.as_bytes());
     write("patch.diff", prediction.model_patch.as_deref().unwrap_or_default())?;
     for (name, text) in [("eval.sh", &files.script), ("test_output.txt", &files.output)] {

@@ -43,9 +43,9 @@ pub struct Reference {
     /// A digest of the row that it was judged by.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub row: String,
-    /// What the harness would have left of the prediction.
+    /// What the harness would have left of the prediction; absent where the verdict was read from a file.
     #[serde(skip)]
-    pub files: Files,
+    pub files: Option<Files>,
 }
 
 /// What a reference verdict rests on.
@@ -83,7 +83,7 @@ impl Reference {
             applied_by: None,
             reason: reason.into(),
             row: String::new(),
-            files: Files::default(),
+            files: Some(Files::default()),
         }
     }
 
@@ -100,6 +100,7 @@ impl Reference {
     /// The verdict on a log.
     fn of_log(profile: Harness, from: Source, row: &Row, (patch, log): (&str, String)) -> Self {
         let mut reference = Self { from, ..Self::nothing(profile, None, "") };
+        let mut files = Files::default();
         let Some(parser) = row.parser() else {
             "neither the row nor 4.1.0 names who reads its log".clone_into(&mut reference.reason);
             return reference;
@@ -108,7 +109,7 @@ impl Reference {
             Ok(Graded { report, resolution, refusal }) => {
                 (reference.resolved, reference.resolution) = (Some(report.resolved), resolution);
                 reference.reason = refusal.map(|refusal| refusal.to_string()).unwrap_or_default();
-                reference.files.report = Some(report);
+                files.report = Some(report);
             }
             // Its exception ends in an error, which is unresolved there.
             Err(fault @ Fault::Raises { .. }) => {
@@ -116,8 +117,8 @@ impl Reference {
             }
             Err(fault @ Fault::Unknown { .. }) => reference.reason = fault.to_string(),
         }
-        reference.files.output = Some(log);
-        reference
+        files.output = Some(log);
+        Self { files: Some(files), ..reference }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Reference, Source};
+use super::{Files, Reference, Source};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, Exec, FileWrite, Sandbox, Start};
 use crate::swe_bench::row::Row;
@@ -46,7 +46,7 @@ pub async fn run(bench: Bench<'_>, harness: Harness, row: &Row, patch: &str) -> 
     let done = in_sandbox(&mut *sandbox, bench.deadline, (harness, row), (patch, &script)).await;
     sandbox.stop().await?;
     let mut reference = Reference { row: row.digest(), ..done? };
-    reference.files.script = Some(script);
+    reference.files.get_or_insert_default().script = Some(script);
     Ok(reference)
 }
 
@@ -76,7 +76,8 @@ async fn in_sandbox(
         let reason = "no command of the harness applies the patch";
         Reference { from: Source::OwnRun, ..Reference::nothing(harness, Some(false), reason) }
     };
-    (reference.applied_by, reference.files.log) = (applied, log);
+    reference.applied_by = applied;
+    reference.files.get_or_insert_default().log = log;
     Ok(reference)
 }
 
@@ -85,11 +86,13 @@ fn judged(done: Observation, deadline: Duration, (harness, row): (Harness, &Row)
         return Reference::of_log(harness, Source::OwnRun, row, (patch, done.output));
     }
     let reason = "the tests overran their deadline";
-    let mut reference =
-        Reference { from: Source::OwnRun, ..Reference::nothing(harness, Some(false), reason) };
     let seconds = deadline.as_secs();
-    reference.files.output = Some(format!("{}\n\nTimeout error: {seconds} seconds exceeded.", done.output));
-    reference
+    let output = Some(format!("{}\n\nTimeout error: {seconds} seconds exceeded.", done.output));
+    Reference {
+        from: Source::OwnRun,
+        files: Some(Files { output, ..Files::default() }),
+        ..Reference::nothing(harness, Some(false), reason)
+    }
 }
 
 async fn put(sandbox: &mut dyn Sandbox, path: &str, text: &str) -> anyhow::Result<()> {

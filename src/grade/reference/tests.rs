@@ -79,10 +79,10 @@ async fn a_run_of_its_own_goes_down_the_chain_and_reads_the_log_of_the_script() 
     let reference = own_run(&backend, Harness::SweBench5).await.unwrap();
     assert_eq!((reference.resolved, reference.from), (Some(true), Source::OwnRun));
     assert_eq!(reference.applied_by.as_deref(), Some("git apply --verbose --3way"));
-    assert!(reference.files.script.unwrap().contains("SWEBENCH_TEST_EXIT_CODE=$?\n: '>>>>> End"));
+    assert!(reference.files.unwrap().script.unwrap().contains("SWEBENCH_TEST_EXIT_CODE=$?\n: '>>>>> End"));
     // 4.1.0 has no such attempt, and no command of its applies the patch here.
     let reference = own_run(&backend, Harness::SweBench4).await.unwrap();
-    assert_eq!((reference.resolved, reference.files.report), (Some(false), None));
+    assert_eq!((reference.resolved, reference.files.unwrap().report), (Some(false), None));
 }
 
 #[tokio::test]

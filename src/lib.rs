@@ -28,6 +28,7 @@ pub mod mutate;
 pub mod patch;
 pub mod rate;
 pub mod reward;
+pub mod swe_bench;
 pub mod testlog;
 
 // Layer 3: engines, each behind its own types; they never import each other.

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::{Answer, Failure};
 use super::grades::{Desk, GRADES};
 use super::output::Output;
+use super::profile::ProfileArgs;
 use super::sandbox::block_on;
 use super::sandboxes::{Bench, Benches, HostArgs};
 use super::{certificates, rates};
 use crate::grade::{self, Job, JobPrediction, Options, Report, Verdict};
 use crate::run::{Hold, Manifest, read_manifest};
+use crate::swe_bench::prediction::{self, Prediction};
 use crate::task::{Kind, LoadedTask};
 use crate::{fsio, task_dir};
 
@@ -39,15 +40,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     repeat: u8,
     #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
     host: HostArgs,
-}
-
-/// One row of a SWE-bench prediction file.
-#[derive(Debug, Deserialize)]
-struct Row {
-    instance_id: String,
-    #[serde(default)]
-    model_patch: Option<String>,
 }
 
 /// Runs the command.
@@ -59,6 +54,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = load_tasks(&args.tasks)?;
     certificates::warn(&tasks, output)?;
     let predictions = predictions(&args.predictions, &tasks)?;
+    let beside = args.profile.read(&args.predictions, &tasks)?;
     let _held = args.out.as_deref().map(Hold::of).transpose().map_err(Failure::from)?;
     let verdicts = block_on(async {
         let benches = benches(&args.host, &tasks, &predictions, output).await?;
@@ -67,11 +63,18 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         }
         let desk =
             Desk { host: &args.host, benches: &benches, out: args.out.as_deref(), repeat: args.repeat };
-        desk.graded(jobs(&benches, &tasks, predictions), output).await
+        let verdicts = desk.graded(jobs(&benches, &tasks, predictions), output).await?;
+        Ok(match &beside {
+            Some(beside) => beside.judge(verdicts, &tasks, &desk).await,
+            None => verdicts,
+        })
     })?;
     let report = Report::new(&verdicts).with_rates(rates::of(&tasks, (&verdicts, &[]), &[]));
     if let Some(out) = &args.out {
         save(out, &verdicts, &report).map_err(Failure::host)?;
+        if let Some(beside) = &beside {
+            beside.save(out, &verdicts, &tasks).map_err(Failure::host)?;
+        }
     }
     output.result(&report, &report.text()).map_err(Failure::host)?;
     Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
@@ -168,7 +171,7 @@ fn predictions(
         return Ok(tasks.keys().map(|id| (id.clone(), prediction.clone())).collect());
     }
     let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
-    let rows = rows(&text).with_context(|| format!("`{}` holds no predictions", file.display()));
+    let rows = prediction::read(&text).with_context(|| format!("`{}` holds no predictions", file.display()));
     let rows = rows.map_err(|error| {
         Failure::input(error).with_hint("write one `{\"instance_id\": …, \"model_patch\": …}` a line")
     })?;
@@ -179,25 +182,9 @@ fn predictions(
         let error = anyhow!("`{}` predicts the unknown task `{}`", file.display(), row.instance_id);
         return Err(Failure::input(error).with_hint("name the directory with its task by `--tasks`"));
     }
-    let prediction = |row: Row| (row.instance_id, JobPrediction::Patch(row.model_patch.unwrap_or_default()));
+    let prediction =
+        |row: Prediction| (row.instance_id, JobPrediction::Patch(row.model_patch.unwrap_or_default()));
     Ok(rows.into_iter().map(prediction).collect())
-}
-
-/// Reads JSONL, a list, or an object from id to row.
-fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match value? {
-            Value::Array(items) => rows.extend(items),
-            Value::Object(map) if !map.contains_key("instance_id") => {
-                rows.extend(map.into_iter().map(|(_, row)| row));
-            }
-            row => rows.push(row),
-        }
-    }
-    let row =
-        |(row_idx, row)| serde_json::from_value(row).with_context(|| format!("prediction {}", row_idx + 1));
-    rows.into_iter().enumerate().map(row).collect()
 }
 
 /// Writes `grades.jsonl` with every test's status, and each prediction's test log.
@@ -212,23 +199,10 @@ pub(super) fn save_log(out: &Path, number: usize, verdict: &Verdict) -> anyhow::
     if verdict.log.is_empty() {
         return Ok(());
     }
-    let name = format!("{:04}-{}.txt", number + 1, verdict.id);
-    fsio::write_atomic(&out.join("logs").join(name), verdict.log.as_bytes())
+    fsio::write_atomic(&log_file(out, number, &verdict.id), verdict.log.as_bytes())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn predictions_read_alike_from_lines_a_list_and_a_map() {
-        let row = r#"{"instance_id": "a", "model_name_or_path": "m", "model_patch": null}"#;
-        for text in
-            [format!("{row}\n{row}\n"), format!("[{row}, {row}]"), format!(r#"{{"a": {row}, "b": {row}}}"#)]
-        {
-            let rows = rows(&text).unwrap();
-            assert_eq!((rows.len(), rows[0].instance_id.as_str(), &rows[0].model_patch), (2, "a", &None));
-        }
-        assert_eq!(rows(r#"[{"model_patch": ""}]"#).unwrap_err().to_string(), "prediction 1");
-    }
+/// The test log of the prediction `number`, counted from 0.
+pub(super) fn log_file(out: &Path, number: usize, id: &str) -> PathBuf {
+    out.join("logs").join(format!("{:04}-{id}.txt", number + 1))
 }

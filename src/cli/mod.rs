@@ -13,6 +13,7 @@ mod interrupt;
 pub mod model;
 pub mod output;
 mod policy;
+mod profile;
 pub mod progress;
 #[cfg(feature = "train")]
 pub mod quickstart;

@@ -11,6 +11,7 @@ use regex::Regex;
 
 use super::Outcome;
 use super::guard::Runner;
+use crate::swe_bench;
 use crate::task::{Expect, Tests};
 use crate::testlog::{Status, Statuses};
 use crate::trajectory::Exit;
@@ -42,6 +43,7 @@ pub(super) fn doubt(tests: &Tests, exit: Option<Exit>, (log, statuses): (&str, &
     run.broken_off().or_else(|| match Runner::of(tests) {
         // A report or the exit decides, and not the log.
         _ if tests.report.is_some() || tests.expect == Expect::ExitZero => None,
+        _ if tests.expect == Expect::FailOnly => run.silent(),
         Runner::Pytest => run.pytest(),
         Runner::Tap => run.tap(),
         Runner::Naming => run.fails_without_a_failure(),
@@ -108,6 +110,12 @@ impl Run<'_> {
             Exit::OutOfMemory => unresolved("the tests ran out of memory"),
             Exit::Code(_) | Exit::TimedOut => None,
         }
+    }
+
+    /// Where only failures are named, silence is success only after a sign that tests ran.
+    fn silent(&self) -> Option<Doubt> {
+        let shows = !self.statuses.is_empty() || swe_bench::log::shows_a_suite(self.log);
+        if shows { None } else { unresolved("nothing in the output says that a test ran") }
     }
 
     fn fails_without_a_failure(&self) -> Option<Doubt> {
@@ -262,6 +270,17 @@ mod tests {
             let found = doubt_of(Parser::Tap, "sh tests/run.sh", exit, log);
             assert_eq!(found.as_ref().map(|(outcome, _)| *outcome), expected, "{exit:?}\n{log}\n{found:?}");
         }
+    }
+
+    #[test]
+    fn where_only_failures_are_named_silence_needs_a_sign_that_tests_ran() {
+        let doubt_of = |log| {
+            let parser = Parser::Compat("swebench.parse_log_marked".to_owned());
+            let tests = Tests { parser, expect: Expect::FailOnly, ..Tests::default() };
+            doubt(&tests, Some(Exit::Code(0)), (log, &Statuses::new())).map(|doubt| doubt.outcome)
+        };
+        assert_eq!(doubt_of("0 specs, 0 failures\n"), Some(Outcome::Unresolved));
+        assert_eq!(doubt_of("12 specs, 0 failures\n"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod infrastructure;
 mod input;
 mod plan;
 mod quarantine;
+pub mod reference;
 mod repeat;
 mod report;
 mod reported;
@@ -110,6 +111,9 @@ pub struct Verdict {
     /// Wall seconds of the test command.
     #[serde(skip)]
     pub seconds: Option<f64>,
+    /// What a reference harness says, where somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<reference::Reference>,
     /// What the test command printed.
     #[serde(skip)]
     pub log: String,
@@ -181,6 +185,7 @@ impl Verdict {
             quarantined: Vec::new(),
             exit: None,
             seconds: None,
+            reference: None,
             log: String::new(),
             lost_before: Vec::new(),
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::reference::Comparison;
 use super::{Flag, Infrastructure, Outcome, Verdict};
 use crate::patch::Level;
 use crate::rate::Rates;
@@ -29,6 +30,9 @@ pub struct Report {
     /// Further rates and costs.
     #[serde(flatten)]
     pub rates: Option<Rates>,
+    /// How the verdicts compare with those of a reference harness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Comparison>,
 }
 
 /// One verdict in short.
@@ -81,6 +85,7 @@ impl Report {
             invalid: verdicts.len() - valid,
             rate: stats::wilson(resolved, valid),
             rates: None,
+            reference: Comparison::of(verdicts),
         }
     }
 
@@ -112,6 +117,9 @@ impl Report {
             text.push_str(&format!("Could not grade {}; they are not in the rate\n", self.invalid));
         }
         text.push_str(&self.rates.as_ref().map(Rates::text).unwrap_or_default());
+        if let Some(comparison) = &self.reference {
+            text.push_str(&comparison.text());
+        }
         text
     }
 }

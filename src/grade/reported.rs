@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Run {
     pub(super) observation: Observation,
     /// What a file holds, where the report is one.
-    file: Option<Vec<u8>>,
+    pub(super) file: Option<Vec<u8>>,
 }
 
 impl Run {

@@ -16,6 +16,7 @@ mod rebench;
 mod runners;
 mod suites;
 mod swebench;
+mod swebench4;
 mod swegym;
 mod swesmith;
 mod words;
@@ -108,8 +109,14 @@ const fn row(name: &'static str, aliases: &'static [&'static str], shape: Shape)
     Row { name, aliases, shape }
 }
 
-static PACKAGES: [&Package; 5] =
-    [&swebench::PACKAGE, &swegym::PACKAGE, &swegym::R2E, &swesmith::PACKAGE, &rebench::PACKAGE];
+static PACKAGES: [&Package; 6] = [
+    &swebench::PACKAGE,
+    &swegym::PACKAGE,
+    &swegym::R2E,
+    &swesmith::PACKAGE,
+    &rebench::PACKAGE,
+    &swebench4::PACKAGE,
+];
 
 /// Reads a log as the parser `name` does: `swebench.parse_log_pytest`, or `parse_log_pytest` for the
 /// first package that has it.

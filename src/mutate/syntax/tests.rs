@@ -248,3 +248,15 @@ fn a_line_belongs_to_its_innermost_definition() {
     assert_eq!(of("box.c", C, 4).as_deref(), Some("size:1"));
     assert_eq!(of("box.go", GO, 1), None);
 }
+
+#[test]
+fn the_documentation_has_a_row_for_every_rule() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/synthesis.md");
+    let page = fs_err::read_to_string(page).unwrap();
+    for rule in RULES {
+        let names: Vec<&str> = rule.languages.iter().map(|language| language.name()).collect();
+        let languages = if names.len() == Language::ALL.len() { "all".to_owned() } else { names.join(", ") };
+        let row = format!("| `{}` | {languages} | {} |", rule.kind.name(), rule.what);
+        assert!(page.contains(&row), "docs/synthesis.md lacks: {row}");
+    }
+}

@@ -78,21 +78,21 @@ fn without_place(line: &str) -> &str {
     PLACE.find(line).map_or(line, |found| &line[found.end()..])
 }
 
-/// `not ok 3 - name`, then comments or a block of YAML; where nothing follows, the comments before it.
+/// `not ok 3 - name`, then comments or a block of YAML; where nothing follows, what stands between it and the test
+/// before.
 fn tap(lines: &[&str], test: &str) -> Option<Vec<String>> {
-    static LINE: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:not )?ok\b(?: +\d+)?(?: +-)? *(.*?)\s*$"));
-    let is_it = |line: &&str| {
-        line.starts_with("not ok")
-            && LINE.captures(line).is_some_and(|found| &found[1] == test || line.ends_with(test))
-    };
+    static LINE: LazyLock<Regex> = LazyLock::new(|| regex(r"^not ok\b(?: +\d+)?(?: +-)? *(.*?)\s*$"));
+    let is_it = |line: &&str| LINE.captures(line).is_some_and(|found| &found[1] == test);
     let at = lines.iter().position(is_it)?;
     let is_about = |line: &&&str| line.starts_with('#') || line.starts_with("  ");
-    let after: Vec<String> =
-        lines[at + 1..].iter().take_while(is_about).filter_map(|line| told(line)).collect();
+    let ends =
+        |line: &&&str| ["stack:", "...", "# Subtest:"].iter().any(|end| line.trim_start().starts_with(end));
+    let after = lines[at + 1..].iter().take_while(|line| is_about(line) && !ends(line));
+    let after: Vec<String> = after.filter_map(|line| told(line)).collect();
     if !after.is_empty() {
         return Some(after);
     }
-    let before = lines[..at].iter().rev().take_while(|line| line.starts_with('#'));
+    let before = lines[..at].iter().rev().take_while(is_about);
     let mut before: Vec<String> = before.filter_map(|line| told(line)).collect();
     before.reverse();
     Some(before)
@@ -100,11 +100,10 @@ fn tap(lines: &[&str], test: &str) -> Option<Vec<String>> {
 
 /// What a comment or a line of YAML says, if it says something of the test's subject.
 fn told(line: &str) -> Option<String> {
-    const ASIDE: [&str; 9] =
-        ["duration_ms:", "location:", "type:", "failureType:", "code:", "name:", "stack:", "---", "..."];
+    const ASIDE: [&str; 7] = ["duration_ms:", "location:", "type:", "failureType:", "code:", "name:", "---"];
     let text = line.trim_start_matches('#').trim();
-    let is_frame = text.starts_with("at ") || text.contains("(node:") || text.contains("file://");
-    let is_aside = text.is_empty() || is_frame || ASIDE.iter().any(|word| text.starts_with(word));
+    let text = without_place(text.strip_prefix("error: ").unwrap_or(text));
+    let is_aside = text.is_empty() || text == "|-" || ASIDE.iter().any(|word| text.starts_with(word));
     (!is_aside).then(|| text.to_owned())
 }
 
@@ -182,7 +181,7 @@ failures:
     }
 
     #[test]
-    fn tap_gives_comments_and_the_block_without_frames_and_durations() {
+    fn tap_gives_what_follows_without_frames_and_durations_else_what_precedes() {
         let output = "\
 ok 1 - a
 not ok 2 - size of one

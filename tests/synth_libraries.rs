@@ -7,6 +7,7 @@
 //! says how many tasks of each (default 20). Prints the program's own report, wall and CPU seconds.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it measures")]
 
 use std::path::Path;
 use std::process::Command;

@@ -5,6 +5,7 @@
 //! fails there under `APPRENTICE_REQUIRE=namespaces` and `rootfs`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -85,7 +85,7 @@ fn places<'t>(tree: &'t Tree, grammar: &Grammar, text: &str) -> Vec<Node<'t>> {
     let mut found = Vec::new();
     let mut open = vec![(tree.root_node(), false)];
     while let Some((node, within)) = open.pop() {
-        if grammar.is_test(node, text) {
+        if grammar::is_test(node, text) {
             continue;
         }
         let within = within || grammar.is_definition(node);

@@ -17,7 +17,6 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use rand::seq::SliceRandom as _;
@@ -119,15 +118,13 @@ struct Shop<'a> {
     wanted: &'a Wanted,
     /// Where the library lies as its tasks will find it.
     home: PathBuf,
-    ready: Arc<Ready>,
 }
 
 impl<'a> Shop<'a> {
     fn open(library: &'a Repository, site: &'a Site<'a>, wanted: &'a Wanted) -> anyhow::Result<Self> {
         let home = site.scratch.join("tasks");
         write::copy(&home, library).context("could not copy the library")?;
-        let ready = Arc::new(Ready::below(site.scratch));
-        Ok(Self { library, site, wanted, home, ready })
+        Ok(Self { library, site, wanted, home })
     }
 
     /// A sandbox with the library as it is, its set-up done.
@@ -137,7 +134,7 @@ impl<'a> Shop<'a> {
         let workspace = workspace::prepare(&loaded, self.site.scratch)?;
         let Site { backend, spec, .. } = *self.site;
         let order = Order { backend, spec, task: &loaded.task, workspace: &workspace };
-        self.ready.start(&order).await.context("could not start a sandbox to try mutations in")
+        Ready::anew().start(&order).await.context("could not start a sandbox to try mutations in")
     }
 
     async fn make(
@@ -181,12 +178,11 @@ impl<'a> Shop<'a> {
                 return Ok(());
             }
             for (task, reason) in certify::all(self, drafts).await? {
-                match reason {
-                    Some(reason) => made.statistics.drop(task.bug.kind, reason),
-                    None => {
-                        made.statistics.keep(task.bug.kind);
-                        made.tasks.push(task);
-                    }
+                if let Some(reason) = reason {
+                    made.statistics.drop(task.bug.kind, reason);
+                } else {
+                    made.statistics.keep(task.bug.kind);
+                    made.tasks.push(task);
                 }
             }
         }

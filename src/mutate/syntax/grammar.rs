@@ -220,22 +220,22 @@ impl Grammar {
         }
         Some(&text[named.byte_range()])
     }
+}
 
-    /// Whether the node is a test within a source, as Rust has them.
-    pub(super) fn is_test(&self, node: Node<'_>, text: &str) -> bool {
-        let mut before = node.prev_named_sibling();
-        while let Some(sibling) =
-            before.filter(|sibling| sibling.is_extra() || sibling.kind() == "attribute_item")
+/// Whether the node is a test within a source, as Rust has them.
+pub(super) fn is_test(node: Node<'_>, text: &str) -> bool {
+    let mut before = node.prev_named_sibling();
+    while let Some(sibling) =
+        before.filter(|sibling| sibling.is_extra() || sibling.kind() == "attribute_item")
+    {
+        let said = &text[sibling.byte_range()];
+        let is_attribute = sibling.kind() == "attribute_item";
+        if is_attribute
+            && (said.contains("cfg(test)") || said.ends_with("test]") || said.starts_with("#[test"))
         {
-            let said = &text[sibling.byte_range()];
-            let is_attribute = sibling.kind() == "attribute_item";
-            if is_attribute
-                && (said.contains("cfg(test)") || said.ends_with("test]") || said.starts_with("#[test"))
-            {
-                return true;
-            }
-            before = sibling.prev_named_sibling();
+            return true;
         }
-        false
+        before = sibling.prev_named_sibling();
     }
+    false
 }

@@ -4,6 +4,7 @@
 //! was not by its start. A sandbox that is lost is an error, never a reason.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::bail;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -11,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::{Reason, Shop, expert, recorded};
 use crate::grade::{self, Outcome, Prediction};
 use crate::mutate::Mutation;
-use crate::ready::Order;
+use crate::ready::{Order, Ready};
 use crate::synth::SynthTask;
 use crate::task::{LoadedTask, Task};
 use crate::trajectory::Trajectory;
@@ -38,7 +39,8 @@ async fn one(shop: &Shop<'_>, draft: Draft) -> anyhow::Result<(SynthTask, Option
     // Of its own, so that what is prepared for a task goes when the task is judged.
     let scratch = tempfile::tempdir_in(shop.site.scratch)?;
     let loaded = shop.load(draft.task)?;
-    let judge = Judge { shop, loaded: &loaded, scratch: scratch.path() };
+    let ready = Arc::new(Ready::below(scratch.path()));
+    let judge = Judge { shop, loaded: &loaded, scratch: scratch.path(), ready };
     let (reason, expert) = judge.reason(&draft.plan).await?;
     let task = SynthTask {
         task: loaded.task,
@@ -54,6 +56,7 @@ struct Judge<'a> {
     shop: &'a Shop<'a>,
     loaded: &'a LoadedTask,
     scratch: &'a Path,
+    ready: Arc<Ready>,
 }
 
 impl Judge<'_> {
@@ -85,20 +88,20 @@ impl Judge<'_> {
     }
 
     async fn follow(&self, plan: &[expert::Planned]) -> anyhow::Result<Trajectory> {
-        let Shop { site, ready, .. } = self.shop;
+        let site = self.shop.site;
         let (loaded, scratch) = (self.loaded.clone(), self.scratch.to_owned());
         let workspace = tokio::task::spawn_blocking(move || workspace::prepare(&loaded, &scratch)).await??;
         let order =
             Order { backend: site.backend, spec: site.spec, task: &self.loaded.task, workspace: &workspace };
-        let mut actor = ready.actor(&order).await?;
+        let mut actor = self.ready.actor(&order).await?;
         let followed = recorded::follow(&mut actor, &self.loaded.task.id, plan).await;
         actor.stop().await?;
         Ok(followed?)
     }
 
     async fn outcome(&self, prediction: Prediction<'_>) -> anyhow::Result<Outcome> {
-        let Shop { site, ready, .. } = self.shop;
-        let options = grade::Options { cache: self.scratch.to_owned(), ready: ready.clone() };
+        let site = self.shop.site;
+        let options = grade::Options { cache: self.scratch.to_owned(), ready: Arc::clone(&self.ready) };
         let verdict = grade::grade(site.backend, site.spec, self.loaded, prediction, &options).await;
         if !verdict.outcome.is_valid() {
             bail!("could not grade `{}`: {}", verdict.id, verdict.reason);

@@ -36,8 +36,9 @@ pub(super) fn plan(
 ) -> Vec<Planned> {
     let place = format!("synth library expert {} {}", mutation.file, mutation.slug());
     let mut rng = seed::rng(seed, &place, &[mutation.line as u64]);
-    let way =
-        Way { library, mutation, wrong, test: evidence.fail_to_pass.first().map_or("", String::as_str) };
+    let first = || evidence.fail_to_pass.first().map_or("", String::as_str);
+    let test = statement::shown(evidence).map_or_else(first, |symptom| &symptom.test);
+    let way = Way { library, mutation, wrong, test };
     way.steps(&mut rng)
 }
 

@@ -86,13 +86,15 @@ async fn run(
     Ok(judge(&statuses(library, &seen.output), &seen, clean))
 }
 
-/// Runs the tests as the grader does.
+/// Runs the tests as the grader does, from where the set-up left off; unlike there, other runs follow, so that
+/// a change of directory must not stay.
 pub(super) async fn test(
     sandbox: &mut dyn Sandbox,
     library: &Repository,
     deadline: Duration,
 ) -> Result<Observation, SandboxError> {
-    sandbox.exec(&Exec::new(&library.test_command, deadline, LOG_BYTES)).await
+    let script = format!("(\n{}\n)", library.test_command);
+    sandbox.exec(&Exec::new(&script, deadline, LOG_BYTES)).await
 }
 
 /// What the tests' output says of each test.

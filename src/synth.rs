@@ -8,8 +8,10 @@
 mod bench;
 mod embedded;
 mod expert;
+pub mod library;
 mod problem;
 mod repository;
+mod sed;
 mod split;
 mod style;
 mod write;
@@ -143,22 +145,22 @@ fn candidates(repository: &Repository, idx: usize, options: &Options) -> Vec<Can
     }
     if options.count.is_some() {
         found.shuffle(&mut seed::rng(options.seed, "synth candidates", &[idx as u64]));
-        found = kinds_in_turn(found);
+        found = kinds_in_turn(found, |candidate| candidate.mutation.kind);
     }
     found
 }
 
-/// Takes one bug of each kind in turn, so that the first ones are of as many kinds as there are.
-fn kinds_in_turn(candidates: Vec<Candidate>) -> Vec<Candidate> {
+/// Takes one of each kind in turn, so that the first ones are of as many kinds as there are.
+fn kinds_in_turn<T>(all: Vec<T>, kind: impl Fn(&T) -> mutate::Kind) -> Vec<T> {
     let mut turns: BTreeMap<mutate::Kind, usize> = BTreeMap::new();
-    let mut placed: Vec<(usize, Candidate)> = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        let turn = turns.entry(candidate.mutation.kind).or_default();
+    let mut placed: Vec<(usize, T)> = Vec::with_capacity(all.len());
+    for one in all {
+        let turn = turns.entry(kind(&one)).or_default();
         *turn += 1;
-        placed.push((*turn, candidate));
+        placed.push((*turn, one));
     }
-    placed.sort_by_key(|(turn, candidate)| (*turn, candidate.mutation.kind));
-    placed.into_iter().map(|(_, candidate)| candidate).collect()
+    placed.sort_by_key(|(turn, one)| (*turn, kind(one)));
+    placed.into_iter().map(|(_, one)| one).collect()
 }
 
 fn assemble(
@@ -180,7 +182,7 @@ fn assemble(
             patch: Some(repository::patch(&candidate.mutation.file, right, &candidate.text)),
             ..Repo::default()
         }),
-        setup: Vec::new(),
+        setup: repository.setup.clone(),
         tests: Some(Tests {
             command: repository.test_command.clone(),
             parser: repository.parser.clone(),

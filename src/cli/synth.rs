@@ -1,5 +1,7 @@
 //! `apprentice task synth`.
 
+mod library;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -9,8 +11,9 @@ use serde_json::json;
 use super::failure::{Answer, Failure};
 use super::output::Output;
 use super::sandboxes::{HostArgs, host};
+use crate::mutate::Language;
 use crate::sandbox::SandboxError;
-use crate::synth::{self, Bench, Hint, Options, Repository, Style, Synthesis};
+use crate::synth::{self, Bench, Hint, Options, Style, Synthesis};
 use crate::task::Parser;
 
 /// Plant bugs in a repository and write the expert that repairs each
@@ -19,7 +22,7 @@ pub struct Args {
     /// A directory of sources whose tests pass (default: the small repositories inside the program)
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
-    /// How many tasks to make of each repository, of as many kinds of bug as there are
+    /// How many tasks to make of each repository at most, of as many kinds of bug as there are
     #[arg(long, value_name = "N", default_value_t = 40)]
     count: usize,
     /// Where task directories and `trajectories.jsonl` are written; must be empty or new
@@ -31,13 +34,19 @@ pub struct Args {
     /// Who reads the tests' output
     #[arg(long, value_name = "PARSER", default_value = "tap", requires = "repo")]
     parser: ParserName,
+    /// A command that prepares DIR once, such as building it (repeatable)
+    #[arg(long, value_name = "CMD", requires = "repo")]
+    setup: Vec<String>,
+    /// Plant bugs in files of this language only (repeatable; default: all that are known)
+    #[arg(long, value_name = "LANGUAGE", requires = "repo")]
+    language: Vec<LanguageName>,
     /// Decides which bugs are planted and how each expert works
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// How much a problem gives away
     #[arg(long, value_name = "HINT", default_value = "example")]
     hint: HintName,
-    /// How much the experts vary
+    /// How much the experts of the small repositories vary
     #[arg(long, value_name = "STYLE", default_value = "varied")]
     style: StyleName,
     /// The sandbox that tries the bugs and that the tasks name
@@ -53,6 +62,15 @@ enum ParserName {
     Tap,
     /// `pytest -rA`
     Pytest,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LanguageName {
+    Python,
+    Rust,
+    Go,
+    Javascript,
+    C,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -82,7 +100,10 @@ enum StyleName {
 #[expect(clippy::needless_pass_by_value, reason = "every command's `run` owns its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     check_empty(&args.out)?;
-    let repositories = repositories(&args)?;
+    if let Some(root) = &args.repo {
+        return library::run(&args, root, output);
+    }
+    let repositories = synth::repositories();
     let spec = args.host.backend.spec(&args.sandbox_name)?;
     let synthesis = super::sandbox::block_on(async {
         let backend = args.host.backend.select(&spec, output).await?.backend;
@@ -108,23 +129,34 @@ fn check_empty(out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn repositories(args: &Args) -> Result<Vec<Repository>, Failure> {
-    let Some(root) = &args.repo else { return Ok(synth::repositories()) };
-    let mut repository = synth::open(root, &args.test_command).map_err(Failure::input)?;
-    repository.parser = match args.parser {
-        ParserName::Tap => Parser::Tap,
-        ParserName::Pytest => Parser::Pytest,
-    };
-    Ok(vec![repository])
-}
-
-fn options(args: &Args) -> Options {
-    let hint = match args.hint {
+fn hint(args: &Args) -> Hint {
+    match args.hint {
         HintName::Line => Hint::Line,
         HintName::Example => Hint::Example,
         HintName::Name => Hint::Name,
         HintName::Suite => Hint::Suite,
+    }
+}
+
+fn parser(args: &Args) -> Parser {
+    match args.parser {
+        ParserName::Tap => Parser::Tap,
+        ParserName::Pytest => Parser::Pytest,
+    }
+}
+
+fn languages(args: &Args) -> Vec<Language> {
+    let language = |name: &LanguageName| match name {
+        LanguageName::Python => Language::Python,
+        LanguageName::Rust => Language::Rust,
+        LanguageName::Go => Language::Go,
+        LanguageName::Javascript => Language::JavaScript,
+        LanguageName::C => Language::C,
     };
+    args.language.iter().map(language).collect()
+}
+
+fn options(args: &Args) -> Options {
     let style = match args.style {
         StyleName::Plain => Style::plain(),
         StyleName::Varied => Style::default(),
@@ -132,7 +164,7 @@ fn options(args: &Args) -> Options {
     Options {
         seed: args.seed,
         count: Some(args.count),
-        style: Style { hint, ..style },
+        style: Style { hint: hint(args), ..style },
         sandbox: args.sandbox_name.clone(),
     }
 }

@@ -55,6 +55,7 @@ fn assembled((name, files): &Embedded) -> Repository {
         name: (*name).to_owned(),
         files: files.iter().map(own).collect::<BTreeMap<_, _>>(),
         root: None,
+        setup: Vec::new(),
         test_command: "sh tests/run.sh".to_owned(),
         expert_command: "sh tests/run.sh -q".to_owned(),
         parser: Parser::Tap,

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::bench::Evidence;
 use super::style::{Listing, Order, Reading, Repair, Style};
-use super::{Candidate, Options, Repository, problem, repository};
-use crate::mutate::{Kind, Mutation};
+use super::{Candidate, Options, Repository, problem, repository, sed};
+use crate::mutate::{Kind, Mutation, Slip};
 use crate::seed;
 use crate::trajectory::{self, Action, End, Observation, Source, Step, Trajectory};
 
@@ -116,28 +116,14 @@ impl Script<'_> {
     }
 
     fn repair(&self, repair: Repair) -> Step {
-        let mutation = &self.candidate.mutation;
+        let (mutation, wrong) = (&self.candidate.mutation, &self.candidate.text);
         let Mutation { file, line, .. } = mutation;
         let (thought, command) = match repair {
-            Repair::Part => (diagnosis(mutation), self.sed(part)),
-            Repair::Line => (format!("Write line {line} of {file}."), self.sed(whole)),
+            Repair::Part => (diagnosis(mutation), sed::part(mutation, wrong)),
+            Repair::Line => (format!("Write line {line} of {file}."), sed::whole(mutation, wrong)),
             Repair::File => (format!("Write {file} again."), rewrite(file, &self.repository.files[file])),
         };
         step(&thought, &command, Observation::new("", 0))
-    }
-
-    /// The `sed` that edits a wrong line; a missing one is inserted instead.
-    fn sed(&self, edit: fn(&Mutation) -> String) -> String {
-        let mutation = &self.candidate.mutation;
-        let Mutation { file, line, .. } = mutation;
-        let script = match mutation.after_line {
-            Some(_) => edit(mutation),
-            None if self.candidate.text.lines().count() < *line => {
-                format!("{}a\\{}", line - 1, raw(mutation))
-            }
-            None => format!("{line}i\\{}", raw(mutation)),
-        };
-        format!("sed -i '{}' {file}", script.replace('\'', r"'\''"))
     }
 }
 
@@ -171,30 +157,14 @@ fn shown(reading: Reading, text: &str) -> Observation {
 }
 
 fn diagnosis(mutation: &Mutation) -> String {
-    let Mutation { line, from, to, .. } = mutation;
-    match mutation.kind {
-        Kind::Dropped => format!("Line {line} is missing."),
-        Kind::Swapped => format!("Line {line} has its operands swapped."),
-        Kind::Negation => format!("Line {line} turns the condition around."),
-        _ => format!("Line {line} says {to}, should say {from}."),
+    let line = mutation.line;
+    match (mutation.kind, &mutation.slip) {
+        (Kind::Dropped, _) => format!("Line {line} is missing."),
+        (Kind::Swapped, _) => format!("Line {line} has its operands swapped."),
+        (Kind::Negation, _) => format!("Line {line} turns the condition around."),
+        (_, Some(Slip { from, to, .. })) => format!("Line {line} says {to}, should say {from}."),
+        (_, None) => format!("Line {line} is wrong."),
     }
-}
-
-/// The sed script that takes back the mistake of a line, without shell quotes.
-fn part(mutation: &Mutation) -> String {
-    let wrong = mutation.after_line.as_deref().unwrap_or_default();
-    let (wrong, right) = smallest_unique(mutation, wrong);
-    format!("{}s/{}/{}/", mutation.line, pattern(wrong), replacement(&right))
-}
-
-/// The sed script that writes the line again.
-fn whole(mutation: &Mutation) -> String {
-    format!("{}c\\{}", mutation.line, raw(mutation))
-}
-
-/// The right line as `sed` takes a text.
-fn raw(mutation: &Mutation) -> String {
-    mutation.before_line.replace('\\', r"\\")
 }
 
 /// The command that writes a file's whole text.
@@ -204,52 +174,4 @@ fn rewrite(file: &str, text: &str) -> String {
         end.push('_');
     }
     format!("cat > {file} <<'{end}'\n{text}{end}")
-}
-
-/// The wrong text and the right one, with as much of what stands left of them as makes the wrong
-/// one the first of its kind on the line.
-fn smallest_unique<'a>(mutation: &Mutation, wrong: &'a str) -> (&'a str, String) {
-    let end = mutation.column + mutation.to.len();
-    let mut start = mutation.column;
-    if wrong[..start].ends_with('$') {
-        start -= 1;
-    }
-    while wrong.find(&wrong[start..end]) != Some(start) {
-        let before = wrong[..start].trim_end();
-        start = before
-            .rfind([' ', '"', '(', '$'])
-            .map_or(0, |at| if at + 1 < before.len() { at + 1 } else { at });
-    }
-    (&wrong[start..end], format!("{}{}", &wrong[start..mutation.column], mutation.from))
-}
-
-/// A text as a basic regular expression between slashes.
-fn pattern(text: &str) -> String {
-    let mut escaped = String::new();
-    for (idx, c) in text.char_indices() {
-        let is_last = idx + c.len_utf8() == text.len();
-        let is_special = match c {
-            '\\' | '/' | '*' | '.' | '[' => true,
-            '^' => idx == 0,
-            '$' => is_last,
-            _ => false,
-        };
-        if is_special {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-/// A text as the right side of a substitution between slashes.
-fn replacement(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        if matches!(c, '\\' | '/' | '&') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }

@@ -17,6 +17,8 @@ pub struct Repository {
     pub files: BTreeMap<String, String>,
     /// Where it lies on the host; embedded ones lie nowhere.
     pub root: Option<std::path::PathBuf>,
+    /// Commands that prepare a sandbox, once.
+    pub setup: Vec<String>,
     /// The command that grades.
     pub test_command: String,
     /// The command that the expert runs: the same tests, perhaps in fewer words.
@@ -34,12 +36,11 @@ impl Repository {
         read_dir(root, "", &mut files)?;
         let root = fs_err::canonicalize(root)?;
         let name = root.file_name().map_or("repo".to_owned(), |name| slug(&name.to_string_lossy()));
-        let is_there = |dir: &&&str| files.keys().any(|path: &String| path.starts_with(&format!("{dir}/")));
-        let restore =
-            ["tests", "test", "t", "spec"].iter().filter(is_there).map(ToString::to_string).collect();
+        let restore = tests(&files);
         Ok(Self {
             name,
             root: Some(root),
+            setup: Vec::new(),
             test_command: test_command.to_owned(),
             expert_command: test_command.to_owned(),
             parser: Parser::Tap,
@@ -48,16 +49,16 @@ impl Repository {
         })
     }
 
-    /// The files in which bugs are planted: sources that are not tests.
+    /// The files in which bugs are planted: sources that are no tests, and neither foreign nor about the building.
     pub fn sources(&self) -> BTreeMap<String, String> {
-        let is_source = |path: &str| mutate::is_source(path) && !self.is_test(path);
+        let is_source = |path: &str| mutate::is_source(path) && !is_aside(path) && !self.is_test(path);
         self.files.iter().filter(|(path, _)| is_source(path)).map(|(p, t)| (p.clone(), t.clone())).collect()
     }
 
-    fn is_test(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or(path);
+    /// Whether it is a test or belongs to the tests.
+    pub(super) fn is_test(&self, path: &str) -> bool {
         let below = self.restore.iter().any(|dir| path.starts_with(&format!("{dir}/")) || path == dir);
-        below || name.starts_with("test_") || name.contains("_test.") || name == "conftest.py"
+        below || is_test_file(path)
     }
 
     /// Writes its files below `root`: a copy to start sandboxes from.
@@ -75,6 +76,53 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// Directories of tests.
+const TESTS: [&str; 5] = ["tests", "test", "t", "spec", "__tests__"];
+/// Directories of what is not the library's own, or not the library.
+const ASIDE: [&str; 12] = [
+    "vendor",
+    "node_modules",
+    "third_party",
+    "target",
+    "build",
+    "docs",
+    "doc",
+    "examples",
+    "benches",
+    "benchmarks",
+    "fuzz",
+    "debian",
+];
+
+/// The topmost directories of tests, and the files of tests outside of them.
+fn tests(files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut found = std::collections::BTreeSet::new();
+    for path in files.keys() {
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts[..parts.len() - 1].iter().position(|part| TESTS.contains(part)) {
+            Some(depth) => found.insert(parts[..=depth].join("/")),
+            None if is_test_file(path) => found.insert(path.clone()),
+            None => false,
+        };
+    }
+    found.into_iter().collect()
+}
+
+fn is_test_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.split('.').next().unwrap_or(name);
+    let is_marked = stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests" || stem == "test";
+    let is_infix = name.contains(".test.") || name.contains(".spec.");
+    mutate::is_source(path) && (is_marked || is_infix) || name == "conftest.py"
+}
+
+fn is_aside(path: &str) -> bool {
+    const BUILDS: [&str; 4] = ["setup.py", "build.rs", "noxfile.py", "conf.py"];
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let name = parts.pop().unwrap_or(path);
+    BUILDS.contains(&name) || parts.iter().any(|part| ASIDE.contains(part) || part.starts_with('.'))
 }
 
 fn read_dir(root: &Path, below: &str, files: &mut BTreeMap<String, String>) -> anyhow::Result<()> {

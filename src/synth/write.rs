@@ -16,10 +16,7 @@ const REPOSITORIES: &str = ".repositories";
 /// When a file cannot be written.
 pub fn write(out: &Path, repositories: &[Repository], tasks: &[SynthTask]) -> anyhow::Result<()> {
     for repository in repositories {
-        let target = out.join(REPOSITORIES).join(&repository.name);
-        repository
-            .write_to(&target)
-            .with_context(|| format!("could not copy `{}` to `{}`", repository.name, target.display()))?;
+        copy(out, repository)?;
     }
     for task in tasks {
         let dir = out.join(&task.task.id);
@@ -29,6 +26,14 @@ pub fn write(out: &Path, repositories: &[Repository], tasks: &[SynthTask]) -> an
     }
     let experts: Vec<_> = tasks.iter().map(|task| &task.expert).collect();
     fsio::write_json_lines(&out.join("trajectories.jsonl"), &experts)
+}
+
+/// Copies a repository to where the tasks in `out` will find it.
+pub(super) fn copy(out: &Path, repository: &Repository) -> anyhow::Result<()> {
+    let target = out.join(REPOSITORIES).join(&repository.name);
+    repository
+        .write_to(&target)
+        .with_context(|| format!("could not copy `{}` to `{}`", repository.name, target.display()))
 }
 
 /// The way from a task's directory to its repository's copy.

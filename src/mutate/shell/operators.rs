@@ -4,10 +4,10 @@
 //! be found by its deadline. Other endless loops are possible, and the tests' deadline finds them.
 
 use super::token::{Class, Source, Token};
-use super::{Kind, Language, Mutation};
+use crate::mutate::{Kind, Mutation, Slip};
 
 /// Every mutation of a file; several may give the same text.
-pub(super) fn mutations(source: &Source<'_>, language: Language) -> Vec<Mutation> {
+pub(super) fn mutations(source: &Source<'_>) -> Vec<Mutation> {
     let mut found = Vec::new();
     for (idx, token) in source.tokens.iter().enumerate() {
         let steers = steers_a_loop(source, token.line);
@@ -20,7 +20,7 @@ pub(super) fn mutations(source: &Source<'_>, language: Language) -> Vec<Mutation
     for line in 0..source.lines.len() {
         if !steers_a_loop(source, line) {
             found.extend(swapped_operands(source, line));
-            found.extend(of_line(source, line, language));
+            found.extend(of_line(source, line));
         }
     }
     found
@@ -122,9 +122,7 @@ fn is_alike(a: Class, b: Class) -> bool {
 
 /// The lines of the function that holds `line`; of the whole file when none does.
 fn function_around(source: &Source<'_>, line: usize) -> (usize, usize) {
-    let is_head = |text: &str| {
-        !text.starts_with([' ', '\t', '}', '#']) && (text.contains("()") || text.contains("def "))
-    };
+    let is_head = |text: &str| !text.starts_with([' ', '\t', '}', '#']) && text.contains("()");
     let first = (0..=line).rev().find(|&l| is_head(source.lines[l])).unwrap_or(0);
     let end = (line + 1..source.lines.len()).find(|&l| is_head(source.lines[l]));
     (first, end.unwrap_or(source.lines.len()))
@@ -184,16 +182,14 @@ fn with_dollar(line: &str, token: &Token<'_>) -> usize {
 }
 
 /// Mutations of a line as a whole: dropped, its arguments swapped, its condition turned around.
-fn of_line(source: &Source<'_>, line: usize, language: Language) -> Vec<Mutation> {
+fn of_line(source: &Source<'_>, line: usize) -> Vec<Mutation> {
     let text = source.lines[line];
     let mut found: Vec<Mutation> = Vec::new();
-    if is_statement(source, line, language) {
-        found.push(Mutation { after_line: None, ..replacement(source, line, Kind::Dropped, (0, text), "") });
+    if is_statement(source, line) {
+        found.push(Mutation { after: None, ..replacement(source, line, Kind::Dropped, (0, text), "") });
     }
-    if language == Language::Shell {
-        found.extend(swapped_arguments(source, line));
-    }
-    found.extend(negated(source, line, language));
+    found.extend(swapped_arguments(source, line));
+    found.extend(negated(source, line));
     found
 }
 
@@ -203,7 +199,7 @@ const KEYWORDS: [&str; 25] = [
 ];
 
 /// Whether the line is a statement by itself whose loss leaves a file that still reads.
-fn is_statement(source: &Source<'_>, line: usize, language: Language) -> bool {
+fn is_statement(source: &Source<'_>, line: usize) -> bool {
     let text = source.lines[line].trim();
     let Some(first) = text.split([' ', '(', ';', '=']).next().filter(|word| !word.is_empty()) else {
         return false;
@@ -211,15 +207,11 @@ fn is_statement(source: &Source<'_>, line: usize, language: Language) -> bool {
     let neighbour = |idx: Option<usize>| idx.and_then(|i| source.lines.get(i)).map_or("", |line| line.trim());
     let (before, after) = (neighbour(line.checked_sub(1)), neighbour(Some(line + 1)));
     let starts_whole = !before.ends_with(['\\', ',', '(']);
-    let ends_whole = match language {
-        Language::Shell => !text.ends_with([')', '\\', '|', '&', '{']) || text.ends_with("))"),
-        Language::Python => !text.ends_with([':', ',', '(', '[', '{', '\\']),
-        Language::Braces => text.ends_with(';'),
-    };
+    let ends_whole = !text.ends_with([')', '\\', '|', '&', '{']) || text.ends_with("))");
     let leads =
         ["then", "do", "else"].contains(&before) || before.ends_with("; then") || before.ends_with("; do");
     let closes = ["fi", "done", "else", "esac", ";;"].iter().any(|word| after.starts_with(word));
-    let is_only = leads && closes || before.ends_with(':') && language == Language::Python;
+    let is_only = leads && closes;
     let is_code = first.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !text.ends_with(";;");
     is_code && starts_whole && ends_whole && !is_only && !KEYWORDS.contains(&first)
 }
@@ -245,14 +237,11 @@ fn swapped_arguments(source: &Source<'_>, line: usize) -> Option<Mutation> {
 }
 
 /// Turns an `if` around.
-fn negated(source: &Source<'_>, line: usize, language: Language) -> Option<Mutation> {
+fn negated(source: &Source<'_>, line: usize) -> Option<Mutation> {
     let text = source.lines[line];
-    let not = if language == Language::Python { "not " } else { "! " };
+    let not = "! ";
     let start = indent_of(text);
     let keyword = ["if ", "elif "].iter().find(|word| text[start..].starts_with(**word))?;
-    if language == Language::Braces {
-        return None;
-    }
     let column = start + keyword.len();
     let rest = &text[column..];
     if let Some(negated) = rest.strip_prefix(not) {
@@ -276,11 +265,9 @@ fn replacement(
     Mutation {
         file: String::new(),
         line: line + 1,
-        column,
         kind,
-        from: from.to_owned(),
-        to: to.to_owned(),
-        before_line: before.to_owned(),
-        after_line: Some(after),
+        before: before.to_owned(),
+        after: Some(after),
+        slip: Some(Slip { column, from: from.to_owned(), to: to.to_owned() }),
     }
 }

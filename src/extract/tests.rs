@@ -259,9 +259,9 @@ proptest! {
                 prop_assert!(made == base.get(path) || made == after, "{}", path);
             }
         }
-        let is_ignored = |left_out: &LeftOut| left_out.why == Why::Ignored && left_out.path.ends_with(".o");
-        for left_out in left_out.iter().filter(|left_out| left_out.why != Why::SetUp) {
-            prop_assert!(is_ignored(left_out) || left_out.why == Why::Ignored, "{left_out:?}");
+        for left_out in &left_out {
+            let is_ignored = rules(&base).ignore(&left_out.path);
+            prop_assert_eq!(left_out.why, if is_ignored { Why::Ignored } else { Why::SetUp });
         }
         if !patch.is_empty() {
             let git = git_gives(&base, &patch, &made);

@@ -396,19 +396,18 @@ fn told_below(gone: Option<&Vec<u8>>, too_large: &[String], root: &str) -> Told 
         Some(path.to_owned())
     };
     let left_out = |path: String, why| LeftOut { path, why };
-    let mut told = Told::default();
-    told.left_out = too_large.iter().filter_map(|path| Some(left_out(below(path)?, Why::TooLarge))).collect();
-    if let Some(gone) = gone {
-        let mut paths = BTreeSet::new();
-        for path in gone.split(|byte| *byte == 0) {
-            let text = String::from_utf8_lossy(path);
-            let Some(name) = below(&text) else { continue };
-            match std::str::from_utf8(path) {
-                Ok(_) => drop(paths.insert(name)),
-                Err(_) => told.left_out.push(left_out(name, Why::Name)),
-            }
+    let too_large = too_large.iter().filter_map(|path| Some(left_out(below(path)?, Why::TooLarge)));
+    let mut told = Told { gone: None, left_out: too_large.collect() };
+    let Some(gone) = gone else { return told };
+    let mut paths = BTreeSet::new();
+    for path in gone.split(|byte| *byte == 0) {
+        let Some(name) = below(&String::from_utf8_lossy(path)) else { continue };
+        if std::str::from_utf8(path).is_ok() {
+            paths.insert(name);
+        } else {
+            told.left_out.push(left_out(name, Why::Name));
         }
-        told.gone = Some(paths);
     }
+    told.gone = Some(paths);
     told
 }

@@ -62,6 +62,10 @@ enum ParserName {
     Tap,
     /// `pytest -rA`
     Pytest,
+    /// `cargo test`
+    Cargo,
+    /// `go test -v`
+    Go,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -142,6 +146,8 @@ fn parser(args: &Args) -> Parser {
     match args.parser {
         ParserName::Tap => Parser::Tap,
         ParserName::Pytest => Parser::Pytest,
+        ParserName::Cargo => Parser::Cargo,
+        ParserName::Go => Parser::Go,
     }
 }
 

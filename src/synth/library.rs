@@ -233,7 +233,7 @@ impl<'a> Shop<'a> {
             id: id.to_owned(),
             kind: Kind::Code,
             problem: problem.to_owned(),
-            sandbox: Some(self.wanted.sandbox.clone()),
+            sandbox: Some(self.wanted.sandbox.as_str().into()),
             repo: Some(Repo {
                 path: Some(write::repository_path(library)),
                 patch: bug.map(|bug| patch(bug, false)),
@@ -242,15 +242,15 @@ impl<'a> Shop<'a> {
             setup: library.setup.clone(),
             tests: Some(Tests {
                 command: library.test_command.clone(),
-                parser: library.parser,
-                patch: None,
+                parser: library.parser.clone(),
                 restore: library.restore.clone(),
                 fail_to_pass: evidence.fail_to_pass.clone(),
                 pass_to_pass: evidence.pass_to_pass.clone(),
+                ..Tests::default()
             }),
             gold: bug.map(|bug| patch(bug, true)),
             limits: Some(Limits { steps: Some(STEP_LIMIT), command_seconds: None, test_seconds: None }),
-            answer: None,
+            ..Task::default()
         }
     }
 

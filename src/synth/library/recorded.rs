@@ -27,7 +27,7 @@ pub(super) async fn follow(
         problem: None,
         steps,
         end: End::Submitted,
-        patch: Some(actor.diff().await?),
+        patch: Some(actor.patch().await?.patch),
         resolved: None,
     })
 }

@@ -1,7 +1,7 @@
 //! Ready sandboxes: a task's repository with its set-up done, the same for every sample.
 //!
 //! The one place that runs set-up commands. Where an image brought the repository, its history is cut at the base
-//! commit before ([`history`]). They run once, in a sandbox that starts from the repository at its
+//! commit before (`history`). They run once, in a sandbox that starts from the repository at its
 //! base commit; what they left (files, directory, exported variables) is kept below the cache under a digest of
 //! all that it depends on, and every other sandbox of the task takes it over: rollouts, replays and graders
 //! begin alike. Guarantees that a set-up that fails is an error and not kept, and that

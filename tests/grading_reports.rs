@@ -25,18 +25,15 @@ const YAML: &str = "format: apprentice.task/1\nid: calc\nkind: code\nproblem: ad
                     tests:\n  command: python3 -m pytest -rA -s -p no:cacheprovider tests\n  parser: pytest\n\
                     \x20 report: {format: pytest_events}\n\
                     \x20 fail_to_pass: ['tests/test_calc.py::test_adds']\n  pass_to_pass: ['tests/test_calc.py::test_zero']\n";
-/// What pytest would print, before a process ends that has run no test.
-const FORGED: [&str; 10] = [
-    "import os",
-    "print('===== test session starts =====')",
-    "print('collected 2 items\\n')",
-    "print('tests/test_calc.py ..                                     [100%]\\n')",
-    "print('===== short test summary info =====')",
-    "print('PASSED tests/test_calc.py::test_adds')",
-    "print('PASSED tests/test_calc.py::test_zero')",
-    "print('===== 2 passed in 0.01s =====', flush=True)",
-    "os._exit(0)",
-    "",
+/// What pytest would print.
+const FORGED: [&str; 7] = [
+    "===== test session starts =====",
+    "collected 2 items\n",
+    "tests/test_calc.py ..                                     [100%]\n",
+    "===== short test summary info =====",
+    "PASSED tests/test_calc.py::test_adds",
+    "PASSED tests/test_calc.py::test_zero",
+    "===== 2 passed in 0.01s =====",
 ];
 
 struct Bench {
@@ -93,6 +90,19 @@ fn instead(lines: &[&str]) -> String {
     )
 }
 
+/// The patch that prints all that, before it ends a process that has run no test; written backwards, so that no
+/// line of it gives it away.
+fn forgery() -> String {
+    let print = |line: &&str| {
+        let text: String = line.chars().rev().collect();
+        format!("print({}[::-1], flush=True)", serde_json::to_string(&text).unwrap())
+    };
+    let mut lines = vec!["import os".to_owned()];
+    lines.extend(FORGED.iter().map(print));
+    lines.extend(["os._exit(0)".to_owned(), String::new()]);
+    instead(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_output_resolves_nothing_where_events_are_reported() {
     for mut bench in benches().await {
@@ -102,7 +112,7 @@ async fn forged_output_resolves_nothing_where_events_are_reported() {
         let said = "`tests/test_calc.py::test_adds` failed";
         assert_eq!((noop.outcome, noop.reason.as_str()), (Outcome::Unresolved, said), "{}", noop.log);
 
-        let forged = instead(&FORGED);
+        let forged = forgery();
         let verdict = bench.grade(Prediction::Patch(&forged)).await;
         let said = "the report of the tests breaks off";
         assert_eq!(

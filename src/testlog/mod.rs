@@ -261,5 +261,3 @@ pub(crate) fn fixture(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod truth;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod truth;
+
 fn pytest(log: &str) -> Vec<(String, Status)> {
     pytest::read(log).into_iter().collect()
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::Outcome;
 use crate::patch::{File, Mode, Patch, PatchError, Reject};
 use crate::task::{Parser, Task, Tests};
+use crate::testlog::compat;
 pub(super) use words::breach;
 
 /// A path of the patch that belongs to the grader.
@@ -84,7 +85,7 @@ impl Runner {
             Parser::Pytest => Self::Pytest,
             Parser::Tap => Self::Tap,
             Parser::Cargo | Parser::Go => Self::Naming,
-            Parser::Compat(name) if name.contains(".parse_log_pytest") => Self::Pytest,
+            Parser::Compat(name) if compat::reads_pytest(name) => Self::Pytest,
             Parser::Compat(_) => Self::Unknown,
         }
     }

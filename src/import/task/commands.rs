@@ -1,126 +1,23 @@
-//! How the repositories of SWE-bench and SWE-Gym run their tests: facts of the two harnesses, which later rows carry
-//! themselves.
-//!
-//! From `swebench` 4.1.0 (`harness/constants/python.py`, `harness/log_parsers/python.py`) and SWE-Gym's fork of it
-//! (`harness/constants.py`, `harness/log_parsers.py`).
+//! How repositories run their tests where rows do not say it: SWE-bench's as `swe_bench::classic` has them, SWE-Gym's by
+//! the facts of its fork of the harness (`harness/constants.py`, `harness/log_parsers.py`).
 
 use super::eval_script::Script;
+use crate::swe_bench::classic;
+use crate::swe_bench::script::{Run, directives};
 
-/// What a repository does between its environment and its tests, for some of its versions.
+/// How a repository of SWE-Gym runs its tests, for some of its versions.
 struct Recipe {
     repo: &'static str,
     /// Versions that the recipe is for, with a space around each; all where it is empty.
     versions: &'static str,
     /// Lines that prepare the shell.
     prepare: &'static [&'static str],
-    /// The line that installs the patched repository; none where it is empty.
-    install: &'static str,
     /// The command, before the tests' names.
     test: &'static str,
     parser: &'static str,
 }
 
-const PYTEST: &str = "pytest -rA";
-const EDITABLE: &str = "python -m pip install -e .";
-const DJANGO: &str = "./tests/runtests.py --verbosity 2 --settings=test_sqlite --parallel 1";
-const DJANGO_LOCALE: &[&str] = &[
-    "export LANG=en_US.UTF-8",
-    "export LC_ALL=en_US.UTF-8",
-    "export PYTHONIOENCODING=utf8",
-    "export LANGUAGE=en_US:en",
-];
-const DJANGO_3_LOCALE: &[&str] = &[
-    "sed -i '/en_US.UTF-8/s/^# //g' /etc/locale.gen && locale-gen",
-    "export LANG=en_US.UTF-8",
-    "export LANGUAGE=en_US:en",
-    "export LC_ALL=en_US.UTF-8",
-];
-const BUILD: &str = "python setup.py build; python setup.py install";
-
-/// A pytest suite of an editable install: what most are.
-const fn of(repo: &'static str, versions: &'static str, parser: &'static str) -> Recipe {
-    Recipe { repo, versions, prepare: &[], install: EDITABLE, test: PYTEST, parser }
-}
-
-/// The first recipe that fits counts.
-static SWE_BENCH: [Recipe; 26] = [
-    Recipe {
-        install: "python -m pip install -e .[test] --verbose",
-        ..of("astropy/astropy", " 3.0 3.1 3.2 4.1 4.2 4.3 5.0 5.1 5.2 v5.3 ", "parse_log_astropy")
-    },
-    Recipe {
-        install: "python -m pip install -e .[test] --verbose",
-        test: "pytest -rA -vv -o console_output_style=classic --tb=no",
-        ..of("astropy/astropy", " 0.1 0.2 0.3 0.4 1.1 1.2 1.3 ", "parse_log_astropy")
-    },
-    Recipe {
-        prepare: DJANGO_LOCALE,
-        install: "python setup.py install",
-        test: DJANGO,
-        ..of("django/django", " 1.7 1.8 1.10 1.11 2.0 2.1 2.2 ", "parse_log_django")
-    },
-    Recipe {
-        prepare: DJANGO_LOCALE,
-        install: "python setup.py install",
-        test: "./tests/runtests.py --verbosity 2",
-        ..of("django/django", " 1.9 ", "parse_log_django")
-    },
-    Recipe {
-        install: "python setup.py install",
-        test: DJANGO,
-        ..of("django/django", " 1.4 1.5 1.6 ", "parse_log_django")
-    },
-    Recipe {
-        prepare: DJANGO_3_LOCALE,
-        test: DJANGO,
-        ..of("django/django", " 3.0 3.1 3.2 ", "parse_log_django")
-    },
-    Recipe { test: DJANGO, ..of("django/django", " 4.0 4.1 4.2 5.0 5.1 5.2 ", "parse_log_django") },
-    of("matplotlib/matplotlib", " 3.0 3.1 3.2 3.3 3.4 3.5 3.6 3.7 ", "parse_log_matplotlib"),
-    Recipe {
-        install: "python -m pip install --no-build-isolation -e \".[dev]\"",
-        ..of("matplotlib/matplotlib", " 3.8 3.9 ", "parse_log_matplotlib")
-    },
-    Recipe {
-        install: BUILD,
-        ..of("matplotlib/matplotlib", " 1.0 1.1 1.2 1.3 1.4 1.5 2.0 2.1 2.2 ", "parse_log_matplotlib")
-    },
-    Recipe {
-        install: "python -m pip install -e '.[dev]'",
-        ..of("marshmallow-code/marshmallow", "", "parse_log_marshmallow")
-    },
-    Recipe { test: "pytest --no-header -rA", ..of("mwaskom/seaborn", " 0.11 ", "parse_log_seaborn") },
-    Recipe {
-        install: "python -m pip install -e .[dev]",
-        test: "pytest --no-header -rA",
-        ..of("mwaskom/seaborn", " 0.12 0.13 0.14 ", "parse_log_seaborn")
-    },
-    of("pallets/flask", "", "parse_log_flask"),
-    Recipe { install: "python -m pip install .", ..of("psf/requests", "", "parse_log_requests") },
-    Recipe { install: "python -m pip install -e .[all]", ..of("pvlib/pvlib-python", "", "parse_log_pvlib") },
-    of("pydata/xarray", "", "parse_log_xarray"),
-    of("pydicom/pydicom", "", "parse_log_pydicom"),
-    of("pylint-dev/astroid", "", "parse_log_astroid"),
-    of("pylint-dev/pylint", "", "parse_log_pylint"),
-    of("pytest-dev/pytest", "", "parse_log_pytest"),
-    of("pyvista/pyvista", "", "parse_log_pyvista"),
-    Recipe {
-        install: "python -m pip install -v --no-use-pep517 --no-build-isolation -e .",
-        ..of("scikit-learn/scikit-learn", "", "parse_log_scikit")
-    },
-    Recipe {
-        install: "python -m pip install -e .[test]",
-        test: "tox --current-env -epy39 -v --",
-        ..of("sphinx-doc/sphinx", "", "parse_log_sphinx")
-    },
-    of("sqlfluff/sqlfluff", "", "parse_log_sqlfluff"),
-    Recipe {
-        test: "PYTHONWARNINGS='ignore::UserWarning,ignore::SyntaxWarning' bin/test -C --verbose",
-        ..of("sympy/sympy", "", "parse_log_sympy")
-    },
-];
-
-/// Without the lines that install: the images hold each repository installed in place, and those lines fetch its
+/// The first recipe that fits counts. Without the lines that install: the images hold each repository installed in place, and those lines fetch its
 /// requirements anew.
 static SWE_GYM: [Recipe; 12] = [
     gym("bokeh/bokeh", "pytest -rA -n0", "parse_log_bokeh"),
@@ -148,12 +45,8 @@ static SWE_GYM: [Recipe; 12] = [
 ];
 
 const fn gym(repo: &'static str, test: &'static str, parser: &'static str) -> Recipe {
-    Recipe { repo, versions: "", prepare: &[], install: "", test, parser }
+    Recipe { repo, versions: "", prepare: &[], test, parser }
 }
-
-/// Files of a test patch that no runner can be given.
-const NO_TESTS: [&str; 11] =
-    [".json", ".png", ".csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml"];
 
 /// What a row says of its tests.
 pub(super) struct Wanted<'a> {
@@ -164,34 +57,44 @@ pub(super) struct Wanted<'a> {
 
 /// How SWE-bench runs a row's tests, and the parser of their output.
 pub(super) fn swe_bench(wanted: &Wanted) -> Result<(Script, String), String> {
-    look_up("swebench", &SWE_BENCH, wanted)
+    let Wanted { repo, version, test_patch } = *wanted;
+    let Some((Run::Python { before, install, test }, parser)) =
+        classic::run(repo, version).zip(classic::log_parser(repo))
+    else {
+        return Err(unknown(wanted));
+    };
+    let mut script = conda(before.iter().map(String::as_str), install.as_deref());
+    script.tests = vec![format!("{test} {}", named(&directives(repo, test_patch))?)];
+    Ok((script, format!("swebench.{parser}")))
 }
 
 /// How SWE-Gym runs a row's tests, and the parser of their output.
 pub(super) fn swe_gym(wanted: &Wanted) -> Result<(Script, String), String> {
-    look_up("swegym", &SWE_GYM, wanted)
-}
-
-/// Whether SWE-Gym has tasks of the repository.
-pub(super) fn is_gyms(repo: &str) -> bool {
-    SWE_GYM.iter().any(|recipe| repo.eq_ignore_ascii_case(recipe.repo))
-}
-
-fn look_up(package: &str, table: &'static [Recipe], wanted: &Wanted) -> Result<(Script, String), String> {
     let Wanted { repo, version, test_patch } = *wanted;
     let fits = |recipe: &&Recipe| {
         repo.eq_ignore_ascii_case(recipe.repo)
             && (recipe.versions.is_empty() || recipe.versions.contains(&format!(" {version} ")))
     };
-    let recipe = table.iter().find(fits).ok_or_else(|| {
-        format!(
-            "how `{repo}` {version} runs its tests is not known; only rows with an `eval_script` say it themselves"
-        )
-    })?;
-    let names = names(recipe, test_patch)?;
-    let mut script = conda(recipe.prepare.iter().copied(), Some(recipe.install));
-    script.tests = vec![format!("{} {}", recipe.test, names.join(" "))];
-    Ok((script, format!("{package}.{}", recipe.parser)))
+    let recipe = SWE_GYM.iter().find(fits).ok_or_else(|| unknown(wanted))?;
+    let names = match recipe.repo {
+        "python/mypy" => cases(test_patch)?,
+        _ => named(&test_files(test_patch))?,
+    };
+    let mut script = conda(recipe.prepare.iter().copied(), None);
+    script.tests = vec![format!("{} {names}", recipe.test)];
+    Ok((script, format!("swegym.{}", recipe.parser)))
+}
+
+fn unknown(wanted: &Wanted) -> String {
+    let Wanted { repo, version, .. } = wanted;
+    format!(
+        "how `{repo}` {version} runs its tests is not known; only rows with an `eval_script` say it themselves"
+    )
+}
+
+/// Whether SWE-Gym has tasks of the repository.
+pub(super) fn is_gyms(repo: &str) -> bool {
+    SWE_GYM.iter().any(|recipe| repo.eq_ignore_ascii_case(recipe.repo))
 }
 
 /// A script in the environment that all images of the SWE-bench family have; the tests are still to come.
@@ -202,36 +105,24 @@ pub(super) fn conda<'a>(prepare: impl Iterator<Item = &'a str>, install: Option<
     Script { before: before.map(str::to_owned).collect(), ..Script::default() }
 }
 
-/// What the runner is given: the files that the tests' patch touches, in the runner's words.
-fn names(recipe: &Recipe, test_patch: &str) -> Result<Vec<String>, String> {
-    let names = match recipe.repo {
-        "python/mypy" => cases(test_patch),
-        "django/django" => test_files(test_patch).iter().map(|path| django_label(path)).collect(),
-        _ => test_files(test_patch).iter().map(|path| shell_word(path)).collect(),
-    };
-    if names.is_empty() { Err("test_patch: it changes no test file".to_owned()) } else { Ok(names) }
-}
-
 /// The files after a tests' patch that tests may be in, from its headers: a patch may be cut off and still say them.
-pub(super) fn test_files(patch: &str) -> Vec<&str> {
-    let paths = patch.lines().filter_map(|line| {
-        let (_, paths) = line.split_once("diff --git a/")?;
-        Some(paths.rsplit_once(" b/")?.1)
-    });
-    paths.filter(|path| !NO_TESTS.iter().any(|ending| path.ends_with(ending))).collect()
+pub(super) fn test_files(patch: &str) -> Vec<String> {
+    directives("", patch)
 }
 
-/// `tests/a/test_b.py` is `a.test_b` to Django's runner.
-fn django_label(path: &str) -> String {
-    let path = path.strip_suffix(".py").unwrap_or(path);
-    path.strip_prefix("tests/").unwrap_or(path).replace('/', ".")
+/// What the runner is given, as words of a command.
+fn named(names: &[String]) -> Result<String, String> {
+    let words: Vec<String> = names.iter().map(|name| shell_word(name)).collect();
+    if words.is_empty() { Err(NO_TESTS.to_owned()) } else { Ok(words.join(" ")) }
 }
+
+const NO_TESTS: &str = "test_patch: it changes no test file";
 
 /// mypy's tests are cases of data files, chosen by an expression of their names.
-fn cases(patch: &str) -> Vec<String> {
+fn cases(patch: &str) -> Result<String, String> {
     let names = patch.split("[case ").skip(1).filter_map(|rest| Some(rest.split_once(']')?.0));
     let names: Vec<&str> = names.collect();
-    if names.is_empty() { Vec::new() } else { vec![format!("\"{}\"", names.join(" or "))] }
+    if names.is_empty() { Err(NO_TESTS.to_owned()) } else { Ok(format!("\"{}\"", names.join(" or "))) }
 }
 
 /// A word of a shell command.
@@ -250,13 +141,10 @@ mod tests {
     use crate::testlog::compat;
 
     #[test]
-    fn every_parser_of_the_tables_exists() {
+    fn every_parser_of_the_table_exists() {
         let known: Vec<String> = compat::names().collect();
-        let tables = [("swebench", &SWE_BENCH[..]), ("swegym", &SWE_GYM[..])];
-        for (package, recipe) in
-            tables.iter().flat_map(|(name, table)| table.iter().map(move |row| (name, row)))
-        {
-            assert!(known.contains(&format!("{package}.{}", recipe.parser)), "{}", recipe.parser);
+        for recipe in &SWE_GYM {
+            assert!(known.contains(&format!("swegym.{}", recipe.parser)), "{}", recipe.parser);
         }
     }
 

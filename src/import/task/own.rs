@@ -39,7 +39,7 @@ impl Own {
             return Err(format!("its tests are not pytest's: `{id}`"));
         }
         let mut files = match &tests.patch {
-            Some(patch) => test_files(patch).into_iter().map(str::to_owned).collect(),
+            Some(patch) => test_files(patch),
             None => tests.restore.clone(),
         };
         files.sort_unstable();

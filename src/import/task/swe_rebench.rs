@@ -28,7 +28,7 @@ fn task(row: &Row) -> Result<Task, String> {
     if files.is_empty() {
         return Err("test_patch: it changes no test file".to_owned());
     }
-    let files: Vec<String> = files.into_iter().map(shell_word).collect();
+    let files: Vec<String> = files.iter().map(|file| shell_word(file)).collect();
     let mut script = conda(prepare.iter().map(String::as_str), Some(&install));
     script.tests = vec![format!("{} {}", config.need("test_cmd").map_err(within)?, files.join(" "))];
     let mut task = classic(row, &image, &script, parser)?;

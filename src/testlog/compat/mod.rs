@@ -187,6 +187,13 @@ fn find(name: &str) -> Result<(&'static Package, &'static Row), Fault> {
     Err(Fault::Unknown { name: name.to_owned(), nearest: nearest(name, names()) })
 }
 
+/// Whether a parser reads what pytest prints.
+pub fn reads_pytest(name: &str) -> bool {
+    find(name).is_ok_and(|(_, row)| {
+        matches!(row.shape, Shape::Words(_)) || row.name.starts_with("parse_log_pytest")
+    })
+}
+
 /// The name nearest to one that no parser has, among `others` too; `None` where a parser has it.
 pub(super) fn nearest_of(name: &str, others: impl Iterator<Item = String>) -> Option<String> {
     find(name).is_err().then(|| nearest(name, names().chain(others)))

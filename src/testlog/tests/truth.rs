@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::*;
+use crate::testlog::*;
 
 /// How statuses differ from the truth.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -223,3 +223,20 @@ async fn docker_hands_out_no_warm_sandbox_that_ended() {
     assert_eq!(ground::output(&mut sandbox, "echo here").await, "here\n");
     sandbox.stop().await.unwrap();
 }
+
+#[cfg(feature = "docker")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_keeps_the_image_of_a_fork_that_is_used() {
+    use apprentice::sandbox::docker;
+
+    let Some(mut ground) = ground::docker_on_disk().await else { return };
+    ground.spec.name = "used-image".to_owned();
+    let engine = docker::DockerBackend::connect(apprentice::isolation::Isolation::Full).await.unwrap();
+    let mut sandbox = ground.start(&[]).await;
+    let fork = sandbox.fork().await.unwrap();
+    let all = docker::leftovers(engine.docker()).await.unwrap();
+    let image = all.iter().find(|one| one.kind == "image" && one.sandbox == "used-image").unwrap();
+    assert!(!docker::remove(engine.docker(), image).await.unwrap());
+    fork.stop().await.unwrap();
+    sandbox.stop().await.unwrap();
+}

@@ -144,8 +144,8 @@ async fn orphans(
         for orphan in
             all.iter().filter(|leftover| args.dry_run && leftover.is_orphan || leftover.is_removable(pause))
         {
-            if !args.dry_run {
-                remove(backend.docker(), orphan).await.map_err(failure)?;
+            if !args.dry_run && !remove(backend.docker(), orphan).await.map_err(failure)? {
+                continue;
             }
             removed.push(args, &format!("{} {} ({})", orphan.kind, orphan.id, orphan.sandbox), orphan)?;
         }

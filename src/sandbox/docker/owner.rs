@@ -185,17 +185,21 @@ pub(super) fn plain(name: &str) -> &str {
     ["localhost/", "docker.io/library/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
-/// Removes what [`leftovers`] listed.
+/// Removes what [`leftovers`] listed; false for an image that a container uses. The engine can finish one that a killed
+/// process had asked for after the list was made: the next list has it, and it goes before the image.
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] when the engine refuses.
-pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<(), SandboxError> {
+pub async fn remove(docker: &Docker, leftover: &Leftover) -> Result<bool, SandboxError> {
     let removed = match leftover.kind {
         "container" => remove_container(docker, &leftover.id).await,
         "volume" => usr::remove(docker, &leftover.id).await,
-        _ => remove_image(docker, &leftover.id).await,
+        _ => match remove_image(docker, &leftover.id).await {
+            Err(Error::DockerResponseServerError { status_code: 409, .. }) => return Ok(false),
+            removed => removed,
+        },
     };
-    removed.map_err(|error| unavailable(&error))
+    removed.map(|()| true).map_err(|error| unavailable(&error))
 }
 
 /// How often, and how long apart, the end of a removal is looked for.
@@ -223,9 +227,10 @@ pub(super) async fn sweep(docker: Docker) {
         };
         for orphan in all.iter().filter(|leftover| leftover.is_removable(pause)) {
             match remove(&docker, orphan).await {
-                Ok(()) => {
+                Ok(true) => {
                     tracing::info!(id = %orphan.id, kind = orphan.kind, "removed what a killed process left");
                 }
+                Ok(false) => tracing::info!(id = %orphan.id, "an image that a killed process left is used"),
                 Err(error) => {
                     tracing::warn!(id = %orphan.id, %error, "what a killed process left stays for now");
                 }

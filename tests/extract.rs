@@ -6,37 +6,25 @@
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use apprentice::act::Actor;
 use apprentice::extract::Extracted;
-use apprentice::isolation::Isolation;
 use apprentice::patch::{Level, Patch, Why, apply};
 use apprentice::ready::{Order, Ready};
-use apprentice::sandbox::select::{BackendKind, Choice};
+use apprentice::sandbox::SandboxError;
+use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
-use apprentice::sandbox::{Backend, SandboxError};
 use apprentice::task::{LoadedTask, Task};
 use apprentice::trajectory::{Action, Exit};
 use apprentice::workspace::{self, Workspace};
 
+mod backends;
+use backends::backend;
+
 const IDENTITY: &str =
     "export GIT_AUTHOR_NAME=n GIT_AUTHOR_EMAIL=e@x GIT_COMMITTER_NAME=n GIT_COMMITTER_EMAIL=e@x\n";
-
-async fn backend(kind: BackendKind, spec: &SandboxSpec) -> Option<Arc<dyn Backend>> {
-    let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
-    let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-    match Choice::of(kind, Isolation::Full, exe).backend(spec).await {
-        Ok(selection) => Some(selection.backend),
-        Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
-        Err(error) => {
-            println!("skipped: {kind}: {error}");
-            None
-        }
-    }
-}
 
 fn task(repo: &str, setup: &str, dir: &Path) -> LoadedTask {
     let yaml = format!(

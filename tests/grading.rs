@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apprentice::grade::{self, Job, JobPrediction, Options, Outcome, Prediction, Verdict};
-use apprentice::isolation::Isolation;
 use apprentice::ready::{Order, Ready};
-use apprentice::sandbox::select::{BackendKind, Choice};
+use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::sandbox::{Backend, Exec};
 use apprentice::task::{LoadedTask, Task};
 use apprentice::workspace;
+
+mod backends;
+use backends::backend;
 
 const PROGRAM: &str = "add() { echo $(($1 - $2)); }\n";
 const TESTS: &str = "#!/bin/sh\n. ./add.sh\n[ \"$(add 2 2)\" = 4 ] && echo 'ok 1 - adds' || echo 'not ok 1 - adds'\n\
@@ -60,16 +62,10 @@ impl Bench {
 
 /// A bench for each kind of sandbox that works here; a kind that CI requires must work.
 async fn benches() -> Vec<Bench> {
-    let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
     let spec = SandboxSpec::load("shell", Path::new("sandboxes")).unwrap();
     let mut benches = Vec::new();
     for kind in [BackendKind::Docker, BackendKind::Namespaces] {
-        let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-        match Choice::of(kind, Isolation::Full, exe).backend(&spec).await {
-            Ok(selection) => benches.push(Bench::new(selection.backend, spec.clone())),
-            Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
-            Err(error) => println!("skipped: {kind}: {error}"),
-        }
+        benches.extend(backend(kind, &spec).await.map(|backend| Bench::new(backend, spec.clone())));
     }
     benches
 }

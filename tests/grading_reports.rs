@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apprentice::grade::{self, Options, Outcome, Prediction, Verdict};
-use apprentice::isolation::Isolation;
 use apprentice::ready::Ready;
 use apprentice::sandbox::Backend;
-use apprentice::sandbox::select::{BackendKind, Choice};
+use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::task::{LoadedTask, Parser, Report, ReportFormat, Task, Tests};
+
+mod backends;
+use backends::backend;
 
 const PROGRAM: &str = "def add(a, b):\n    return a - b\n";
 const TESTS: &str = "import calc\n\n\ndef test_adds():\n    assert calc.add(2, 2) == 4\n\n\ndef test_zero():\n    assert calc.add(0, 0) == 0\n";
@@ -67,16 +69,10 @@ impl Bench {
 }
 
 async fn benches() -> Vec<Bench> {
-    let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
     let spec = SandboxSpec::load("python", Path::new("sandboxes")).unwrap();
     let mut benches = Vec::new();
     for kind in [BackendKind::Docker, BackendKind::Namespaces] {
-        let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-        match Choice::of(kind, Isolation::Full, exe).backend(&spec).await {
-            Ok(selection) => benches.push(Bench::new(selection.backend, spec.clone())),
-            Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
-            Err(error) => println!("skipped: {kind}: {error}"),
-        }
+        benches.extend(backend(kind, &spec).await.map(|backend| Bench::new(backend, spec.clone())));
     }
     benches
 }

@@ -5,17 +5,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apprentice::grade::reference::{Bench, Reference, Source, run};
-use apprentice::isolation::Isolation;
 use apprentice::sandbox::Backend;
-use apprentice::sandbox::select::{BackendKind, Choice};
+use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::swe_bench::Harness;
 use apprentice::swe_bench::row::{self, Row};
+
+mod backends;
+use backends::backend;
 
 /// The script's tests are what the patch adds.
 const SCRIPT: &str =
@@ -37,17 +39,11 @@ fn adding(lines: &[&str]) -> String {
     )
 }
 
-/// What runs sandboxes here; a kind that CI requires must work.
+/// What runs sandboxes here.
 async fn backends(spec: &SandboxSpec) -> Vec<Arc<dyn Backend>> {
-    let required = std::env::var("APPRENTICE_REQUIRE").unwrap_or_default();
     let mut backends = Vec::new();
     for kind in [BackendKind::Docker, BackendKind::Namespaces] {
-        let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-        match Choice::of(kind, Isolation::Full, exe).backend(spec).await {
-            Ok(selection) => backends.push(selection.backend),
-            Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
-            Err(error) => println!("skipped: {kind}: {error}"),
-        }
+        backends.extend(backend(kind, spec).await);
     }
     backends
 }

@@ -30,12 +30,14 @@ impl Desk<'_> {
     /// # Errors
     /// When earlier grades cannot be read or a new one cannot be written.
     pub(super) async fn graded(&self, jobs: Vec<Job>, output: Output) -> Result<Vec<Verdict>, Failure> {
-        let inputs: Vec<String> = jobs.iter().map(|job| self.input(job)).collect();
-        let (mut made, mut lines) = match self.out {
+        let (inputs, mut made, mut lines) = match self.out {
             Some(out) => {
-                (found(out, &inputs)?, Some(JsonLines::append_to(&out.join(GRADES)).map_err(Failure::host)?))
+                let inputs: Vec<String> = jobs.iter().map(|job| self.input(job)).collect();
+                let made = found(out, &inputs)?;
+                (inputs, made, Some(JsonLines::append_to(&out.join(GRADES)).map_err(Failure::host)?))
             }
-            None => (vec![None; jobs.len()], None),
+            // Nothing is kept, so nothing need be found again.
+            None => (vec![String::new(); jobs.len()], vec![None; jobs.len()], None),
         };
         let (n_found, n_all) = (made.iter().flatten().count(), made.len());
         if n_found > 0 {

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::sandbox::session::quote;
-use crate::sandbox::{Exec, FileRead, REPORT_VARIABLE, Sandbox};
-use crate::task::{Report, ReportFormat, Tests};
+use crate::sandbox::{Exec, FileRead, Sandbox};
+use crate::task::{ReportFormat, Tests};
 use crate::testlog::Written;
 use crate::testlog::report::PYTEST_PLUGIN;
 use crate::trajectory::{Exit, Observation, Reported};
@@ -43,7 +43,10 @@ pub(super) async fn run(sandbox: &mut dyn Sandbox, tests: &Tests, exec: Exec<'_>
         return Ok(Run { observation: sandbox.exec(&exec).await?, file: None });
     };
     let Some(path) = &report.path else {
-        let script = with_plug_in(report, exec.script);
+        let script = match report.format {
+            ReportFormat::PytestEvents => with_plug_in(&plug_in(sandbox).await?, exec.script),
+            _ => exec.script.to_owned(),
+        };
         let exec = Exec { script: &script, ..exec }.reporting(REPORT_BYTES);
         return Ok(Run { observation: sandbox.exec(&exec).await?, file: None });
     };
@@ -62,19 +65,26 @@ pub(super) async fn run(sandbox: &mut dyn Sandbox, tests: &Tests, exec: Exec<'_>
     Ok(Run { observation, file })
 }
 
-/// The test command, with our plug-in where pytest finds it.
-fn with_plug_in(report: &Report, command: &str) -> String {
-    if report.format != ReportFormat::PytestEvents {
-        return command.to_owned();
-    }
-    // Its directory is its own: a test's user could put modules into one that is shared.
-    format!(
-        "APPRENTICE_EVENTS=\"${{{REPORT_VARIABLE}%/*}}/events\"\n\
-         rm -rf \"$APPRENTICE_EVENTS\" && mkdir \"$APPRENTICE_EVENTS\" &&\n\
-         printf %s {} > \"$APPRENTICE_EVENTS/apprentice_events.py\" && chmod -R a-w \"$APPRENTICE_EVENTS\"\n\
-         export PYTHONPATH=\"$APPRENTICE_EVENTS${{PYTHONPATH:+:$PYTHONPATH}}\"\n\
-         export PYTEST_ADDOPTS=\"-p apprentice_events${{PYTEST_ADDOPTS:+ $PYTEST_ADDOPTS}}\"\n\
-         unset APPRENTICE_EVENTS\n{command}",
+/// Writes our plug-in into a directory of its own (a test's user could put modules into one that is shared), and gives
+/// that. It comes before the test command, so that a plug-in which cannot be written is no failure of the tests.
+async fn plug_in(sandbox: &mut dyn Sandbox) -> anyhow::Result<String> {
+    let script = format!(
+        "set -e\nplace=$(mktemp -d)\nprintf %s {} > \"$place/apprentice_events.py\"\nchmod -R a-w \"$place\"\n\
+         printf '%s\\n' \"$place\"",
         quote(PYTEST_PLUGIN)
+    );
+    let done = sandbox.exec(&Exec::new(&script, PATIENCE, 4096).fresh()).await?;
+    let place = done.output.lines().last().filter(|_| done.exit.is_some_and(Exit::is_success));
+    place.map(str::to_owned).with_context(|| {
+        format!("could not write our plug-in for pytest into the sandbox: {}", done.output.trim_end())
+    })
+}
+
+/// The test command, with our plug-in where pytest finds it.
+fn with_plug_in(place: &str, command: &str) -> String {
+    let place = quote(place);
+    format!(
+        "export PYTHONPATH={place}\"${{PYTHONPATH:+:$PYTHONPATH}}\"\n\
+         export PYTEST_ADDOPTS=\"-p apprentice_events${{PYTEST_ADDOPTS:+ $PYTEST_ADDOPTS}}\"\n{command}"
     )
 }

@@ -7,19 +7,21 @@
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use apprentice::grade::{self, Job, JobPrediction, Options, Outcome, Verdict};
-use apprentice::isolation::Isolation;
 use apprentice::ready::Ready;
 use apprentice::sandbox::Backend;
-use apprentice::sandbox::select::{BackendKind, Choice};
+use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::task::{LoadedTask, Task};
 
+use backends::backend;
 use cases::Case;
 
+#[path = "../backends/mod.rs"]
+mod backends;
 mod cases;
 mod patches;
 mod pytest;
@@ -96,12 +98,8 @@ impl Bench {
                 println!("skipped: docker: APPRENTICE_REQUIRE does not ask for it");
                 continue;
             }
-            let exe = PathBuf::from(env!("CARGO_BIN_EXE_apprentice"));
-            match Choice::of(kind, Isolation::Full, exe).backend(&spec).await {
-                Ok(selection) => benches.push(Self::new(selection.backend, spec.clone(), (files, yaml))),
-                Err(error) if required.contains(&kind.to_string()) => panic!("{kind} is required: {error}"),
-                Err(error) => println!("skipped: {kind}: {error}"),
-            }
+            let bench = |backend| Self::new(backend, spec.clone(), (files, yaml));
+            benches.extend(backend(kind, &spec).await.map(bench));
         }
         benches
     }

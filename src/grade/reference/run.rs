@@ -44,7 +44,10 @@ pub async fn run(bench: Bench<'_>, harness: Harness, row: &Row, patch: &str) -> 
     let script = row.script(harness).context("the row has no script")?;
     let mut sandbox = bench.backend.start(&Start { spec: bench.spec, tree: None }).await?;
     let done = in_sandbox(&mut *sandbox, bench.deadline, (harness, row), (patch, &script)).await;
-    sandbox.stop().await?;
+    if let Err(error) = sandbox.stop().await {
+        // What is left behind is for `sandbox prune`; it neither hides why the run failed nor undoes one that ended.
+        tracing::warn!(%error, id = row.instance_id, "could not stop the sandbox");
+    }
     let mut reference = Reference { row: row.digest(), ..done? };
     reference.files.get_or_insert_default().script = Some(script);
     Ok(reference)

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a bench reports on its standard output")]
 
 mod corpus;
+#[path = "../process/mod.rs"]
 mod process;
 
 use std::path::Path;
@@ -102,7 +103,7 @@ fn speed(name: &str, file: &Path, directory: &Path) -> Result<Vec<Value>> {
     for round in 0..=ROUNDS {
         let commands = [reader(file)?, importer(file, &out), python("walk", file), python("steps", file)];
         for (command, usages) in commands.into_iter().zip(&mut seconds) {
-            let usage = process::run(command)?;
+            let (_, usage) = process::run(command)?;
             if 0 < round {
                 usages.push(usage);
             }
@@ -145,7 +146,7 @@ fn memory(records: &[String], directory: &Path, smaller: u64) -> Result<Vec<Valu
     for bytes in [SPEED_BYTES / smaller, MEMORY_BYTES / smaller] {
         let name = format!("memory {}", bytes / 1_000_000);
         let file = corpus::write(directory, &name, records, bytes)?;
-        let usage = process::run(importer(&file, &out))?;
+        let (_, usage) = process::run(importer(&file, &out))?;
         println!(
             "| {} MB | {:.0} MiB | {:.1} s |",
             bytes / 1_000_000,

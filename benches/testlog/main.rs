@@ -123,9 +123,9 @@ fn python(directory: &Path) -> Result<Option<std::path::PathBuf>> {
         return Ok(Some(python));
     }
     let made = Command::new("python3").args(["-m", "venv"]).arg(&environment).status();
-    // What the parsers import, they bring themselves.
-    let install =
-        || Command::new(&python).args(["-m", "pip", "-q", "install", "--no-deps", REFERENCE]).status();
+    // What else the package asks for, its parsers do not import.
+    let packages = ["-m", "pip", "-q", "install", "--no-deps", REFERENCE, "unidiff"];
+    let install = || Command::new(&python).args(packages).status();
     if made.is_ok_and(|status| status.success()) && install()?.success() {
         return Ok(Some(python));
     }

@@ -1,5 +1,6 @@
-//! A process, its time and its memory as the kernel counts them.
+//! A process, what it says, its time and its memory as the kernel counts them: shared by benches.
 
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -16,12 +17,14 @@ pub(crate) struct Usage {
     pub(crate) resident_mib: f64,
 }
 
-/// Runs a command to its end, which must be a good one.
-pub(crate) fn run(mut command: Command) -> Result<Usage> {
+/// Runs a command to its end, which must be a good one; gives what it printed too.
+pub(crate) fn run(mut command: Command) -> Result<(String, Usage)> {
     let started = Instant::now();
-    let child =
-        command.stdout(Stdio::null()).spawn().with_context(|| format!("could not start {command:?}"))?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("could not start {command:?}"))?;
     let id = i32::try_from(child.id())?;
+    let mut said = String::new();
+    child.stdout.take().context("reading what it says")?.read_to_string(&mut said)?;
     let mut status = 0;
     // SAFETY: a `rusage` of zeros is one, and the kernel fills it.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -30,11 +33,12 @@ pub(crate) fn run(mut command: Command) -> Result<Usage> {
         bail!("{command:?} failed with status {status}");
     }
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    Ok(Usage {
+    let usage = Usage {
         wall_seconds: started.elapsed().as_secs_f64(),
         processor_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
         resident_mib: usage.ru_maxrss as f64 / 1024.0,
-    })
+    };
+    Ok((said, usage))
 }
 
 /// The one in the middle.

@@ -100,6 +100,7 @@ fn lowered(text: &str) -> String {
     let mut found = String::with_capacity(text.len());
     let mut is_command = false;
     let letters: Vec<char> = text.chars().collect();
+    let has_sets = text.contains("\\mathbb");
     for (at, letter) in letters.iter().enumerate() {
         is_command = *letter == '\\' || (is_command && letter.is_ascii_alphabetic());
         let is_alone = |place: Option<usize>| {
@@ -108,7 +109,7 @@ fn lowered(text: &str) -> String {
                 .is_none_or(|near| !near.is_alphabetic() && *near != '\\')
         };
         // The blackboard's letters name sets.
-        let is_set = text[..].contains("\\mathbb") && ['R', 'Z', 'N', 'Q', 'C'].contains(letter);
+        let is_set = has_sets && ['R', 'Z', 'N', 'Q', 'C'].contains(letter);
         match letter {
             _ if is_command || is_set => found.push(*letter),
             'i' if is_alone(at.checked_sub(1)) && is_alone(Some(at + 1)) => found.push_str("i_{0}"),

@@ -12,14 +12,22 @@ fn pattern(text: &str) -> Regex {
 
 /// Mathematics between its marks.
 const MARKED: &str = r"\$\$(?s:.+?)\$\$|\\\[(?s:.+?)\\\]|\\\((?s:.+?)\\\)|\$[^$\n]*[^$\n\\]\$";
-/// A number, or numbers with operators between them, behind a space, a sign of emphasis or the start.
-const PLAIN: &str = r"-?(?:\d{1,3}(?:[ ,]\d{3})+|\d+)?(?:[.,]?\d+)(?:\s?[-+*/^]\s?\(?-?\d+(?:\.\d+)?\)?)*(?:\s?(?:%|percent|pct))?";
+/// A number, or numbers with operators between them. Digits are ASCII, which keeps the automaton small.
+const PLAIN: &str = concat!(
+    r"-?(?:[0-9]{1,3}(?:[ ,][0-9][0-9][0-9])+|[0-9]+)?(?:[.,]?[0-9]+)",
+    r"(?: ?[-+*/^] ?\(?-?[0-9]+(?:\.[0-9]+)?\)?)*(?: ?(?:%|percent|pct))?"
+);
 
 static HOPED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(&format!(r"(?i)final answer is:?\s*((?:{MARKED})|{PLAIN})\.\s*I hope")));
-static ANNOUNCED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(&format!(r"(?i)answer(?s:.{{0,50}}?)(?:({MARKED})|(?:^|[\s*:=(])({PLAIN}))")));
-static ANYWHERE: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"({MARKED})|(?:^|[\s*:=(])({PLAIN})")));
+    LazyLock::new(|| pattern(&format!(r"[Ff]inal [Aa]nswer is:? *((?:{MARKED})|{PLAIN})\.[ \n]*I hope")));
+static ANYWHERE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"({MARKED})|(?:^|[ \t\r\n*:=(])({PLAIN})")));
+
+/// Letters between "answer" and what follows it.
+const GAP: usize = 50;
+/// How much of a reply's end is searched, in bytes, and how much for one answer, in letters.
+const MAX_TAIL: usize = 4000;
+const MAX_HEAD: usize = 600;
 
 /// What was found.
 pub(super) enum Found {
@@ -31,19 +39,45 @@ pub(super) enum Found {
 
 /// The answer of a reply.
 pub(super) fn found(reply: &str) -> Option<Found> {
-    if let Some(hoped) = HOPED.captures_iter(reply).last().and_then(|found| found.get(1)) {
+    if let Some(hoped) = HOPED.captures_iter(tail(reply, MAX_TAIL)).last().and_then(|found| found.get(1)) {
         return Some(kind(hoped.as_str()));
     }
     if let Some(boxed) = boxed(reply) {
         return Some(Found::Marked(boxed));
     }
-    let last = |pattern: &Regex| {
-        pattern
-            .captures_iter(reply)
-            .last()
-            .and_then(|found| found.get(1).or(found.get(2)).map(|part| kind(part.as_str())))
-    };
-    last(&ANNOUNCED).or_else(|| last(&ANYWHERE))
+    announced(reply).or_else(|| {
+        let last = ANYWHERE.find_iter(tail(reply, MAX_TAIL)).last()?;
+        first(last.as_str()).map(|(_, found)| found)
+    })
+}
+
+/// What follows the last "answer" that something follows.
+fn announced(reply: &str) -> Option<Found> {
+    let lower = tail(reply, MAX_TAIL).to_ascii_lowercase();
+    let said = &reply[reply.len() - lower.len()..];
+    let mut places: Vec<usize> = lower.match_indices("answer").map(|(at, word)| at + word.len()).collect();
+    while let Some(place) = places.pop() {
+        let rest = &said[place..];
+        if let Some((_, found)) = first(rest).filter(|(at, _)| rest[..*at].chars().count() <= GAP) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The first answer in a text, and where it starts.
+fn first(text: &str) -> Option<(usize, Found)> {
+    let head = text.char_indices().nth(MAX_HEAD).map_or(text, |(end, _)| &text[..end]);
+    let found = ANYWHERE.captures(head)?;
+    let part = found.get(1).or(found.get(2))?;
+    Some((part.start(), kind(part.as_str())))
+}
+
+/// The last bytes of a text, from the start of a character.
+fn tail(text: &str, bytes: usize) -> &str {
+    let start = text.len().saturating_sub(bytes);
+    let start = (start..=text.len()).find(|start| text.is_char_boundary(*start)).unwrap_or(text.len());
+    &text[start..]
 }
 
 fn kind(text: &str) -> Found {

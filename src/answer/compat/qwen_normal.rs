@@ -34,7 +34,7 @@ pub(super) fn normal(answer: &str) -> String {
     let text = text.replace("\\left", "").replace("\\right", "").replace("\\{", "{").replace("\\}", "}");
     let without = LAST_TEXT.replace(&text, "").trim().to_owned();
     let text = if without.is_empty() { text } else { without };
-    let text = qwen_units::left_out(text);
+    let text = qwen_units::left_out(&text);
     let text = ["^{\\circ}", "^\\circ", "\\$", "$", "\\(", "\\)"]
         .iter()
         .fold(text, |text, mark| text.replace(mark, ""));

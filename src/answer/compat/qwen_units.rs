@@ -1,9 +1,5 @@
 //! The words that Qwen2.5-Math's harness takes for units and leaves out wherever they stand alone, letters such as `a` included.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 /// Its words, `.` for any letter; each also with an `s`.
 const WORDS: &[&str] = &[
     "east",
@@ -136,34 +132,50 @@ const WORDS: &[&str] = &[
     "inch",
 ];
 
-/// A word, the part of it that a text must contain, and its pattern.
-struct Word {
-    part: String,
-    pattern: Regex,
-}
-
-static PATTERNS: LazyLock<Vec<Word>> = LazyLock::new(|| {
-    let singular = WORDS.iter().map(|word| (*word).to_owned());
-    let plural = WORDS.iter().map(|word| format!("{word}s"));
-    let word = |word: String| Word {
-        part: word.split('.').next().unwrap_or_default().to_owned(),
-        pattern: Regex::new(&format!(r"(^|\W){word}($|\W)")).expect("invariant: the pattern is valid"),
-    };
-    singular.chain(plural).map(word).collect()
-});
-
 /// The text without them, unless nothing would be left. Two passes, as what one leaves out the next may set free.
-pub(super) fn left_out(mut text: String) -> String {
+pub(super) fn left_out(text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..2 {
-        for word in PATTERNS.iter() {
-            if !text.contains(&word.part) {
-                continue;
-            }
-            let left = word.pattern.replace_all(&text, "$1$2");
-            if !left.is_empty() && left != text {
-                text = left.into_owned();
+        for plural in ["", "s"] {
+            for word in WORDS {
+                let word: Vec<char> = word.chars().chain(plural.chars()).collect();
+                if let Some(left) = without(&letters, &word).filter(|left| !left.is_empty()) {
+                    letters = left;
+                }
             }
         }
     }
-    text
+    letters.into_iter().collect()
+}
+
+/// The text without a word where that stands between letters that belong to no word, which stay; nothing if it stands nowhere.
+fn without(text: &[char], word: &[char]) -> Option<Vec<char>> {
+    let is_apart = |letter: char| !letter.is_alphanumeric() && letter != '_';
+    let is_here = |at: usize| {
+        let end = at + word.len();
+        let is_word = text.get(at..end).is_some_and(|part| {
+            part.iter().zip(word).all(|(letter, wanted)| *wanted == '.' || letter == wanted)
+        });
+        is_word && text.get(end).is_none_or(|next| is_apart(*next))
+    };
+    let (mut left, mut at, mut copied) = (Vec::new(), 0, 0);
+    while at < text.len() {
+        let start = if at == 0 && is_here(0) {
+            0
+        } else if is_apart(text[at]) && is_here(at + 1) {
+            at + 1
+        } else {
+            at += 1;
+            continue;
+        };
+        // The letter behind belongs to this place, and so begins no other.
+        let end = (start + word.len() + 1).min(text.len());
+        left.extend(&text[copied..start]);
+        left.extend(&text[start + word.len()..end]);
+        (at, copied) = (end, end);
+    }
+    (copied > 0).then(|| {
+        left.extend(&text[copied..]);
+        left
+    })
 }

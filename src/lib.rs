@@ -21,6 +21,7 @@ pub mod task;
 pub mod trajectory;
 
 // Layer 2: rules, pure functions on the domain.
+pub mod answer;
 pub mod curate;
 pub mod editor;
 pub mod episode;

@@ -28,6 +28,7 @@ pub mod mutate;
 pub mod patch;
 pub mod rate;
 pub mod reward;
+pub mod solution;
 pub mod swe_bench;
 pub mod testlog;
 

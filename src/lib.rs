@@ -52,6 +52,7 @@ pub mod ready;
 pub mod replay;
 pub mod report;
 pub mod rollout;
+pub mod solve;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;

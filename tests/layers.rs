@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 6] = [
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
     &[
         "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout",
-        "synth", "train", "viewer",
+        "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];

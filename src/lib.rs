@@ -51,6 +51,7 @@ pub mod grade;
 pub mod ready;
 pub mod replay;
 pub mod report;
+pub mod rewrite;
 pub mod rollout;
 pub mod solve;
 pub mod synth;

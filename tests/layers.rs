@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 6] = [
     &["curate", "editor", "episode", "mutate", "patch", "rate", "reward", "solution", "swe_bench", "testlog"],
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout",
+        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rewrite", "rollout",
         "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],

@@ -1,11 +1,11 @@
 //! What the student reads, and how its reply is read: two halves of one contract.
 //!
-//! A conversation only ever grows at its end, so the prompt of step k is a prefix of the prompt of
-//! step k+1 and the prefix tree shares it. Does not tokenise: `model::tokenizer` does.
+//! A conversation about code only ever grows at its end, so the prompt of step k is a prefix of the prompt of
+//! step k+1 and the prefix tree shares it; mathematics shares all but the end of its one message. Does not tokenise: `model::tokenizer` does.
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::Task;
+use crate::task::{Kind, Task};
 use crate::trajectory::{Action, Observation, Step};
 
 /// One message of a conversation.
@@ -72,17 +72,41 @@ pub enum FormatError {
 /// What the scaffold says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaffold {
-    /// The system message.
+    /// The system message (code).
     pub system: String,
     /// How much of the trajectory the student sees.
     pub context: Context,
     /// Characters kept of one observation: the first and the last half.
     pub observation_chars: usize,
+    /// The same for mathematics, which recipes say by itself.
+    #[serde(skip)]
+    pub math: MathScaffold,
 }
 
 impl Default for Scaffold {
     fn default() -> Self {
-        Self { system: SYSTEM.to_owned(), context: Context::Full, observation_chars: 10_000 }
+        Self {
+            system: SYSTEM.to_owned(),
+            context: Context::Full,
+            observation_chars: 10_000,
+            math: MathScaffold::default(),
+        }
+    }
+}
+
+/// What a student is told that goes on with a solution by one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MathScaffold {
+    /// The system message.
+    pub system: String,
+    /// Whether the student is told the title of the step that it is to write (footnote 1 of the paper).
+    pub title_hint: bool,
+}
+
+impl Default for MathScaffold {
+    fn default() -> Self {
+        Self { system: MATH.to_owned(), title_hint: false }
     }
 }
 
@@ -90,17 +114,52 @@ const SYSTEM: &str = "You repair a code repository, one shell command at a time.
 Think first inside <think>…</think>, then write exactly one command and nothing else. \
 When the work is done, the command is: submit";
 
+const MATH: &str = "You work on a problem of mathematics together with its solution so far. \
+Think first inside <think>…</think>, as freely and as long as you need to be sure, \
+then write the one step that comes next and nothing else: do not finish the solution.";
+
+/// What a student is told that solves a whole problem: the paper's evaluation (v3, B.2.2), word for word, so that rates
+/// compare with its own.
+const SOLVE: &str = "Please reason step by step, and put your final answer within \\boxed{}. \
+You can draft your thinking process inside <think> </think> tags anywhere. This is your \"scratch paper\".";
+
+/// The conversation that a whole solution answers.
+pub fn solving(task: &Task) -> Vec<Message> {
+    let message = |role, content: &str| Message { role, content: content.to_owned() };
+    vec![message(Role::System, SOLVE), message(Role::User, task.problem.trim_end())]
+}
+
 /// The conversation that the next reply answers.
 pub fn conversation(scaffold: &Scaffold, task: &Task, history: &[Step]) -> Vec<Message> {
     let first = match scaffold.context {
         Context::Full => 0,
         Context::Last(n) => history.len().saturating_sub(n),
     };
+    match task.kind {
+        Kind::Code => working(scaffold, task, &history[first..]),
+        Kind::Math => continuing(scaffold, task, &history[first..]),
+    }
+}
+
+/// The problem with the solution so far in one message, as in the paper's Fig. 3: nobody answers a step.
+fn continuing(scaffold: &Scaffold, task: &Task, shown: &[Step]) -> Vec<Message> {
+    let mut content = task.problem.trim_end().to_owned();
+    for (index, step) in shown.iter().enumerate() {
+        content.push_str(if index == 0 { "\n\nSolution so far:\n\n" } else { "\n\n" });
+        content.push_str(step.action.text().trim());
+    }
+    vec![
+        Message { role: Role::System, content: scaffold.math.system.clone() },
+        Message { role: Role::User, content },
+    ]
+}
+
+fn working(scaffold: &Scaffold, task: &Task, shown: &[Step]) -> Vec<Message> {
     let mut messages = vec![
         Message { role: Role::System, content: scaffold.system.clone() },
         Message { role: Role::User, content: task.problem.trim_end().to_owned() },
     ];
-    for step in &history[first..] {
+    for step in shown {
         messages.push(Message { role: Role::Assistant, content: render_reply(step) });
         let observation = step.observation.as_ref();
         messages.push(Message { role: Role::User, content: render_observation(scaffold, observation) });

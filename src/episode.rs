@@ -97,6 +97,7 @@ impl<'a> Episode<'a> {
             steps: self.steps,
             end,
             patch,
+            answer: None,
             resolved: None,
         }
     }

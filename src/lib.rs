@@ -29,6 +29,7 @@ pub mod mutate;
 pub mod patch;
 pub mod rate;
 pub mod reward;
+pub mod solution;
 pub mod swe_bench;
 pub mod testlog;
 
@@ -51,7 +52,9 @@ pub mod grade;
 pub mod ready;
 pub mod replay;
 pub mod report;
+pub mod rewrite;
 pub mod rollout;
+pub mod solve;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;

@@ -19,6 +19,18 @@ pub trait Policy {
     /// # Errors
     /// When the policy itself fails (device, endpoint); never for what it says.
     fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>>;
+
+    /// Draws its replies like this from now on; one that draws nothing stays as it is.
+    fn draw_like(&mut self, _draw: Draw) {}
+}
+
+/// How replies are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draw {
+    /// 0 takes the most probable reply, token by token.
+    pub temperature: f64,
+    /// A reply is cut after so many tokens; where absent, after as many as the policy would take.
+    pub reply_tokens: Option<usize>,
 }
 
 /// A conversation that waits for replies.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::Scaffold;
+use crate::chat::{MathScaffold, Scaffold};
 use crate::reward::TextReward;
 use crate::train::adamw::AdamWConfig;
 use crate::train::schedule::{Schedule, Shape};
@@ -47,6 +47,8 @@ pub struct Recipe {
     pub max_grad_norm: f64,
     /// What the student is told, and how much of the history it sees.
     pub prompt: Scaffold,
+    /// What it is told where the task is mathematics, and whether it is told the title of the step.
+    pub math: MathScaffold,
     /// How long texts may be, in tokens.
     pub limits: Limits,
     /// Sampling and groups (SRL).
@@ -131,6 +133,7 @@ impl Recipe {
             schedule,
             max_grad_norm: 1.0,
             prompt: Scaffold::default(),
+            math: MathScaffold::default(),
             limits: Limits::default(),
             srl: SrlConfig::default(),
             reward: RewardSource::Text(TextReward::default()),
@@ -147,7 +150,7 @@ impl Recipe {
             optimizer: self.optimizer,
             schedule: self.schedule,
             max_grad_norm: self.max_grad_norm,
-            scaffold: self.prompt.clone(),
+            scaffold: Scaffold { math: self.math.clone(), ..self.prompt.clone() },
             limits: self.limits,
             save_every: self.save_every,
         }

@@ -9,6 +9,7 @@ mod bench;
 mod embedded;
 mod expert;
 pub mod library;
+pub mod math;
 mod problem;
 mod repository;
 mod sed;

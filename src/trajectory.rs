@@ -33,9 +33,21 @@ pub struct Trajectory {
     /// The patch that was submitted or recorded, in git's format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
+    /// The final answer where a worked solution sets it apart from its steps (math).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// The published label: did it resolve its task? Unverified until replayed and graded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<bool>,
+}
+
+impl Trajectory {
+    /// The whole solution in words: what was done, step after step, and the final answer (math).
+    pub fn solution(&self) -> String {
+        let steps = self.steps.iter().map(|step| step.action.text());
+        let parts: Vec<_> = steps.chain(self.answer.as_deref().map(Cow::Borrowed)).collect();
+        parts.join("\n\n")
+    }
 }
 
 /// Where a trajectory came from: enough to find the original record again.

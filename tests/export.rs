@@ -14,7 +14,7 @@ use apprentice::import::json::Json;
 use apprentice::import::{self, Origin, RecordError};
 use apprentice::policy::Sample;
 use apprentice::reward::{Scope, TextReward};
-use apprentice::task::Task;
+use apprentice::task::{Kind, Task};
 use apprentice::trajectory::{
     Action, Dialect, EditorCall, EditorSetup, End, Exit, FORMAT, Observation, Source, Step, Trajectory,
 };
@@ -67,6 +67,7 @@ fn everything() -> Trajectory {
         steps,
         end: End::StepLimit,
         patch: Some("diff --git a/x b/x\n".into()),
+        answer: Some("\\boxed{42}".to_owned()),
         resolved: Some(false),
     }
 }
@@ -174,7 +175,8 @@ fn a_damaged_record_of_ours_is_refused() {
 
 fn task() -> Task {
     let yaml = "format: apprentice.task/1\nid: owner__repo-1\nkind: math\nproblem: Fix it.\nanswer: '1'\n";
-    Task::parse(yaml, "t").unwrap()
+    // Without a repository, which a prompt does not need.
+    Task { kind: Kind::Code, answer: None, ..Task::parse(yaml, "t").unwrap() }
 }
 
 /// Exports the examples of the trajectory that has everything, and gives the directory.

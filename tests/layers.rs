@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
     &["certificate", "chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
-    &["answer", "curate", "editor", "episode", "mutate", "patch", "rate", "reward", "swe_bench", "testlog"],
+    &[
+        "answer", "curate", "editor", "episode", "mutate", "patch", "rate", "reward", "solution", "swe_bench",
+        "testlog",
+    ],
     &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout", "synth",
-        "train", "viewer",
+        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rewrite", "rollout",
+        "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];

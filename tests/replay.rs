@@ -42,6 +42,7 @@ fn trajectory(steps: Vec<Step>, patch: Option<&str>) -> Trajectory {
         steps,
         end: End::Submitted,
         patch: patch.map(str::to_owned),
+        answer: None,
         resolved: None,
     }
 }

@@ -56,6 +56,7 @@ impl Desk {
                 steps: list.split(' ').map(step).chain([Step::new("", Action::Submit)]).collect(),
                 end: End::Submitted,
                 patch: Some(PATCH.to_owned()),
+                answer: None,
                 resolved: Some(true),
             };
             let (task, spec) = (Arc::clone(&self.task), Arc::clone(&self.spec));

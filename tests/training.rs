@@ -37,7 +37,7 @@ const NAMES: [&str; 6] = ["alpha", "beta", "gamma", "delta", "omega", "sigma"];
 fn world() -> (Vec<Task>, Vec<Trajectory>) {
     let task = |name: &&str| {
         serde_json::from_value(json!({
-            "format": "apprentice.task/1", "id": name, "kind": "math", "problem": format!("{name} fails"), "answer": "0"
+            "format": "apprentice.task/1", "id": name, "kind": "code", "problem": format!("{name} fails")
         }))
         .unwrap()
     };

@@ -154,7 +154,8 @@ fn an_unknown_format_says_what_was_found() {
         reject.to_string(),
         "odd.jsonl: line 2: no known trajectory format: found an object with the keys `prompt`, `answer`; \
          known are native, atif, swe-agent, nebius, swe-rebench, openhands-events, r2e-gym, nemo-gym, nemotron, \
-         swe-gym, coderforge, sera, mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands"
+         swe-gym, coderforge, sera, mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands, s1k, gsm8k, \
+         olympiad-bench, minerva, math, aime, problems"
     );
     assert_eq!((reject.byte, reject.remedy.as_str()), (1, "name the format with `--from`"));
 }

@@ -161,6 +161,7 @@ fn trajectory(steps: Vec<Step>) -> Trajectory {
         steps,
         end: End::Submitted,
         patch: None,
+        answer: None,
         resolved: None,
     }
 }

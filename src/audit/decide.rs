@@ -227,6 +227,7 @@ mod tests {
             steps: Vec::new(),
             end: End::Submitted,
             patch: None,
+            answer: None,
             resolved: label,
         }
     }

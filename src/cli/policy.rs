@@ -83,12 +83,12 @@ impl Named {
             Self::Noop => Ok(Chosen::Prediction(JobPrediction::Noop)),
             Self::Expert(file) => {
                 let trajectories: Vec<Trajectory> = fsio::read_json_lines(file).map_err(Failure::input)?;
-                known(Scripted::expert(self.to_string(), &trajectories), file, tasks)
+                known(Scripted::expert(self.to_string(), &trajectories), file, tasks).map(Chosen::Policy)
             }
             Self::Scripted(file) => {
                 let scripts: Vec<Script> = fsio::read_json_lines(file).map_err(Failure::input)?;
                 let replies = scripts.into_iter().map(|script| (script.task, script.replies)).collect();
-                known(Scripted::new(self.to_string(), replies), file, tasks)
+                known(Scripted::new(self.to_string(), replies), file, tasks).map(Chosen::Policy)
             }
             Self::Checkpoint(dir) => checkpoint(dir, self.to_string()),
         }
@@ -96,9 +96,13 @@ impl Named {
 }
 
 /// A task without a script would count as the policy's failure, which it is not.
-fn known(policy: Scripted, file: &Path, tasks: &BTreeMap<String, LoadedTask>) -> Result<Chosen, Failure> {
+pub(super) fn known(
+    policy: Scripted,
+    file: &Path,
+    tasks: &BTreeMap<String, LoadedTask>,
+) -> Result<Box<dyn Policy>, Failure> {
     match tasks.keys().find(|task| !policy.knows(task)) {
-        None => Ok(Chosen::Policy(Box::new(policy))),
+        None => Ok(Box::new(policy)),
         Some(task) => Err(Failure::input(anyhow!("`{}` says nothing on task `{task}`", file.display()))
             .with_hint("name only tasks that it covers, by `--tasks`")),
     }

@@ -1,5 +1,7 @@
 //! `apprentice rollout` and `apprentice eval`: a policy works on tasks; `eval` also grades what it leaves.
 
+mod solve;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -34,9 +36,9 @@ pub struct Args {
     /// The tasks' directory
     #[arg(long, value_name = "DIR", default_value = "tasks")]
     tasks: PathBuf,
-    /// Tries at each task
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    samples: usize,
+    /// Tries at each task (default: 1; 32 in `eval` of mathematics)
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    samples: Option<usize>,
     /// Actions of an episode, where the task does not say it
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
@@ -54,10 +56,30 @@ pub struct Args {
 }
 
 /// Run a policy on tasks, grade what it leaves, and state the resolution rate with its interval
+///
+/// Problems of mathematics are put to it once each without chance and K times with, and each benchmark has its greedy
+/// rate, avg@K, pass@k and maj@K.
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
     #[command(flatten)]
     rollout: Args,
+    /// Temperature of the K replies to a problem of mathematics
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    temperature: f64,
+    /// Tokens after which a reply to a problem of mathematics is cut (default: what the policy takes)
+    #[arg(long, value_name = "N")]
+    reply_tokens: Option<usize>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|samples| 0 < *samples).ok_or_else(|| "use a whole number from 1 on".to_owned())
+}
+
+impl Args {
+    /// Tries at a task of code.
+    fn tries(&self) -> usize {
+        self.samples.unwrap_or(1)
+    }
 }
 
 /// What a rollout left: one prediction a try, in order, with what each took.
@@ -103,6 +125,9 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 /// # Errors
 /// See [`Failure`].
 pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
+    if let Some(problems) = solve::problems(&args.rollout.tasks)? {
+        return solve::eval(&args, &problems, output);
+    }
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
     let chosen = args.policy.open(&tasks)?;
@@ -132,7 +157,7 @@ async fn roll_out(
 ) -> Result<Left, Failure> {
     let run_dir = RunDir::create(&args.out, manifest(args, benches))?;
     let every = |prediction: &JobPrediction| {
-        let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.samples];
+        let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.tries()];
         Left { predictions: tasks.keys().flat_map(tries).collect(), ..Left::default() }
     };
     match chosen {
@@ -147,7 +172,7 @@ fn manifest(args: &Args, benches: &Benches) -> Manifest {
     let recipe = json!({
         "policy": args.policy.to_string(),
         "tasks": args.tasks,
-        "samples": args.samples,
+        "samples": args.tries(),
         "steps": args.steps,
     });
     let mut manifest = Manifest::new(std::env::args(), recipe);
@@ -179,7 +204,7 @@ async fn episodes(
     for (loaded, workspace) in tasks.values().zip(&workspaces) {
         let Bench { spec, selection } = benches.of(loaded);
         let (backend, task) = (&*selection.backend, &loaded.task);
-        jobs.extend((0..args.samples).map(|attempt| Job { backend, task, spec, workspace, attempt }));
+        jobs.extend((0..args.tries()).map(|attempt| Job { backend, task, spec, workspace, attempt }));
     }
     let mut evidence = Evidence::new(run_dir)?;
     let done = |episode: &Finished| {

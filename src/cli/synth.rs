@@ -1,6 +1,7 @@
 //! `apprentice task synth`.
 
 mod library;
+mod math;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,10 @@ pub struct Args {
     /// A directory of sources whose tests pass (default: the small repositories inside the program)
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
+    /// Make problems of mathematics with worked steps instead: N to train on, and a quarter as many of known templates
+    /// with new numbers and of templates that are never trained on
+    #[arg(long, conflicts_with = "repo")]
+    math: bool,
     /// How many tasks to make of each repository at most, of as many kinds of bug as there are
     #[arg(long, value_name = "N", default_value_t = 40)]
     count: usize,
@@ -104,6 +109,9 @@ enum StyleName {
 #[expect(clippy::needless_pass_by_value, reason = "every command's `run` owns its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     check_empty(&args.out)?;
+    if args.math {
+        return math::run(&args, output);
+    }
     if let Some(root) = &args.repo {
         return library::run(&args, root, output);
     }

@@ -1,4 +1,4 @@
-//! `apprentice trajectory`: import, show, replay, audit, and what a student learns from it.
+//! `apprentice trajectory`: import, show, replay, audit, rewrite, and what a student learns from it.
 
 mod audit;
 mod curation;
@@ -7,6 +7,7 @@ mod examples;
 mod export;
 mod import_files;
 mod replay;
+mod rewrite;
 mod show;
 #[cfg(feature = "train")]
 mod tokens;
@@ -22,7 +23,7 @@ use super::output::Output;
 use crate::import::{self, Options, Outcome};
 use crate::trajectory::Trajectory;
 
-/// Import, show, replay, audit and export trajectories, and turn them into examples
+/// Import, show, replay, audit, rewrite and export trajectories, and turn them into examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -37,6 +38,7 @@ enum Command {
     Audit(audit::Args),
     Examples(examples::Args),
     Export(export::Args),
+    Rewrite(rewrite::Args),
 }
 
 /// Runs the command.
@@ -51,6 +53,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Command::Audit(args) => audit::run(&args, output),
         Command::Examples(args) => examples::run(&args, output),
         Command::Export(args) => export::run(&args, output),
+        Command::Rewrite(args) => rewrite::run(&args, output),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::chat::Message;
+use crate::example::Example;
 
 /// The number and title that a step of a solution begins with, such as `2. Coprime Pairs`.
 ///
@@ -26,9 +27,9 @@ pub fn title(step: &str) -> Option<String> {
     (!title.is_empty()).then(|| format!("{}. {title}", &found[1]))
 }
 
-/// Tells the student the title of the step that it is to write.
-pub fn add(messages: &mut [Message], title: &str) {
-    if let Some(last) = messages.last_mut() {
+/// Tells the student the title of the step that it is to write, where that has one.
+pub fn add(messages: &mut [Message], example: &Example<'_>) {
+    if let (Some(title), Some(last)) = (title(&example.action().text()), messages.last_mut()) {
         let gap = if last.content.is_empty() { "" } else { "\n\n" };
         last.content.push_str(&format!("{gap}The next step: {title}"));
     }

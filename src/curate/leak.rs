@@ -250,6 +250,7 @@ mod tests {
             steps: steps.iter().map(step).collect(),
             end: End::Submitted,
             patch: None,
+            answer: None,
             resolved: None,
         }
     }

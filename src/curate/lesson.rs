@@ -58,10 +58,8 @@ impl Style {
     pub fn messages(&self, example: &Example<'_>, lost: usize) -> Vec<Message> {
         let scaffold = Scaffold { context: Context::Full, ..self.scaffold.clone() };
         let mut messages = conversation(&scaffold, example.task, &self.shown(example)[lost..]);
-        if self.hint == Hint::Title
-            && let Some(title) = hint::title(&example.action().text())
-        {
-            hint::add(&mut messages, &title);
+        if self.hint == Hint::Title {
+            hint::add(&mut messages, example);
         }
         messages
     }

@@ -22,6 +22,7 @@ fn trajectory(steps: &[(&str, &str)]) -> Trajectory {
         steps: steps.iter().map(step).collect(),
         end: End::Submitted,
         patch: None,
+        answer: None,
         resolved: None,
     }
 }

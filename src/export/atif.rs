@@ -84,7 +84,7 @@ fn record(trajectory: &Trajectory) -> Value {
         agent["model_name"] = model.as_str().into();
     }
     let steps = steps(trajectory);
-    let own = json!({
+    let mut own = json!({
         "format": trajectory.format,
         "task": trajectory.task,
         "source": source,
@@ -92,6 +92,9 @@ fn record(trajectory: &Trajectory) -> Value {
         "patch": trajectory.patch,
         "resolved": trajectory.resolved,
     });
+    if let Some(answer) = &trajectory.answer {
+        own["answer"] = answer.as_str().into();
+    }
     json!({
         "schema_version": VERSION,
         "session_id": trajectory.id,

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Chat, ChatSink, ExportFormat, Options, Sink, Thoughts};
-use crate::chat::{Context, Message, Role, Scaffold, conversation};
+use crate::chat::{Context, Message, Role, Scaffold, conversation, solving};
 use crate::fsio::whole::WholeFile;
+use crate::task::Kind;
 use crate::trajectory::Step;
 
 /// Lists of messages.
@@ -38,6 +39,14 @@ struct Chats {
 impl ChatSink for Chats {
     fn push(&mut self, chat: Chat<'_>) -> anyhow::Result<()> {
         let Chat { task, trajectory, targets, scaffold } = chat;
+        if task.kind == Kind::Math {
+            // The steps of a solution are no turns: a chat is the problem and the whole solution.
+            let mut messages = solving(task);
+            messages.push(Message { role: Role::Assistant, content: trajectory.solution() });
+            return self
+                .file
+                .push(&json!({"messages": messages, "trajectory": trajectory.id, "task": task.id}));
+        }
         let executed = trajectory.steps.iter().enumerate().filter(|(_, step)| step.executed);
         let (numbers, steps): (Vec<usize>, Vec<Step>) =
             executed.map(|(index, step)| (index, step.clone())).unzip();

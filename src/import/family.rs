@@ -134,6 +134,7 @@ impl Family {
             problem: text(record, fields.problem).map(Cow::into_owned).or_else(|| problem(&prompt)),
             end,
             patch: text(record, fields.patch).and_then(|patch| ends::patch(&patch)),
+            answer: None,
             resolved: fields.resolved.iter().find_map(|path| record.at(path).truth()),
             steps,
         })

@@ -72,8 +72,9 @@ pub trait TrajectoryFormat: Sync {
     fn parse(&self, record: &Json, origin: &Origin) -> Result<Vec<Trajectory>, RecordError>;
 }
 
-/// Every format, in the order in which they are tried: those with marks of their own first, bare chats last.
-pub const FORMATS: &[&dyn TrajectoryFormat] = &[
+/// Every format, in the order in which they are tried: those with marks of their own first, bare chats last
+/// of agents' runs, worked solutions of mathematics after them.
+pub static FORMATS: &[&dyn TrajectoryFormat] = &[
     &native::Native,
     &atif::Atif,
     &swe_agent::SweAgent,
@@ -91,6 +92,13 @@ pub const FORMATS: &[&dyn TrajectoryFormat] = &[
     &mini_swe_agent::FORMAT,
     &swe_smith::FORMAT,
     &openhands::FORMAT,
+    &task::math::SOLUTIONS[0],
+    &task::math::SOLUTIONS[1],
+    &task::math::SOLUTIONS[2],
+    &task::math::SOLUTIONS[3],
+    &task::math::SOLUTIONS[4],
+    &task::math::SOLUTIONS[5],
+    &task::math::SOLUTIONS[6],
 ];
 
 /// Where a record stands.
@@ -136,6 +144,12 @@ pub enum RecordError {
     /// The record is one reply without commands.
     #[error("it is a single reply without a command: there is nothing to replay")]
     SingleReply,
+    /// The record is a problem without a solution in steps (mathematics).
+    #[error("{reason}")]
+    NoSteps {
+        /// What is there instead.
+        reason: String,
+    },
     /// A step lacks something or holds something else than its format says.
     #[error("step {step}: {reason}")]
     Step {
@@ -155,6 +169,9 @@ impl RecordError {
             Self::Unknown { .. } => "name the format with `--from`",
             Self::TooLarge { .. } => "split the record, or leave it out with `--keep-going`",
             Self::SingleReply => "use a data set of agents that acted, or leave it out with `--keep-going`",
+            Self::NoSteps { .. } => {
+                "number the solution's steps, 1. 2. 3. …; such problems are left out and counted"
+            }
             Self::Record { .. } | Self::Step { .. } => {
                 "repair the record, or leave it out with `--keep-going`"
             }
@@ -177,6 +194,9 @@ pub struct Reject {
     /// The step, from 1, where it is one step's fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<usize>,
+    /// Whether it is a problem without a solution in steps, which is left out and counted as such.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_steps: bool,
     /// What is wrong.
     pub reason: String,
     /// What to do about it.

@@ -189,6 +189,7 @@ fn reject(path: &Path, record: &Record, located: &Located) -> Reject {
         byte: record.byte,
         column: place.map(|(_, column)| column),
         step,
+        no_steps: matches!(located.error, RecordError::NoSteps { .. }),
         reason: located.error.to_string(),
         remedy: located.error.remedy().to_owned(),
     }

@@ -121,6 +121,7 @@ fn run(record: &Json, whole: &Json, origin: &Origin) -> Result<Trajectory, Recor
             .or_else(|| told_problem(history)),
         end: end(info["exit_status"].text().as_deref(), &turns),
         patch: patch(info, &steps),
+        answer: None,
         resolved: None,
         steps,
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Prompt, SampleOptions, Student};
-use crate::policy::{Policy, Sample, SampleRequest};
+use crate::policy::{Draw, Policy, Sample, SampleRequest};
 
 /// Answers with a student.
 #[derive(Debug, Clone)]
@@ -23,6 +23,11 @@ impl Policy for StudentPolicy {
 
     fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>> {
         Ok(self.student.answer(requests, &self.options)?)
+    }
+
+    fn draw_like(&mut self, draw: Draw) {
+        self.options.temperature = draw.temperature;
+        self.options.max_new_tokens = draw.reply_tokens.unwrap_or(self.options.max_new_tokens);
     }
 }
 

@@ -59,6 +59,7 @@ mod tests {
                 .collect(),
             end: End::Submitted,
             patch: Some("a patch".to_owned()),
+            answer: None,
             resolved: Some(true),
         }
     }

@@ -4,6 +4,7 @@
 //! could not judge is never counted as a failure without saying so: every rate is given without those
 //! and with them. docs/rates.md has the formulas and their sources.
 
+mod benchmark;
 mod cost;
 mod facts;
 mod paired;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::stats::{self, Mean, Rate};
 
+pub use benchmark::{Benchmark, Replies, Sheet, benchmarks};
 pub use cost::{Cost, Costs};
 pub use facts::Facts;
 pub use paired::{Comparison, compare};

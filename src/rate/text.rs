@@ -25,11 +25,12 @@ impl Rates {
 }
 
 /// A share with its interval, in percent.
-fn rate(Rate { rate, low, high }: Rate) -> String {
+pub(super) fn rate(Rate { rate, low, high }: Rate) -> String {
     format!("{:.1} % (95 %: {:.1} to {:.1})", 100.0 * rate, 100.0 * low, 100.0 * high)
 }
 
-fn mean(mean: Mean) -> String {
+/// A mean of shares with its interval, in percent.
+pub(super) fn mean(mean: Mean) -> String {
     match (mean.low, mean.high) {
         (Some(low), Some(high)) => rate(Rate { rate: mean.mean, low, high }),
         _ => format!("{:.1} %", 100.0 * mean.mean),

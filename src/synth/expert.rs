@@ -33,6 +33,7 @@ pub(super) fn trajectory(
         steps: script.steps(&mut place),
         end: End::Submitted,
         patch: Some(gold),
+        answer: None,
         resolved: Some(true),
     }
 }

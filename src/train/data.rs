@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Scaffold, conversation};
+use crate::curate::hint;
 use crate::example::{Example, examples};
 use crate::model::error::ModelError;
 use crate::model::tokenizer::ChatTokenizer;
@@ -160,7 +161,11 @@ impl Prompter {
         example: &Example<'_>,
     ) -> Result<Option<Fitted>, ModelError> {
         let without = |lost: usize| {
-            tokenizer.encode_prompt(&conversation(&self.scaffold, example.task, &example.history[lost..]))
+            let mut messages = conversation(&self.scaffold, example.task, &example.history[lost..]);
+            if self.scaffold.math.title_hint {
+                hint::add(&mut messages, example);
+            }
+            tokenizer.encode_prompt(&messages)
         };
         fit(example.history.len(), self.max_tokens, without)
     }

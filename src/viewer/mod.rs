@@ -100,7 +100,7 @@ impl View<'_> {
 
     /// What is known of the whole, as names and values.
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let Trajectory { task, source, steps, resolved, .. } = self.trajectory;
+        let Trajectory { task, source, steps, answer, resolved, .. } = self.trajectory;
         let mut facts = vec![("task", task.clone()), ("steps", steps.len().to_string())];
         let texts = [
             ("source", Some(&source.format)),
@@ -108,6 +108,8 @@ impl View<'_> {
             ("directory", source.workdir.as_ref()),
         ];
         facts.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?.clone()))));
+        let line = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        facts.extend(answer.as_ref().map(|answer| ("answer", line(answer))));
         facts.push(("end", end(self.trajectory.end).to_owned()));
         if let Some(resolved) = resolved {
             facts.push(("label", if *resolved { "resolved" } else { "unresolved" }.to_owned()));

@@ -14,6 +14,7 @@ fn trajectory(steps: Vec<Step>) -> Trajectory {
         steps,
         end: End::Submitted,
         patch: None,
+        answer: None,
         resolved: Some(true),
     }
 }
@@ -37,7 +38,7 @@ fn poisoned() -> (Trajectory, ReplayRecord, BTreeMap<usize, Vec<Rewarded>>) {
     ];
     let mut trajectory = trajectory(steps);
     (trajectory.id, trajectory.task) = (text.clone(), text.clone());
-    trajectory.source.model = Some(text.clone());
+    (trajectory.source.model, trajectory.answer) = (Some(text.clone()), Some(text.clone()));
     (trajectory.problem, trajectory.patch) = (Some(text.clone()), Some(text.clone()));
     let step = StepRecord {
         step: 1,

@@ -25,7 +25,8 @@ pub(super) struct Args {
     sources: Vec<PathBuf>,
     /// The format of the sources; found by looking at each record when absent. One of native, atif, swe-agent,
     /// nebius, swe-rebench, openhands-events, r2e-gym, nemo-gym, nemotron, swe-gym, coderforge, sera,
-    /// mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands
+    /// mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands; of mathematics s1k, gsm8k, olympiad-bench, minerva,
+    /// math, aime, problems
     #[arg(long)]
     from: Option<String>,
     /// Where the trajectories are written
@@ -79,6 +80,8 @@ struct Import<'a> {
     trajectories: usize,
     steps: usize,
     rejected: usize,
+    /// Of these, problems without a solution in steps.
+    no_steps: usize,
 }
 
 impl<'a> Import<'a> {
@@ -92,13 +95,14 @@ impl<'a> Import<'a> {
             trajectories: 0,
             steps: 0,
             rejected: 0,
+            no_steps: 0,
         })
     }
 
     fn take(&mut self, written: Result<Written, Reject>) -> Result<(), Failure> {
         match written {
             Ok(written) => self.write(written),
-            Err(reject) if self.args.keep_going => self.reject(&reject),
+            Err(reject) if reject.no_steps || self.args.keep_going => self.reject(&reject),
             Err(reject) => Err(refusal(&reject)),
         }
     }
@@ -118,6 +122,7 @@ impl<'a> Import<'a> {
 
     fn reject(&mut self, reject: &Reject) -> Result<(), Failure> {
         self.rejected += 1;
+        self.no_steps += usize::from(reject.no_steps);
         if self.rejects.is_none() {
             self.rejects = Some(WholeFile::create(&rejects_path(&self.args.out)).map_err(Failure::host)?);
         }
@@ -127,6 +132,11 @@ impl<'a> Import<'a> {
     fn finish(self, files: usize, output: Output) -> Result<Answer, Failure> {
         if let Some(rejects) = self.rejects {
             rejects.finish().map_err(Failure::host)?;
+        }
+        if self.trajectories == 0 && 0 < self.no_steps {
+            let failure =
+                anyhow::anyhow!("none of {} problems has a solution in numbered steps", self.no_steps);
+            return Err(Failure::nothing(failure).with_hint("see `rejects.jsonl` beside the output for each"));
         }
         if self.trajectories == 0 {
             let failure = Failure::nothing(anyhow::anyhow!("no trajectory was found in {files} files"));
@@ -141,16 +151,18 @@ impl<'a> Import<'a> {
             "imported": self.trajectories,
             "steps": self.steps,
             "rejected": self.rejected,
+            "no_steps": self.no_steps,
             "out": self.args.out.display().to_string(),
         });
         let (steps, count, out) = (self.steps, self.trajectories, self.args.out.display());
         let mut human = format!("Imported {steps} steps from {count} trajectories into {out}");
         if 0 < self.rejected {
-            human.push_str(&format!(
-                " ({} rejected, see {})",
-                self.rejected,
-                rejects_path(&self.args.out).display()
-            ));
+            let unsplit = match self.no_steps {
+                0 => String::new(),
+                count => format!(", {count} of them without a solution in steps"),
+            };
+            let rejects = rejects_path(&self.args.out);
+            human.push_str(&format!(" ({} rejected{unsplit}, see {})", self.rejected, rejects.display()));
         }
         output.result(&value, &human).map_err(Failure::host)?;
         Ok(Answer::Yes)

@@ -6,6 +6,7 @@
 
 mod commands;
 mod eval_script;
+pub mod math;
 mod multi_swe_bench;
 mod nemo_gym;
 mod own;
@@ -44,8 +45,9 @@ pub struct TaskFormat {
     task: fn(&Row) -> Result<Task, String>,
 }
 
-/// Every form, in the order in which they are tried: those with keys of their own first, the classic row last.
-pub static FORMATS: [&TaskFormat; 10] = [
+/// Every form, in the order in which they are tried: those with keys of their own first, the classic row last of code's,
+/// mathematics after code.
+pub static FORMATS: [&TaskFormat; 19] = [
     &nemo_gym::FORMAT,
     &r2e_gym::FORMAT,
     &multi_swe_bench::FORMAT,
@@ -56,6 +58,15 @@ pub static FORMATS: [&TaskFormat; 10] = [
     &swe_smith::FORMAT,
     &swe_gym::FORMAT,
     &swe_bench::FORMAT,
+    &math::TASKS[0],
+    &math::TASKS[1],
+    &math::TASKS[2],
+    &math::TASKS[3],
+    &math::TASKS[4],
+    &math::TASKS[5],
+    &math::TASKS[6],
+    &math::TASKS[7],
+    &math::TASKS[8],
 ];
 
 /// The form with this name.

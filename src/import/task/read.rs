@@ -48,7 +48,8 @@ fn outcome(path: &Path, record: &Record, options: &Options) -> Outcome {
     }
 }
 
-fn value(record: &Record) -> Result<Value, String> {
+/// A record as JSON, or why it is none.
+pub(super) fn value(record: &Record) -> Result<Value, String> {
     if record.is_too_large {
         return Err(format!("the row is larger than {} MiB", MOST_BYTES >> 20));
     }

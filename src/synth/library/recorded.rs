@@ -28,6 +28,7 @@ pub(super) async fn follow(
         steps,
         end: End::Submitted,
         patch: Some(actor.patch().await?.patch),
+        answer: None,
         resolved: None,
     })
 }

@@ -40,15 +40,15 @@ static ALLOCATOR: Counted = Counted;
 const LAYERS: usize = 24;
 
 fn network() -> Network {
-    let config = serde_json::json!({"model_type": "qwen2", "vocab_size": 256, "hidden_size": 64,
-        "intermediate_size": 192, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "num_key_value_heads": 1,
+    let config = serde_json::json!({"model_type": "qwen2", "vocab_size": 128, "hidden_size": 32,
+        "intermediate_size": 96, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "num_key_value_heads": 1,
         "max_position_embeddings": 4096, "tie_word_embeddings": true});
     Network::init(QwenConfig::from_json(config).unwrap(), 1, 0.1, &Device::Cpu).unwrap()
 }
 
 /// The most bytes that lived during a pass, weights included, and those of its gradients.
 fn pass(network: &Network, tokens: u32) -> (usize, usize) {
-    let sequence: Vec<u32> = (0..tokens).map(|i| i * 7919 % 256).collect();
+    let sequence: Vec<u32> = (0..tokens).map(|i| i * 7919 % 128).collect();
     let packed = Packed::new([&sequence[..]]);
     let rows: Vec<u32> = (0..tokens - 1).collect();
     let before = LIVE.load(Relaxed);
@@ -64,9 +64,11 @@ fn pass(network: &Network, tokens: u32) -> (usize, usize) {
 
 #[test]
 fn recomputation_takes_little_memory_and_a_frozen_base_has_no_gradients() {
-    let tokens = 512;
+    let tokens = 640;
     let kept = network();
     let weights = kept.weight_bytes();
+    // Threads keep working memory from their first pass on.
+    pass(&kept, tokens);
     let (plain, full_gradients) = pass(&kept, tokens);
     let (recomputed, _) = pass(&kept.clone().with_activations(Activations::Recomputed), tokens);
     eprintln!(
@@ -74,9 +76,13 @@ fn recomputation_takes_little_memory_and_a_frozen_base_has_no_gradients() {
     );
     assert!(recomputed * 10 <= plain * 4, "{recomputed} of {plain}");
 
-    let lora = kept.freeze(Precision::F32).unwrap().with_adapter(&LoraConfig::default(), 1).unwrap();
+    let lora = kept
+        .freeze(Precision::F32)
+        .unwrap()
+        .with_adapter(&LoraConfig { rank: 2, ..LoraConfig::default() }, 1)
+        .unwrap();
     let factors: usize = lora.vars().values().map(|var| 4 * var.elem_count()).sum();
     let (_, gradients) = pass(&lora, tokens);
     eprintln!("gradients: {full_gradients} bytes of all, {gradients} of factors of {factors} bytes");
-    assert!(weights <= full_gradients && gradients < factors + 100_000);
+    assert!(weights <= full_gradients && gradients < factors + weights / 4);
 }

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{MathScaffold, Scaffold};
+use crate::model::lora::Tuning;
+use crate::model::network::Activations;
+use crate::model::precision::Precision;
 use crate::reward::TextReward;
 use crate::train::adamw::AdamWConfig;
 use crate::train::schedule::{Schedule, Shape};
@@ -31,6 +34,10 @@ pub struct Recipe {
     pub method: Method,
     /// Where the student comes from.
     pub model: ModelSource,
+    /// What of it is trained.
+    pub tuning: Tuning,
+    /// Whether layers run forward once more on the way back, instead of keeping what they computed.
+    pub recompute: bool,
     /// What it learns from.
     pub data: DataSource,
     /// Every random choice derives from it.
@@ -85,6 +92,10 @@ impl Method {
 pub struct ModelSource {
     /// A model directory in Hugging Face layout.
     pub dir: Option<PathBuf>,
+    /// How its weights are kept; blocks are for a base of adapters.
+    pub precision: Precision,
+    /// An adapter (PEFT layout) to go on from: `lora` trains it on, `full` merges it first.
+    pub adapter: Option<PathBuf>,
     /// A `config.json`: a new student of this shape, with random weights.
     pub config: Option<PathBuf>,
     /// Standard deviation of a new student's weights.
@@ -125,6 +136,8 @@ impl Recipe {
             format: FORMAT.to_owned(),
             method,
             model: ModelSource::default(),
+            tuning: Tuning::default(),
+            recompute: false,
             data: DataSource::default(),
             seed: 0,
             budget,
@@ -139,6 +152,11 @@ impl Recipe {
             reward: RewardSource::Text(TextReward::default()),
             save_every: 50,
         }
+    }
+
+    /// What the forward pass keeps.
+    pub fn activations(&self) -> Activations {
+        if self.recompute { Activations::Recomputed } else { Activations::Kept }
     }
 
     /// What the trainers need of it.

@@ -48,6 +48,12 @@ pub struct Args {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let recipe = recipe(&args)?;
     let device = device().map_err(Failure::host)?;
+    if recipe.recompute && !device.is_cpu() {
+        let failure = anyhow!("`recompute: true` is implemented on a CPU only");
+        return Err(
+            Failure::usage(failure).with_hint("leave `recompute` out, and lower `batch.micro_batch_tokens`")
+        );
+    }
     let inputs = Inputs::load(&recipe)?;
     let run = open(&args, &recipe, &inputs)?;
     let started = Instant::now();

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::ModelError;
+use super::rotary::Yarn;
 
 /// What a layer does beyond Qwen2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct QwenConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How rotary positions stretch over longer contexts, if they do.
+    pub yarn: Option<Yarn>,
     /// Longest sequence.
     pub max_positions: usize,
     /// Whether the head is the embedding.
@@ -70,6 +73,8 @@ impl QwenConfig {
         let architecture = fields.architecture()?;
         let heads = fields.count("num_attention_heads")?;
         let hidden_size = fields.count("hidden_size")?;
+        let positions = fields.count_or("max_position_embeddings", 32_768)?;
+        let yarn = fields.yarn(positions)?;
         let config = Self {
             architecture,
             vocab_size: fields.count("vocab_size")?,
@@ -80,8 +85,9 @@ impl QwenConfig {
             kv_heads: fields.count_or("num_key_value_heads", heads)?,
             head_dim: fields.count_or("head_dim", hidden_size / heads)?,
             rms_norm_eps: raw["rms_norm_eps"].as_f64().unwrap_or(1e-6),
-            rope_theta: fields.rope_theta()?,
-            max_positions: fields.count_or("max_position_embeddings", 32_768)?,
+            rope_theta: fields.rope_theta(),
+            yarn,
+            max_positions: yarn.map_or(positions, |yarn| yarn.positions().max(positions)),
             tied: raw["tie_word_embeddings"].as_bool().unwrap_or(false),
             raw: Value::Null,
         };
@@ -215,15 +221,24 @@ impl Fields<'_> {
     }
 
     /// transformers 5 writes `rope_parameters.rope_theta`, earlier versions `rope_theta` and `rope_scaling`.
-    fn rope_theta(&self) -> Result<f64, String> {
+    fn rope_theta(&self) -> f64 {
         let parameters = &self.0["rope_parameters"];
-        for scaling in [parameters, &self.0["rope_scaling"]] {
-            let kind = scaling["rope_type"].as_str().or(scaling["type"].as_str()).unwrap_or("default");
-            if kind != "default" {
-                return Err(format!("rotary scaling `{kind}` is not implemented, only `default`"));
+        parameters["rope_theta"].as_f64().or(self.0["rope_theta"].as_f64()).unwrap_or(10_000.0)
+    }
+
+    fn yarn(&self, positions: usize) -> Result<Option<Yarn>, String> {
+        for scaling in [&self.0["rope_parameters"], &self.0["rope_scaling"]] {
+            match scaling["rope_type"].as_str().or(scaling["type"].as_str()).unwrap_or("default") {
+                "default" => {}
+                "yarn" => return Yarn::from_json(scaling, positions).map(Some),
+                other => {
+                    return Err(format!(
+                        "rotary scaling `{other}` is not implemented, only `default` and `yarn`"
+                    ));
+                }
             }
         }
-        Ok(parameters["rope_theta"].as_f64().or(self.0["rope_theta"].as_f64()).unwrap_or(10_000.0))
+        Ok(None)
     }
 
     fn count(&self, key: &str) -> Result<usize, String> {
@@ -270,7 +285,10 @@ mod tests {
             assert!(problem.contains(expected), "{problem}");
         };
         check("model_type", json!("llama"), "`llama`");
-        check("rope_parameters", json!({"rope_type": "yarn"}), "`yarn`");
+        check("rope_parameters", json!({"rope_type": "yarn"}), "`factor`");
+        check("rope_scaling", json!({"type": "yarn", "factor": 0.5}), "`factor`");
+        check("rope_scaling", json!({"type": "yarn", "factor": 4, "short_factor": []}), "`short_factor`");
+        check("rope_scaling", json!({"type": "longrope"}), "`longrope`");
         check("use_sliding_window", json!(true), "sliding");
         check("hidden_act", json!("gelu"), "`gelu`");
         check("num_key_value_heads", json!(3), "multiple");

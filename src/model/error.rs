@@ -14,7 +14,7 @@ pub enum ModelError {
         problem: String,
     },
     /// The directory has no weights.
-    #[error("`{}` has neither `model.safetensors` nor `model.safetensors.index.json`", dir.display())]
+    #[error("`{}` has neither `model.safetensors` nor `model.safetensors.index.json` nor a GGUF file", dir.display())]
     NoWeights {
         /// The directory.
         dir: PathBuf,
@@ -51,11 +51,19 @@ pub enum ModelError {
         /// The model's embeddings.
         vocab_size: usize,
     },
-    /// An adapter that cannot be merged.
-    #[error("`{}` cannot be merged: {problem}", path.display())]
+    /// An adapter that does not fit.
+    #[error("`{}` is no adapter of this model: {problem}", path.display())]
     Adapter {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A matrix that cannot be kept in blocks.
+    #[error("`{name}` cannot be kept in blocks: {problem}")]
+    Blocks {
+        /// The parameter.
+        name: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -122,7 +130,10 @@ impl ModelError {
                 "put the model's tokenizer.json and tokenizer_config.json beside its weights"
             }
             Self::Misfit { .. } => "take the tokenizer from the same model as the weights",
-            Self::Adapter { .. } => "merge a LoRA adapter that was trained on this very model",
+            Self::Adapter { .. } => "take a LoRA adapter that was trained on this very model",
+            Self::Blocks { .. } => {
+                "use blocks that divide its inputs: q8_0 and q4_0 have 32 values, q4_k has 256"
+            }
             Self::Token { .. } => "encode the text with this model's own tokenizer",
             Self::TooLong { .. } => "shorten the context, or raise `max_position_embeddings`",
             Self::EmptyPrompt { .. } => "say something before asking for a reply",

@@ -4,15 +4,20 @@
 //! and that the shared result is that of separate sequences. Does not train: `train` does, through
 //! [`Student::logprobs`] and [`Student::vars`].
 
+mod adapter;
 pub mod config;
 pub mod decode;
 pub mod error;
 mod fused;
+mod gguf;
 mod kernels;
+pub mod lora;
 pub mod merge;
 pub mod network;
 mod plain;
 pub mod policy;
+pub mod precision;
+pub mod rotary;
 mod sampler;
 mod template;
 pub mod tokenizer;
@@ -31,7 +36,7 @@ pub use candle_core::Device;
 use crate::policy::Sample;
 use config::QwenConfig;
 use error::ModelError;
-use network::Network;
+use network::{Activations, Network};
 use tokenizer::ChatTokenizer;
 use tree::Packed;
 
@@ -76,7 +81,7 @@ impl Default for SampleOptions {
 }
 
 impl Student {
-    /// Reads a model directory in Hugging Face layout.
+    /// Reads a model directory in Hugging Face layout, or an adapter's with the base that it names.
     ///
     /// # Errors
     /// When a file is missing or damaged, or the tokenizer has more tokens than the model.
@@ -110,7 +115,7 @@ impl Student {
         Ok(Student { network, tokenizer })
     }
 
-    /// Writes a model directory that transformers and vLLM read.
+    /// Writes a model directory that transformers and vLLM read, or an adapter's that PEFT and vLLM read.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -120,6 +125,13 @@ impl Student {
         network.set_config(config.with_special_tokens(self.tokenizer.end(), self.tokenizer.pad()));
         network.save(dir)?;
         self.tokenizer.save(dir)
+    }
+
+    /// Says what the forward pass keeps for the backward pass.
+    #[must_use]
+    pub fn with_activations(mut self, activations: Activations) -> Student {
+        self.network = self.network.with_activations(activations);
+        self
     }
 
     /// The network.
@@ -132,7 +144,7 @@ impl Student {
         self.network.config()
     }
 
-    /// The parameters by their Hugging Face names; a tied head has no entry.
+    /// What is trained: the parameters by their Hugging Face names, or the factors of an adapter.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         self.network.vars()
     }

@@ -8,6 +8,7 @@ use candle_core::{D, Result, Tensor};
 
 use super::config::{Architecture, EMBEDDING, FINAL_NORM, HEAD, QwenConfig};
 use super::network::Network;
+use super::rotary::frequencies;
 use super::tree::Packed;
 
 /// The log-probability of `targets[i]` after row `rows[i]`, with graph.
@@ -27,8 +28,7 @@ pub(crate) fn logprobs(
 pub(crate) fn logits(network: &Network, packed: &Packed, rows: &[u32]) -> Result<Tensor> {
     let rows = Tensor::from_slice(rows, rows.len(), network.device())?;
     let hidden = Pass::new(network, packed)?.hidden(packed)?.index_select(&rows, 0)?;
-    let vars = network.vars();
-    let head = vars.get(HEAD).unwrap_or_else(|| &vars[EMBEDDING]);
+    let head = network.parameter(if network.config().tied { EMBEDDING } else { HEAD })?;
     hidden.matmul(&head.t()?)
 }
 
@@ -45,21 +45,19 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(network: &'a Network, packed: &Packed) -> Result<Self> {
         let (config, device) = (network.config(), network.device());
-        let half = config.head_dim / 2;
-        let angles: Vec<f32> = packed
-            .positions()
-            .iter()
-            .flat_map(|&position| (0..half).map(move |j| position as f32 * frequency(config, j)))
-            .collect();
-        let angles = Tensor::from_vec(angles, (packed.tokens().len(), half), device)?;
+        let (frequencies, magnitude) = frequencies(config);
+        let turns = |&position: &u32| frequencies.iter().map(move |frequency| position as f32 * frequency);
+        let angles: Vec<f32> = packed.positions().iter().flat_map(turns).collect();
+        let angles = Tensor::from_vec(angles, (packed.tokens().len(), frequencies.len()), device)?;
+        let [cos, sin] = [angles.cos()?, angles.sin()?].map(|table| table * f64::from(magnitude));
         let mask = mask(packed, device)?;
-        Ok(Self { network, config, cos: angles.cos()?, sin: angles.sin()?, mask })
+        Ok(Self { network, config, cos: cos?, sin: sin?, mask })
     }
 
     fn hidden(&self, packed: &Packed) -> Result<Tensor> {
         let tokens = packed.tokens();
         let tokens = Tensor::from_slice(tokens, tokens.len(), self.network.device())?;
-        let mut x = self.network.vars()[EMBEDDING].index_select(&tokens, 0)?;
+        let mut x = self.network.parameter(EMBEDDING)?.index_select(&tokens, 0)?;
         for layer in 0..self.config.layers {
             x = self.layer(&format!("model.layers.{layer}"), &x)?;
         }
@@ -95,11 +93,13 @@ impl<'a> Pass<'a> {
     }
 
     fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        let vars = self.network.vars();
-        let y = x.matmul(&vars[&format!("{name}.weight")].t()?)?;
-        match vars.get(&format!("{name}.bias")) {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
+        let y = x.matmul(&self.network.parameter(&format!("{name}.weight"))?.t()?)?;
+        let is_biased = ["q_proj", "k_proj", "v_proj"].iter().any(|biased| name.ends_with(biased));
+        match self.config.architecture {
+            Architecture::Qwen2 if is_biased => {
+                y.broadcast_add(&self.network.parameter(&format!("{name}.bias"))?)
+            }
+            _ => Ok(y),
         }
     }
 
@@ -112,7 +112,7 @@ impl<'a> Pass<'a> {
 
     fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let root = (x.sqr()?.mean_keepdim(D::Minus1)? + self.config.rms_norm_eps)?.sqrt()?;
-        x.broadcast_div(&root)?.broadcast_mul(&self.network.vars()[name])
+        x.broadcast_div(&root)?.broadcast_mul(&self.network.parameter(name)?)
     }
 
     /// x: (T, heads, d)
@@ -124,11 +124,6 @@ impl<'a> Pass<'a> {
         let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
         Tensor::cat(&[first, second], 2)
     }
-}
-
-/// The j-th rotary frequency, in f32 as transformers computes it.
-pub(crate) fn frequency(config: &QwenConfig, j: usize) -> f32 {
-    1.0 / (config.rope_theta as f32).powf(2.0 * j as f32 / config.head_dim as f32)
 }
 
 /// (T, kv heads, d) → (heads, T, d)

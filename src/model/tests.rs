@@ -15,6 +15,8 @@ use super::tree::Packed;
 use super::{Prompt, SampleOptions, Student, plain};
 use crate::chat::{Message, Role};
 
+mod tuning;
+
 fn tiny(model_type: &str) -> Value {
     json!({"model_type": model_type, "vocab_size": 300, "hidden_size": 24, "intermediate_size": 40,
         "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 6,
@@ -29,13 +31,8 @@ fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The log-probabilities of every next token and, for a weighting of them, all gradients.
-fn pass(
-    network: &Network,
-    packed: &Packed,
-    sequences: &[Vec<u32>],
-    plain: bool,
-) -> (Vec<f32>, Vec<Vec<f32>>) {
+/// The rows of every next token, the tokens, and some weights.
+fn predictions(packed: &Packed, sequences: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
     let mut rows = Vec::new();
     let mut targets = Vec::new();
     let mut weights = Vec::new();
@@ -44,6 +41,17 @@ fn pass(
         targets.extend(&sequence[1..]);
         weights.extend((1..sequence.len()).map(|position| ((index * 31 + position * 17) % 13) as f32 - 5.0));
     }
+    (rows, targets, weights)
+}
+
+/// The log-probabilities of every next token and, for a weighting of them, all gradients.
+fn pass(
+    network: &Network,
+    packed: &Packed,
+    sequences: &[Vec<u32>],
+    plain: bool,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let (rows, targets, weights) = predictions(packed, sequences);
     let logprobs = if plain {
         plain::logprobs(network, packed, &rows, &targets, 0.8).unwrap()
     } else {

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use super::{FORMAT, Method, Recipe};
 use crate::difflib::{Autojunk, ratio};
+use crate::model::lora::{LoraConfig, Tuning};
+use crate::model::precision::Precision;
 use crate::train::Budget;
 
 /// Why a recipe cannot be used.
@@ -56,7 +58,8 @@ fn near(nearest: Option<&str>) -> String {
 }
 
 /// Keys whose value is one choice of several, each with its own shape: a choice replaces the default whole.
-const CHOICES: [(&str, &[&str]); 3] = [
+const CHOICES: [(&str, &[&str]); 4] = [
+    ("tuning", &["full", "lora"]),
     ("budget", &["steps", "epochs", "compute"]),
     ("prompt.context", &["full", "last"]),
     ("reward", &["text"]),
@@ -165,8 +168,9 @@ impl Layer<'_> {
 
     fn set(&self, whole: &mut Value, value: Value, path: &[&str]) -> Result<(), RecipeError> {
         *pointed_mut(whole, path).expect("invariant: the key is known") = value;
-        // It was a recipe before, so a fault is this key's.
-        from_value(whole.clone()).map_err(|error| self.value(path, error.to_string()))?;
+        // It was a recipe before, so a fault is this key's. What a choice leaves out is filled in, for further layers to change.
+        let recipe = from_value(whole.clone()).map_err(|error| self.value(path, error.to_string()))?;
+        *whole = to_value(&recipe);
         Ok(())
     }
 
@@ -211,7 +215,8 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
         Budget::Epochs(amount) => amount,
     };
     let model = (recipe.model.dir.is_some(), recipe.model.config.is_some());
-    let faults = [
+    let mut faults = tuning_faults(recipe);
+    faults.extend([
         (model == (false, false), "model", "say `dir`, or `config` for a new student"),
         (model == (true, true), "model", "say either `dir` or `config`, and make the other `null`"),
         (recipe.data.trajectories.is_empty(), "data.trajectories", "name at least one file"),
@@ -237,8 +242,38 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
             "must be a share from 0 to below 1",
         ),
         (recipe.max_grad_norm <= 0.0, "max_grad_norm", "must be more than 0"),
-    ];
+    ]);
     faults.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, problem)| (key, problem.to_owned()))
+}
+
+/// What is wrong with how the student is tuned: (whether it is, key, problem).
+fn tuning_faults(recipe: &Recipe) -> Vec<(bool, &'static str, &'static str)> {
+    let (precision, is_new) = (recipe.model.precision, recipe.model.config.is_some());
+    let new_is_whole = "a new student is trained whole and in f32: say `model.dir` instead of `model.config`";
+    let mut faults = vec![
+        (is_new && precision != Precision::F32, "model.precision", new_is_whole),
+        (is_new && recipe.model.adapter.is_some(), "model.adapter", new_is_whole),
+    ];
+    match &recipe.tuning {
+        Tuning::Full => faults.push((
+            precision.is_blocks(),
+            "model.precision",
+            "weights in blocks cannot be trained: say `tuning: {lora: {}}`, or keep them as `f32` or `bf16`",
+        )),
+        Tuning::Lora(LoraConfig { rank, alpha, targets, .. }) => {
+            let mut distinct = targets.clone();
+            distinct.sort();
+            distinct.dedup();
+            faults.extend([
+                (is_new, "tuning", new_is_whole),
+                (*rank == 0, "tuning.lora.rank", "must be at least 1"),
+                (alpha.is_nan() || *alpha <= 0.0, "tuning.lora.alpha", "must be more than 0"),
+                (distinct.is_empty(), "tuning.lora.targets", "name at least one matrix"),
+                (distinct.len() < targets.len(), "tuning.lora.targets", "names a matrix twice"),
+            ]);
+        }
+    }
+    faults
 }
 
 /// The line, from 1, on which block-style YAML says the key with these keys above it.
@@ -357,8 +392,32 @@ data:
     }
 
     #[test]
+    fn tuning_is_full_or_adapters_and_what_cannot_be_is_refused() {
+        assert_eq!(read("", &[]).unwrap().tuning, Tuning::Full);
+        let Tuning::Lora(lora) = read("tuning: {lora: {rank: 8, targets: [q_proj]}}\n", &[]).unwrap().tuning
+        else {
+            panic!("adapters were asked for")
+        };
+        assert_eq!((lora.rank, lora.alpha, lora.targets.len(), lora.rslora), (8, 32.0, 1, false));
+        let wrong = |more: &str, expected: &str| {
+            let error = read(more, &[]).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        wrong(
+            "model:\n  dir: a\n  precision: q4_0\n",
+            "`model.precision`: weights in blocks cannot be trained",
+        );
+        wrong("tuning: {lora: {rank: 0}}\n", "`tuning.lora.rank`: must be at least 1");
+        wrong("tuning: {lora: {rnak: 4}}\n", "unknown field `rnak`");
+        wrong("tuning: {lora: {dropout: 0.1}}\n", "unknown field `dropout`");
+        wrong("tuning: {lora: {targets: [lm_head]}}\n", "unknown variant `lm_head`");
+        wrong("tuning: {lora: {targets: [q_proj, q_proj]}}\n", "twice");
+        wrong("tuning: dora\n", "unknown variant `dora`");
+    }
+
+    #[test]
     fn a_resolved_recipe_reads_back_as_itself() {
-        let recipe = read("", &["budget.compute=5000"]).unwrap();
+        let recipe = read("", &["budget.compute=5000", "tuning.lora.rank=4", "recompute=true"]).unwrap();
         let text = serde_yaml_ng::to_string(&to_value(&recipe)).unwrap();
         assert_eq!(parse(&text, Path::new("r.yaml"), &[]).unwrap(), recipe);
     }

@@ -1,6 +1,6 @@
 //! Checkpoints: a model directory with what its training needs to go on.
 //!
-//! `step-N/` is a model that any tool loads; `step-N/trainer/` holds the optimizer and the progress, apart, because
+//! `step-N/` is a model, or an adapter, that any tool loads; `step-N/trainer/` holds the optimizer and the progress, apart, because
 //! some tools read every safetensors file beside the weights. Guarantees that a checkpoint is whole or absent.
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,9 @@ use crate::event::Event;
 use crate::fsio;
 use crate::model::config::QwenConfig;
 use crate::model::error::ModelError;
+use crate::model::lora::Tuning;
+use crate::model::merge::merge;
+use crate::model::network::Network;
 use crate::model::tokenizer::{ChatTokenizer, Pieces};
 use crate::model::{Device, Student};
 use crate::recipe::Recipe;
@@ -63,7 +66,7 @@ impl Inputs {
             let task = self.tasks[&trajectory.task].task.to_yaml();
             digests.data.insert(format!("task {}", trajectory.task), fsio::sha256_hex(task.as_bytes()));
         }
-        if let Some(dir) = &recipe.model.dir {
+        for dir in recipe.model.dir.iter().chain(&recipe.model.adapter) {
             let digest = fsio::sha256_dir(dir).map_err(Failure::input)?;
             digests.model.insert(dir.display().to_string(), digest);
         }
@@ -74,19 +77,20 @@ impl Inputs {
         Ok(digests)
     }
 
-    /// The student of the last checkpoint, else of the recipe.
+    /// The student of the last checkpoint, else of the recipe, tuned as the recipe says.
     pub(super) fn student(
         &self,
         recipe: &Recipe,
         saved: Option<&Path>,
         device: &Device,
     ) -> Result<Student, Failure> {
-        let student = match (saved.or(recipe.model.dir.as_deref()), &recipe.model.config) {
-            (Some(dir), _) => Student::load(dir, device),
-            (None, Some(config)) => self.new_student(recipe, config, device),
-            (None, None) => unreachable!("invariant: a recipe says where its student comes from"),
+        let student = match (&recipe.model.dir, saved, &recipe.model.config) {
+            (Some(dir), ..) => tuned(recipe, dir, saved, device),
+            (None, Some(saved), _) => Student::load(saved, device),
+            (None, None, Some(config)) => self.new_student(recipe, config, device),
+            (None, None, None) => unreachable!("invariant: a recipe says where its student comes from"),
         };
-        student.map_err(|error| {
+        student.map(|student| student.with_activations(recipe.activations())).map_err(|error| {
             let hint = error.hint();
             let failure = Failure::input(error);
             match hint {
@@ -108,6 +112,28 @@ impl Inputs {
         let config = QwenConfig::load(config)?.with_vocab_size(tokenizer.vocab_size());
         Student::init(config, tokenizer, recipe.seed, recipe.model.std.unwrap_or(STD), device)
     }
+}
+
+/// The student of a model directory, whose weights or adapter may have been saved since.
+fn tuned(recipe: &Recipe, dir: &Path, saved: Option<&Path>, device: &Device) -> Result<Student, ModelError> {
+    let (precision, adapter) = (recipe.model.precision, recipe.model.adapter.as_deref());
+    let network = match &recipe.tuning {
+        Tuning::Full => {
+            let network = Network::load_as(saved.unwrap_or(dir), precision, device)?;
+            match adapter.filter(|_| saved.is_none()) {
+                Some(adapter) => merge(&network, adapter)?,
+                None => network,
+            }
+        }
+        Tuning::Lora(lora) => {
+            let base = Network::load_frozen(dir, precision, device)?;
+            match saved.or(adapter) {
+                Some(adapter) => base.with_adapter_of(adapter, Some(lora))?,
+                None => base.with_adapter(lora, recipe.seed)?,
+            }
+        }
+    };
+    Student::new(network, ChatTokenizer::load(saved.unwrap_or(dir))?)
 }
 
 fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec<Trajectory>> {

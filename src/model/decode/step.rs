@@ -8,6 +8,7 @@ use crate::model::config::QwenConfig;
 use crate::model::fused::attention::Heads;
 use crate::model::fused::head::Head;
 use crate::model::fused::parameters::{Layer, Parameters};
+use crate::model::fused::weight::Weight;
 use crate::model::fused::{Trunk, prefill};
 use crate::model::kernels::panel::{Panels, Strided};
 use crate::model::kernels::rope::Rope;
@@ -19,15 +20,18 @@ pub(super) struct Decoder<'a> {
     config: &'a QwenConfig,
     heads: Heads,
     rope: Rope,
-    embedding: &'a [f32],
-    layers: Vec<DecoderLayer<'a>>,
+    embedding: Weight<'a>,
+    layers: Vec<DecoderLayer>,
     head: Head<'a>,
     head_panels: Panels,
     prompts: Vec<PromptRows>,
 }
 
-struct DecoderLayer<'a> {
-    weights: &'a Layer<&'a [f32]>,
+struct DecoderLayer {
+    input_norm: Vec<f32>,
+    biases: Option<[Vec<f32>; 3]>,
+    head_norms: Option<[Vec<f32>; 2]>,
+    middle_norm: Vec<f32>,
     projections: Panels,
     output: Panels,
     gate_up: Panels,
@@ -63,7 +67,7 @@ pub(super) struct Row<'a> {
 impl<'a> Decoder<'a> {
     pub(super) fn new(
         config: &'a QwenConfig,
-        weights: &'a Parameters<&'a [f32]>,
+        weights: &Parameters<Weight<'a>>,
         packed: &Packed,
         max_new_tokens: usize,
     ) -> Self {
@@ -71,17 +75,18 @@ impl<'a> Decoder<'a> {
         let longest = packed.positions().iter().max().map_or(0, |&last| last as usize + 1);
         let head = weights.head(config);
         let layers = weights.layers.par_iter().zip(&trunk.qkv);
+        let head_panels = Panels::new(&head.weight.open(), config.vocab_size, config.hidden_size);
         Self {
             config,
             heads: Heads::new(config),
             rope: Rope::new(config, (longest + max_new_tokens).min(config.max_positions)),
             embedding: weights.embedding,
             layers: layers.map(|(layer, qkv)| DecoderLayer::new(config, layer, qkv)).collect(),
-            head,
-            head_panels: Panels::new(head.weight, config.vocab_size, config.hidden_size),
+            head_panels,
             prompts: (0..packed.sequences())
                 .map(|index| PromptRows::new(&head, packed, &trunk, index))
                 .collect(),
+            head,
         }
     }
 
@@ -100,8 +105,10 @@ impl<'a> Decoder<'a> {
     /// The logits after each row's token (rows, vocabulary); rows of a prompt stand together.
     pub(super) fn step(&self, rows: &mut [Row<'_>]) -> Vec<f32> {
         let hidden = self.config.hidden_size;
-        let token = |row: &Row<'_>| &self.embedding[row.token as usize * hidden..][..hidden];
-        let mut x: Vec<f32> = rows.iter().flat_map(token).copied().collect();
+        let mut x = Vec::with_capacity(rows.len() * hidden);
+        for row in rows.iter() {
+            x.extend_from_slice(&self.embedding.rows(row.token as usize..row.token as usize + 1, hidden));
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let mixed = self.attend(layer, index, &x, rows);
             let mut out = vec![0.0; x.len()];
@@ -109,7 +116,7 @@ impl<'a> Decoder<'a> {
             lanes::add(&mut x, &out);
             self.feed(layer, &mut x);
         }
-        self.logits(&self.normed(&x, self.head.norm))
+        self.logits(&self.normed(&x, &self.head.norm))
     }
 
     fn normed(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -121,11 +128,11 @@ impl<'a> Decoder<'a> {
         normed
     }
 
-    fn feed(&self, layer: &DecoderLayer<'_>, x: &mut [f32]) {
+    fn feed(&self, layer: &DecoderLayer, x: &mut [f32]) {
         let (hidden, gated) = (self.config.hidden_size, self.config.intermediate_size);
         let rows = x.len() / hidden;
         let mut gate_up = vec![0.0; rows * 2 * gated];
-        layer.gate_up.apply(&self.normed(x, layer.weights.middle_norm), &mut gate_up);
+        layer.gate_up.apply(&self.normed(x, &layer.middle_norm), &mut gate_up);
         let mut activated = vec![0.0; rows * gated];
         for (gate_up, out) in gate_up.chunks_exact(2 * gated).zip(activated.chunks_exact_mut(gated)) {
             gate::forward(gate_up, out);
@@ -136,12 +143,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// The mixed values of each row (rows, query width); appends to the tails.
-    fn attend(&self, layer: &DecoderLayer<'_>, index: usize, x: &[f32], rows: &mut [Row<'_>]) -> Vec<f32> {
+    fn attend(&self, layer: &DecoderLayer, index: usize, x: &[f32], rows: &mut [Row<'_>]) -> Vec<f32> {
         let (width, query) = (self.heads.row_width(), self.heads.query_width());
         let mut qkv = vec![0.0; rows.len() * width];
-        layer.projections.apply(&self.normed(x, layer.weights.input_norm), &mut qkv);
+        layer.projections.apply(&self.normed(x, &layer.input_norm), &mut qkv);
         for (qkv, row) in qkv.chunks_exact_mut(width).zip(rows.iter_mut()) {
-            self.finish_projections(layer.weights, qkv, row.position);
+            self.finish_projections(layer, qkv, row.position);
             row.tail.push(index, &qkv[query..], self.heads.kv_width());
         }
         let mut mixed = vec![0.0; rows.len() * query];
@@ -156,17 +163,17 @@ impl<'a> Decoder<'a> {
     }
 
     /// Biases, head norms, position.
-    fn finish_projections(&self, weights: &Layer<&[f32]>, qkv: &mut [f32], position: u32) {
+    fn finish_projections(&self, layer: &DecoderLayer, qkv: &mut [f32], position: u32) {
         let (query, kv, head_width) = (self.heads.query_width(), self.heads.kv_width(), self.heads.width);
-        if let Some(biases) = weights.biases {
+        if let Some(biases) = &layer.biases {
             for (start, bias) in [0, query, query + kv].into_iter().zip(biases) {
                 lanes::add(&mut qkv[start..start + bias.len()], bias);
             }
         }
         let turned = &mut qkv[..query + kv];
-        if let Some(norms) = weights.head_norms {
+        if let Some(norms) = &layer.head_norms {
             for (head, values) in turned.chunks_exact_mut(head_width).enumerate() {
-                let weight = norms[usize::from(head >= self.heads.count())];
+                let weight = &norms[usize::from(head >= self.heads.count())];
                 let raw = values.to_vec();
                 norm::normalize(&raw, weight, self.config.rms_norm_eps as f32, values);
             }
@@ -175,16 +182,22 @@ impl<'a> Decoder<'a> {
     }
 }
 
-impl<'a> DecoderLayer<'a> {
-    fn new(config: &QwenConfig, weights: &'a Layer<&'a [f32]>, qkv: &[f32]) -> Self {
+impl DecoderLayer {
+    fn new(config: &QwenConfig, weights: &Layer<Weight<'_>>, qkv: &[f32]) -> Self {
+        let opened = weights.open();
+        let weights = opened.view();
         let (heads, hidden, gated) = (Heads::new(config), config.hidden_size, config.intermediate_size);
         let (width, stride) = (heads.width, heads.row_width());
         let rows = qkv.len() / stride;
         let columns = |start: usize| qkv.chunks_exact(stride).map(move |row| &row[start..start + width]);
         let keys = |head: usize| heads.query_width() + head * width;
         let values = |head: usize| keys(head) + heads.kv_width();
+        let owned = |values: &[f32]| values.to_vec();
         Self {
-            weights,
+            input_norm: owned(weights.input_norm),
+            biases: weights.biases.map(|biases| biases.map(owned)),
+            head_norms: weights.head_norms.map(|norms| norms.map(owned)),
+            middle_norm: owned(weights.middle_norm),
             projections: Panels::stacked(&weights.projections, stride, hidden),
             output: Panels::new(weights.output, hidden, heads.query_width()),
             gate_up: Panels::stacked(&[weights.gate, weights.up], 2 * gated, hidden),
@@ -230,7 +243,7 @@ struct Group<'a, 'b> {
 }
 
 impl Group<'_, '_> {
-    fn mix(&self, layer: &DecoderLayer<'_>, qkv: &[f32], mixed: &mut [f32]) {
+    fn mix(&self, layer: &DecoderLayer, qkv: &[f32], mixed: &mut [f32]) {
         let Heads { kv, group, width } = self.heads;
         for head in 0..kv {
             // (rows of the batch) × (query heads of the group) rows of queries.

@@ -12,10 +12,13 @@ use candle_core::{
 };
 
 use super::Tape;
+use super::gradient::Gradient;
 use super::head::Query;
 use super::parameters::Parameters;
+use super::weight::{Factors, Role, Values, Weight};
 use crate::model::config::QwenConfig;
 use crate::model::network::Network;
+use crate::model::precision::Frozen;
 use crate::model::tree::Packed;
 
 /// The log-probability of `targets[i]` after row `rows[i]`, with graph.
@@ -28,7 +31,7 @@ pub(crate) fn logprobs(
 ) -> Result<Tensor> {
     let inverse_temperature = temperature.recip() as f32;
     let (tape, (answers, normalizers)) = with_weights(network, |weights| {
-        let tape = super::forward(network.config(), weights, packed);
+        let tape = super::forward(network.config(), weights, packed, network.activations());
         let query = Query { rows, targets, inverse_temperature };
         let answer = weights.head(network.config()).forward(tape.hidden(), &query);
         (tape, answer)
@@ -61,23 +64,68 @@ pub(crate) fn logits(network: &Network, packed: &Packed, rows: &[u32]) -> Result
     Tensor::from_vec(logits, (rows.len(), config.vocab_size), &Device::Cpu)
 }
 
-/// Calls `f` with the values of all parameters, which stay locked meanwhile.
-pub(crate) fn with_weights<R>(network: &Network, f: impl FnOnce(&Parameters<&[f32]>) -> R) -> Result<R> {
+/// Calls `f` with all parameters, which stay locked meanwhile.
+pub(crate) fn with_weights<R>(network: &Network, f: impl FnOnce(&Parameters<Weight<'_>>) -> R) -> Result<R> {
     let mut guards = BTreeMap::new();
     for (name, var) in network.vars() {
         guards.insert(name.as_str(), var.as_tensor().storage_and_layout());
+    }
+    for (name, frozen) in network.frozen() {
+        if let Frozen::Dense(tensor) = frozen {
+            guards.insert(name.as_str(), tensor.storage_and_layout());
+        }
     }
     let mut values = BTreeMap::new();
     for (name, (storage, layout)) in &guards {
         let Storage::Cpu(storage) = &**storage else { bail!("`{name}` is not on the CPU") };
         values.insert(*name, contiguous(storage, layout)?);
     }
-    Ok(f(&Parameters::build(network.config(), |name| values[name])))
+    for (name, frozen) in network.frozen() {
+        if let Frozen::Blocks(blocks) = frozen {
+            values.insert(name.as_str(), Values::Blocks(blocks));
+        }
+    }
+    let weight = |name: &str| Weight { values: values[name], role: role(network, &values, name) };
+    Ok(f(&Parameters::build(network.config(), weight)))
 }
 
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+fn role<'a>(network: &Network, values: &BTreeMap<&str, Values<'a>>, name: &str) -> Role<'a> {
+    let Some(lora) = network.adapter() else {
+        return if network.vars().contains_key(name) { Role::Trained } else { Role::Frozen };
+    };
+    let Some([a, b]) = lora.factors(name) else { return Role::Frozen };
+    let (Values::F32(a), Values::F32(b)) = (values[a.as_str()], values[b.as_str()]) else {
+        unreachable!("invariant: an adapter's factors are f32")
+    };
+    Role::Adapted(Factors { a, b, rank: lora.rank, scale: lora.scale() as f32 })
+}
+
+fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Values<'a>> {
     let Some((start, end)) = layout.contiguous_offsets() else { bail!("a tensor is not contiguous") };
-    Ok(&storage.as_slice::<f32>()?[start..end])
+    match storage {
+        CpuStorage::F32(values) => Ok(Values::F32(&values[start..end])),
+        CpuStorage::BF16(values) => Ok(Values::Bf16(&values[start..end])),
+        _ => bail!("a weight is neither f32 nor bf16"),
+    }
+}
+
+/// The gradients by the names of the variables that they are of.
+fn by_variable(network: &Network, gradients: Parameters<Gradient<'_>>) -> BTreeMap<String, Vec<f32>> {
+    let mut all = BTreeMap::new();
+    for (name, gradient) in gradients.named() {
+        match gradient {
+            Gradient::None => {}
+            Gradient::Whole(values) => {
+                all.insert(name, values);
+            }
+            Gradient::Factors { a, b, .. } => {
+                let names = network.adapter().and_then(|lora| lora.factors(&name));
+                let [a_name, b_name] = names.expect("invariant: a parameter with factors has their names");
+                all.extend([(a_name, a), (b_name, b)]);
+            }
+        }
+    }
+    all
 }
 
 /// Gradients that wait to be handed out, by the parameters' names.
@@ -92,7 +140,8 @@ impl Gradients {
     fn take(&self, name: &str, like: &Tensor) -> Result<Tensor> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         let Some(values) = taken else { bail!("the gradient of `{name}` was asked for twice") };
-        Tensor::from_vec(values, like.shape(), &Device::Cpu)
+        // The graph adds gradients up in the variable's own precision.
+        Tensor::from_vec(values, like.shape(), &Device::Cpu)?.to_dtype(like.dtype())
     }
 }
 
@@ -166,10 +215,11 @@ impl CustomOp1 for Logprobs {
         let query =
             Query { rows: &self.rows, targets: &self.targets, inverse_temperature: self.inverse_temperature };
         let upstream = upstream.flatten_all()?.to_vec1::<f32>()?;
-        let gradients = with_weights(&self.network, |weights| {
-            self.tape.backward((config, weights), &self.packed, &query, (&self.normalizers, &upstream))
+        with_weights(&self.network, |weights| {
+            let upstream = (&self.normalizers[..], &upstream[..]);
+            let gradients = self.tape.backward((config, weights), &self.packed, &query, upstream);
+            self.gradients.put(by_variable(&self.network, gradients));
         })?;
-        self.gradients.put(gradients.named());
         Ok(Some(joint.zeros_like()?))
     }
 }

@@ -3,11 +3,13 @@
 //! Guarantees that no (rows, vocabulary) matrix exists: logits live in blocks, and the backward pass
 //! computes them again.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::rows::add_parts;
+use super::weight::Weight;
 use crate::model::kernels::matmul::{Mat, MatMut, Write, multiply};
 use crate::model::kernels::{lanes, norm};
 
@@ -19,11 +21,11 @@ const TOKENS: usize = 1024;
 const PARTS: usize = 8;
 
 /// The weights of the head.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Head<'a> {
-    pub(crate) norm: &'a [f32],
+    pub(crate) norm: Cow<'a, [f32]>,
     /// (vocabulary, hidden)
-    pub(crate) weight: &'a [f32],
+    pub(crate) weight: Weight<'a>,
     pub(crate) eps: f32,
 }
 
@@ -35,11 +37,11 @@ pub(crate) struct Query<'a> {
     pub(crate) inverse_temperature: f32,
 }
 
-/// The head's part of the gradients.
+/// The head's part of the gradients; `None` of what is frozen.
 #[derive(Debug)]
 pub(crate) struct HeadGradients<'a> {
-    pub(crate) norm: &'a mut [f32],
-    pub(crate) weight: &'a mut [f32],
+    pub(crate) norm: Option<&'a mut [f32]>,
+    pub(crate) weight: Option<&'a mut [f32]>,
     /// Of the hidden rows (T, hidden).
     pub(crate) hidden: &'a mut [f32],
 }
@@ -66,7 +68,7 @@ impl Head<'_> {
         let width = self.width();
         let mut normed = vec![0.0; rows.len() * width];
         normed.par_chunks_mut(width).zip(rows).with_min_len(64).for_each(|(out, &row)| {
-            norm::normalize(&hidden[row as usize * width..][..width], self.norm, self.eps, out);
+            norm::normalize(&hidden[row as usize * width..][..width], &self.norm, self.eps, out);
         });
         normed
     }
@@ -113,7 +115,8 @@ impl Head<'_> {
     pub(crate) fn logits(&self, normed: &[f32], tokens: Range<usize>, scale: f32, logits: &mut Vec<f32>) {
         let (entries, width) = (normed.len() / self.width(), self.width());
         logits.resize(entries * tokens.len(), 0.0);
-        let weight = Mat::new(&self.weight[tokens.start * width..], tokens.len(), width);
+        let weight = self.weight.rows(tokens.clone(), width);
+        let weight = Mat::new(&weight, tokens.len(), width);
         let out = MatMut::new(logits, entries, tokens.len());
         multiply(out, Mat::new(normed, entries, width), weight.t(), scale, Write::Set);
     }
@@ -129,24 +132,27 @@ impl Head<'_> {
     ) {
         let width = self.width();
         let normed = self.normed(hidden, query.rows);
-        let part = self.vocab_size().div_ceil(PARTS);
-        let parts: Vec<Vec<f32>> = gradients
-            .weight
-            .par_chunks_mut(part * width)
-            .enumerate()
-            .map(|(index, d_weight)| {
-                let tokens = index * part..index * part + d_weight.len() / width;
-                self.pull(&normed, query, (normalizers, d_logprobs), tokens, d_weight)
-            })
+        let (vocab_size, part) = (self.vocab_size(), self.vocab_size().div_ceil(PARTS));
+        let tokens = (0..vocab_size).step_by(part).map(|start| start..vocab_size.min(start + part));
+        let d_weights: Vec<Option<&mut [f32]>> = match gradients.weight {
+            Some(d_weight) => d_weight.chunks_mut(part * width).map(Some).collect(),
+            None => tokens.clone().map(|_| None).collect(),
+        };
+        let work: Vec<_> = tokens.zip(d_weights).collect();
+        let parts: Vec<Vec<f32>> = work
+            .into_par_iter()
+            .map(|(tokens, d_weight)| self.pull(&normed, query, (normalizers, d_logprobs), tokens, d_weight))
             .collect();
         let mut d_normed = vec![0.0; normed.len()];
         add_parts(&mut d_normed, &parts);
+        let mut unused = vec![0.0; width];
+        let d_norm = gradients.norm.unwrap_or(&mut unused[..]);
         // In the order of the entries: two entries may name the same row.
         for (&row, d_normed) in query.rows.iter().zip(d_normed.chunks_exact(width)) {
             let at = row as usize * width..(row as usize + 1) * width;
             let x = &hidden[at.clone()];
             let factor = norm::factor(x, self.eps);
-            norm::backward(x, self.norm, factor, d_normed, &mut gradients.hidden[at], gradients.norm);
+            norm::backward(x, &self.norm, factor, d_normed, &mut gradients.hidden[at], d_norm);
         }
     }
 
@@ -157,12 +163,13 @@ impl Head<'_> {
         query: &Query<'_>,
         (normalizers, d_logprobs): (&[f32], &[f32]),
         tokens: Range<usize>,
-        d_weight: &mut [f32],
+        mut d_weight: Option<&mut [f32]>,
     ) -> Vec<f32> {
         let width = self.width();
         let mut d_normed = vec![0.0; normed.len()];
         let mut logits = Vec::new();
         for block in token_blocks(tokens.clone()) {
+            let weight = self.weight.rows(block.clone(), width);
             for start in (0..query.rows.len()).step_by(ENTRIES) {
                 let entries = start..query.rows.len().min(start + ENTRIES);
                 let at = entries.start * width..entries.end * width;
@@ -178,9 +185,10 @@ impl Head<'_> {
                     }
                 }
                 let d_logits = Mat::new(&logits, entries.len(), block.len());
-                let weight = Mat::new(&self.weight[block.start * width..], block.len(), width);
+                let weight = Mat::new(&weight, block.len(), width);
                 let d_rows = MatMut::new(&mut d_normed[at.clone()], entries.len(), width);
                 multiply(d_rows, d_logits, weight, 1.0, Write::Add);
+                let Some(d_weight) = &mut d_weight else { continue };
                 let target = &mut d_weight[(block.start - tokens.start) * width..][..block.len() * width];
                 let rows = Mat::new(&normed[at], entries.len(), width);
                 multiply(MatMut::new(target, block.len(), width), d_logits.t(), rows, 1.0, Write::Add);

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::attention::{Attention, Heads, Saved};
+use super::gradient::{Gradient, outer_products};
 use super::parameters::Layer;
 use super::rows::{BLOCK, add_parts, blocks, blocks_mut};
 use crate::model::config::QwenConfig;
@@ -200,7 +201,7 @@ impl Frame<'_> {
     pub(crate) fn backward(
         &self,
         weights: &Layer<&[f32]>,
-        gradients: &mut Layer<Vec<f32>>,
+        gradients: &mut Layer<Gradient<'_>>,
         (x, tape): (&[f32], &LayerTape),
         d_out: &[f32],
     ) -> Vec<f32> {
@@ -216,7 +217,7 @@ impl Frame<'_> {
     fn feed_backward(
         &self,
         weights: &Layer<&[f32]>,
-        gradients: &mut Layer<Vec<f32>>,
+        gradients: &mut Layer<Gradient<'_>>,
         tape: &LayerTape,
         d_out: &[f32],
     ) -> Backward {
@@ -254,7 +255,9 @@ impl Frame<'_> {
                 part
             })
             .collect();
-        add_parts(&mut gradients.middle_norm, &parts);
+        if let Some(gradient) = gradients.middle_norm.whole() {
+            add_parts(gradient, &parts);
+        }
         pass
     }
 
@@ -304,7 +307,7 @@ impl Frame<'_> {
     fn project_backward(
         &self,
         weights: &Layer<&[f32]>,
-        gradients: &mut Layer<Vec<f32>>,
+        gradients: &mut Layer<Gradient<'_>>,
         (x, tape): (&[f32], &LayerTape),
         pass: &mut Backward,
     ) -> Vec<f32> {
@@ -328,7 +331,9 @@ impl Frame<'_> {
             })
             .collect();
         let (norm_parts, head_parts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        add_parts(&mut gradients.input_norm, &norm_parts);
+        if let Some(gradient) = gradients.input_norm.whole() {
+            add_parts(gradient, &norm_parts);
+        }
         self.add_small_gradients(gradients, &head_parts, &pass.d_qkv);
         d_x
     }
@@ -376,23 +381,35 @@ impl Frame<'_> {
         d_normed
     }
 
-    fn add_small_gradients(&self, gradients: &mut Layer<Vec<f32>>, head_parts: &[Vec<f32>], d_qkv: &[f32]) {
-        if let Some(norms) = &mut gradients.head_norms {
-            let width = self.heads.width;
+    fn add_small_gradients(
+        &self,
+        gradients: &mut Layer<Gradient<'_>>,
+        head_parts: &[Vec<f32>],
+        d_qkv: &[f32],
+    ) {
+        let width = self.heads.width;
+        for (index, norm) in gradients.head_norms.iter_mut().flatten().enumerate() {
+            let Some(norm) = norm.whole() else { continue };
             for part in head_parts {
-                lanes::add(&mut norms[0], &part[..width]);
-                lanes::add(&mut norms[1], &part[width..]);
+                lanes::add(norm, &part[index * width..][..width]);
             }
         }
-        if let Some(biases) = &mut gradients.biases {
-            for ((column, _), bias) in self.parts().into_iter().zip(biases) {
+        let biases = gradients.biases.iter_mut().flatten();
+        for ((column, _), bias) in self.parts().into_iter().zip(biases) {
+            if let Some(bias) = bias.whole() {
                 norm::add_rows(&d_qkv[column..], self.heads.row_width(), bias);
             }
         }
     }
 
     /// Gradients of the weights behind attention.
-    fn weigh_feed(&self, gradients: &mut Layer<Vec<f32>>, tape: &LayerTape, pass: &Backward, d_out: &[f32]) {
+    fn weigh_feed(
+        &self,
+        gradients: &mut Layer<Gradient<'_>>,
+        tape: &LayerTape,
+        pass: &Backward,
+        d_out: &[f32],
+    ) {
         let (rows, hidden, gated, query) =
             (self.rows(), self.hidden(), self.gated(), self.heads.query_width());
         let normed = Mat::new(&pass.normed, rows, hidden);
@@ -408,7 +425,7 @@ impl Frame<'_> {
     }
 
     /// Gradients of the projections.
-    fn weigh_projections(&self, gradients: &mut Layer<Vec<f32>>, pass: &Backward) {
+    fn weigh_projections(&self, gradients: &mut Layer<Gradient<'_>>, pass: &Backward) {
         let (rows, hidden, stride) = (self.rows(), self.hidden(), self.heads.row_width());
         let normed = Mat::new(&pass.normed, rows, hidden);
         let products =
@@ -417,22 +434,4 @@ impl Frame<'_> {
             });
         outer_products(products.collect());
     }
-}
-
-/// Rows of a weight's gradient that one thread computes.
-const OUTER_ROWS: usize = 96;
-
-/// gradient += dyᵀ x for each (gradient, dy, x), in blocks of the gradients' rows.
-fn outer_products(products: Vec<(&mut Vec<f32>, Mat<'_>, Mat<'_>)>) {
-    let mut work = Vec::new();
-    for (gradient, dy, x) in products {
-        let width = x.cols();
-        for (index, block) in gradient.chunks_mut(OUTER_ROWS * width).enumerate() {
-            work.push((block, dy.columns(index * OUTER_ROWS, OUTER_ROWS), x));
-        }
-    }
-    work.into_par_iter().for_each(|(block, dy, x)| {
-        let (rows, cols) = (dy.cols(), x.cols());
-        multiply(MatMut::new(block, rows, cols), dy.t(), x, 1.0, Write::Add);
-    });
 }

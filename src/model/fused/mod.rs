@@ -4,21 +4,26 @@
 //! same bits whatever the number of threads: work is cut by shapes alone and summed in order.
 
 pub(crate) mod attention;
+mod gradient;
 pub(crate) mod graph;
 pub(crate) mod head;
 mod layer;
 pub(crate) mod parameters;
 mod rows;
+pub(crate) mod weight;
 
 use rayon::prelude::*;
 
 use self::attention::{Attention, Heads};
+use self::gradient::Gradient;
 use self::head::{Head, HeadGradients, Query};
 use self::layer::{Frame, LayerTape};
 use self::parameters::Parameters;
+use self::weight::Weight;
 use super::config::QwenConfig;
 use super::kernels::lanes;
 use super::kernels::rope::Rope;
+use super::network::Activations;
 use super::tree::Packed;
 
 /// Values kept for the backward pass (2 GiB). Beyond, layers keep their inputs only and run forward once more.
@@ -42,10 +47,11 @@ pub(crate) struct Trunk {
     pub(crate) hidden: Vec<f32>,
 }
 
-impl<'a> Parameters<&'a [f32]> {
+impl<'a> Parameters<Weight<'a>> {
     /// The head's weights.
     pub(crate) fn head(&self, config: &QwenConfig) -> Head<'a> {
-        Head { norm: self.norm, weight: self.head.unwrap_or(self.embedding), eps: config.rms_norm_eps as f32 }
+        let weight = self.head.unwrap_or(self.embedding);
+        Head { norm: self.norm.open(), weight, eps: config.rms_norm_eps as f32 }
     }
 }
 
@@ -60,20 +66,30 @@ fn frame<'a>(config: &'a QwenConfig, packed: &'a Packed) -> Frame<'a> {
     }
 }
 
-fn embed(config: &QwenConfig, weights: &Parameters<&[f32]>, tokens: &[u32]) -> Vec<f32> {
+fn embed(config: &QwenConfig, weights: &Parameters<Weight<'_>>, tokens: &[u32]) -> Vec<f32> {
     let width = config.hidden_size;
-    tokens.iter().flat_map(|&token| &weights.embedding[token as usize * width..][..width]).copied().collect()
+    let mut rows = Vec::with_capacity(tokens.len() * width);
+    for &token in tokens {
+        rows.extend_from_slice(&weights.embedding.rows(token as usize..token as usize + 1, width));
+    }
+    rows
 }
 
 /// Runs forward and keeps what the backward pass needs.
-pub(crate) fn forward(config: &QwenConfig, weights: &Parameters<&[f32]>, packed: &Packed) -> Tape {
+pub(crate) fn forward(
+    config: &QwenConfig,
+    weights: &Parameters<Weight<'_>>,
+    packed: &Packed,
+    activations: Activations,
+) -> Tape {
     let frame = frame(config, packed);
     let row = 3 * frame.heads.row_width() + 2 * config.hidden_size + 2 * config.intermediate_size;
-    let keep = row * packed.tokens().len() * config.layers <= KEPT_VALUES;
+    let fits = row * packed.tokens().len() * config.layers <= KEPT_VALUES;
+    let keep = fits && activations == Activations::Kept;
     let mut tape = Tape { inputs: vec![embed(config, weights, packed.tokens())], layers: Vec::new() };
     for layer in &weights.layers {
-        let (out, saved) =
-            frame.forward(layer, tape.inputs.last().expect("invariant: the embedding is first"));
+        let x = tape.inputs.last().expect("invariant: the embedding is first");
+        let (out, saved) = frame.forward(&layer.open().view(), x);
         tape.inputs.push(out);
         tape.layers.extend(keep.then_some(saved));
     }
@@ -81,11 +97,11 @@ pub(crate) fn forward(config: &QwenConfig, weights: &Parameters<&[f32]>, packed:
 }
 
 /// Runs forward and keeps keys and values.
-pub(crate) fn prefill(config: &QwenConfig, weights: &Parameters<&[f32]>, packed: &Packed) -> Trunk {
+pub(crate) fn prefill(config: &QwenConfig, weights: &Parameters<Weight<'_>>, packed: &Packed) -> Trunk {
     let frame = frame(config, packed);
     let mut trunk = Trunk { qkv: Vec::new(), hidden: embed(config, weights, packed.tokens()) };
     for layer in &weights.layers {
-        let (out, saved) = frame.forward(layer, &trunk.hidden);
+        let (out, saved) = frame.forward(&layer.open().view(), &trunk.hidden);
         trunk.qkv.push(saved.qkv);
         trunk.hidden = out;
     }
@@ -98,35 +114,34 @@ impl Tape {
         self.inputs.last().expect("invariant: the embedding is first")
     }
 
-    /// The gradients of all parameters, given those of the log-probabilities.
-    pub(crate) fn backward(
+    /// The gradients of what is trained, given those of the log-probabilities.
+    pub(crate) fn backward<'a>(
         &self,
-        (config, weights): (&QwenConfig, &Parameters<&[f32]>),
+        (config, weights): (&QwenConfig, &Parameters<Weight<'a>>),
         packed: &Packed,
         query: &Query<'_>,
         upstream: (&[f32], &[f32]),
-    ) -> Parameters<Vec<f32>> {
-        let mut gradients = zeros(config);
+    ) -> Parameters<Gradient<'a>> {
+        let mut gradients = weights.map(Gradient::zeros);
         let mut d_x = vec![0.0; self.hidden().len()];
         let Parameters { embedding, head, norm, layers } = &mut gradients;
-        let parts =
-            HeadGradients { norm, weight: head.as_mut().unwrap_or(&mut *embedding), hidden: &mut d_x };
+        let weight = head.as_mut().unwrap_or(&mut *embedding).whole().map(Vec::as_mut_slice);
+        let norm = norm.whole().map(Vec::as_mut_slice);
+        let parts = HeadGradients { norm, weight, hidden: &mut d_x };
         weights.head(config).backward(self.hidden(), query, upstream, parts);
         let frame = frame(config, packed);
         for (index, layer) in weights.layers.iter().enumerate().rev() {
             let x = &self.inputs[index];
-            let again = self.layers.is_empty().then(|| frame.forward(layer, x).1);
+            let (opened, gradients) = (layer.open(), &mut layers[index]);
+            let again = self.layers.is_empty().then(|| frame.forward(&opened.view(), x).1);
             let saved = again.as_ref().unwrap_or_else(|| &self.layers[index]);
-            d_x = frame.backward(layer, &mut layers[index], (x, saved), &d_x);
+            d_x = frame.backward(&opened.view(), gradients, (x, saved), &d_x);
         }
-        scatter(config.hidden_size, packed.tokens(), &d_x, embedding);
+        if let Some(embedding) = embedding.whole() {
+            scatter(config.hidden_size, packed.tokens(), &d_x, embedding);
+        }
         gradients
     }
-}
-
-fn zeros(config: &QwenConfig) -> Parameters<Vec<f32>> {
-    let shapes: std::collections::BTreeMap<_, _> = config.shapes().into_iter().collect();
-    Parameters::build(config, |name| vec![0.0; shapes[name].iter().product()])
 }
 
 /// Adds each row's gradient to its token's, in the order of the rows; threads share the columns' blocks.

@@ -32,6 +32,16 @@ pub(crate) struct Layer<T> {
 }
 
 impl<T> Parameters<T> {
+    /// The same fields with other values.
+    pub(crate) fn map<'s, U>(&'s self, mut f: impl FnMut(&'s T) -> U) -> Parameters<U> {
+        Parameters {
+            embedding: f(&self.embedding),
+            layers: self.layers.iter().map(|layer| layer.map(&mut f)).collect(),
+            norm: f(&self.norm),
+            head: self.head.as_ref().map(&mut f),
+        }
+    }
+
     /// Asks for every parameter by its Hugging Face name.
     pub(crate) fn build(config: &QwenConfig, mut get: impl FnMut(&str) -> T) -> Self {
         Self {
@@ -56,6 +66,21 @@ impl<T> Parameters<T> {
 }
 
 impl<T> Layer<T> {
+    /// The same fields with other values.
+    pub(crate) fn map<'s, U>(&'s self, mut f: impl FnMut(&'s T) -> U) -> Layer<U> {
+        Layer {
+            input_norm: f(&self.input_norm),
+            projections: self.projections.each_ref().map(&mut f),
+            biases: self.biases.as_ref().map(|biases| biases.each_ref().map(&mut f)),
+            head_norms: self.head_norms.as_ref().map(|norms| norms.each_ref().map(&mut f)),
+            output: f(&self.output),
+            middle_norm: f(&self.middle_norm),
+            gate: f(&self.gate),
+            up: f(&self.up),
+            down: f(&self.down),
+        }
+    }
+
     fn build(config: &QwenConfig, index: usize, get: &mut impl FnMut(&str) -> T) -> Self {
         let mut get = |name: &str| get(&format!("model.layers.{index}.{name}"));
         let qwen2 = config.architecture == Architecture::Qwen2;

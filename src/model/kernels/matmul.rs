@@ -40,6 +40,11 @@ impl<'a> Mat<'a> {
         Self { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
 
+    /// Its rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Its columns.
     pub(crate) fn cols(&self) -> usize {
         self.cols
@@ -50,6 +55,13 @@ impl<'a> Mat<'a> {
         assert!(self.col_stride == 1 && first < self.cols, "invariant: the columns exist");
         let cols = count.min(self.cols - first);
         Self { data: &self.data[first.min(self.data.len())..], cols, ..self }
+    }
+
+    /// At most `count` rows from `first` on, of a matrix that is not transposed.
+    pub(crate) fn row_block(self, first: usize, count: usize) -> Self {
+        assert!(self.col_stride == 1 && first < self.rows, "invariant: the rows exist");
+        let rows = count.min(self.rows - first);
+        Self { data: &self.data[first * self.row_stride..], rows, ..self }
     }
 
     /// The transpose.

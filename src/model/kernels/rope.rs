@@ -1,7 +1,7 @@
 //! Rotary positions: each pair (j, j + d/2) of a head turns by position · frequency j.
 
 use crate::model::config::QwenConfig;
-use crate::model::plain::frequency;
+use crate::model::rotary::frequencies;
 
 /// Cosines and sines of the positions 0, 1, ….
 #[derive(Debug, Clone)]
@@ -14,12 +14,12 @@ pub(crate) struct Rope {
 impl Rope {
     /// The table of the first `positions` positions.
     pub(crate) fn new(config: &QwenConfig, positions: usize) -> Self {
-        let half = config.head_dim / 2;
-        let frequencies: Vec<f32> = (0..half).map(|j| frequency(config, j)).collect();
+        let (frequencies, magnitude) = frequencies(config);
         // transformers multiplies in f32 too; a wider product would differ from it.
         let angles = (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
-        let (sin, cos) = angles.map(f32::sin_cos).unzip();
-        Self { half, cos, sin }
+        let scaled = |(sin, cos): (f32, f32)| (sin * magnitude, cos * magnitude);
+        let (sin, cos) = angles.map(f32::sin_cos).map(scaled).unzip();
+        Self { half: frequencies.len(), cos, sin }
     }
 
     /// Turns the heads of a row by its position.

@@ -90,6 +90,12 @@ struct GenerateArgs {
     /// Draws from the fewest tokens whose probabilities reach this sum
     #[arg(long, default_value_t = 1.0)]
     top_p: f64,
+    /// Draws from so many of the most probable tokens; 0 draws from all
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Draws from tokens that are at least this fraction as probable as the most probable one
+    #[arg(long, default_value_t = 0.0)]
+    min_p: f64,
     /// Tokens after which a reply is cut
     #[arg(long, default_value_t = 256)]
     max_new_tokens: usize,
@@ -280,9 +286,12 @@ fn print_logprobs(network: &Network, sequences: &[Vec<u32>], output: Output) -> 
 }
 
 fn generate(args: &GenerateArgs, output: Output) -> Result<Answer, Failure> {
-    if !((0.0..=100.0).contains(&args.temperature) && args.top_p > 0.0 && args.top_p <= 1.0) {
+    let is_sound = (0.0..=100.0).contains(&args.temperature)
+        && (args.top_p > 0.0 && args.top_p <= 1.0)
+        && (0.0..=1.0).contains(&args.min_p);
+    if !is_sound {
         return Err(Failure::usage(anyhow::anyhow!(
-            "`--temperature` must be in 0..=100 and `--top-p` in (0, 1]"
+            "`--temperature` must be in 0..=100, `--top-p` in (0, 1] and `--min-p` in 0..=1"
         )));
     }
     let student = Student::load(&args.dir, &model::cpu()).map_err(failure)?;
@@ -291,6 +300,8 @@ fn generate(args: &GenerateArgs, output: Output) -> Result<Answer, Failure> {
     let options = SampleOptions {
         temperature: args.temperature,
         top_p: args.top_p,
+        top_k: args.top_k,
+        min_p: args.min_p,
         max_new_tokens: args.max_new_tokens,
     };
     let prompt = Prompt { tokens: tokens.into(), n: args.n, seed: args.seed };

@@ -36,6 +36,7 @@ pub mod export;
 pub mod import;
 #[cfg(feature = "train")]
 pub mod model;
+pub mod remote;
 pub mod run;
 pub mod sandbox;
 pub mod task_dir;

@@ -19,6 +19,11 @@ pub trait Policy {
     /// # Errors
     /// When the policy itself fails (device, endpoint); never for what it says.
     fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>>;
+
+    /// What asking has cost so far, for policies that cost anything.
+    fn account(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A conversation that waits for replies.

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 6] = [
     &["difflib", "fsio", "seed", "stats"],
     &["certificate", "chat", "event", "example", "group", "isolation", "policy", "task", "trajectory"],
     &["curate", "editor", "episode", "mutate", "patch", "rate", "reward", "swe_bench", "testlog"],
-    &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
+    &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
         "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout", "synth",
         "train", "viewer",
@@ -28,11 +28,12 @@ const FORBIDDEN: [(&str, &str); 4] =
     [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade")];
 
 /// What only some places may name: a crate, or a call with a better replacement.
-const NAMES: [(&str, &[&str]); 9] = [
+const NAMES: [(&str, &[&str]); 10] = [
     ("bollard::", &["sandbox/docker"]),
     ("candle_core::", &["model", "train"]),
     ("candle_nn::", &["model", "train"]),
     ("clap::", &["cli"]),
+    ("ureq::", &["remote"]),
     ("println!", &["cli/output.rs"]),
     // Fused operations of candle have no gradient and say nothing.
     ("ops::rms_norm", &[]),

@@ -2,6 +2,7 @@
 //!
 //! One file a noun; each has an `Args` whose doc comments are its help, and a `run`.
 
+mod ask;
 mod certificates;
 mod check;
 pub mod doctor;

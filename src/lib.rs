@@ -52,6 +52,8 @@ pub mod ready;
 pub mod replay;
 pub mod report;
 pub mod rollout;
+#[cfg(feature = "train")]
+pub mod serve;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;

@@ -14,8 +14,8 @@ const LAYERS: [&[&str]; 6] = [
     &["curate", "editor", "episode", "mutate", "patch", "rate", "reward", "swe_bench", "testlog"],
     &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout", "synth",
-        "train", "viewer",
+        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rollout", "serve",
+        "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];
@@ -28,11 +28,12 @@ const FORBIDDEN: [(&str, &str); 4] =
     [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade")];
 
 /// What only some places may name: a crate, or a call with a better replacement.
-const NAMES: [(&str, &[&str]); 10] = [
+const NAMES: [(&str, &[&str]); 11] = [
     ("bollard::", &["sandbox/docker"]),
     ("candle_core::", &["model", "train"]),
     ("candle_nn::", &["model", "train"]),
     ("clap::", &["cli"]),
+    ("hyper::", &["serve"]),
     ("ureq::", &["remote"]),
     ("println!", &["cli/output.rs"]),
     // Fused operations of candle have no gradient and say nothing.

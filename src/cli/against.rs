@@ -1,5 +1,6 @@
 //! `apprentice model check --against`: whether a server computes what the trainer does.
 
+use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::ask;
@@ -7,6 +8,7 @@ use super::failure::Failure;
 use crate::chat::{Message, Role};
 use crate::model::Student;
 use crate::model::tree::Packed;
+use crate::policy::Sample;
 use crate::remote::budget::Budget;
 use crate::remote::mismatch::{Mismatch, Tolerance};
 use crate::remote::{Client, Endpoint, Options, Prompted, Query, Sampling};
@@ -51,7 +53,7 @@ impl AgainstArgs {
     pub(super) fn compare(&self, student: Option<&Student>) -> Result<Option<Compared>, Failure> {
         let Some(endpoint) = &self.against else { return Ok(None) };
         let Some(student) = student else {
-            return Err(Failure::input(anyhow::anyhow!(
+            return Err(Failure::input(anyhow!(
                 "`--against` needs the model's tokenizer beside its weights"
             )));
         };
@@ -61,13 +63,13 @@ impl AgainstArgs {
         for (number, problem) in PROBLEMS.into_iter().enumerate() {
             let messages = [Message { role: Role::User, content: problem.to_owned() }];
             let prompt = student.tokenizer().encode_prompt(&messages).map_err(super::model::failure)?;
-            for (tokens, logprobs) in replies(&client, &prompt, number as u64)? {
-                trainer.extend(logprobs_of(student, &prompt, &tokens)?);
-                server.extend(logprobs);
+            for sample in replies(&client, &prompt, number as u64)? {
+                trainer.extend(logprobs_of(student, &prompt, &sample.tokens)?);
+                server.extend(sample.logprobs);
             }
         }
         let Some(mismatch) = Mismatch::new(&server, &trainer) else {
-            return Err(Failure::host(anyhow::anyhow!("`{endpoint}` said nothing that could be compared"))
+            return Err(Failure::host(anyhow!("`{endpoint}` said nothing that could be compared"))
                 .with_hint("let the model have room for a prompt and 64 tokens"));
         };
         Ok(Some(self.judge(endpoint, mismatch)))
@@ -89,23 +91,20 @@ impl AgainstArgs {
     }
 }
 
-/// A server's replies to a prompt as tokens with their log-probabilities.
-fn replies(client: &Client, prompt: &[u32], seed: u64) -> Result<Vec<(Vec<u32>, Vec<f32>)>, Failure> {
+/// A server's replies to a prompt, with the log-probability of each token.
+fn replies(client: &Client, prompt: &[u32], seed: u64) -> Result<Vec<Sample>, Failure> {
     // At temperature 1 it does not matter whether a server gives log-probabilities before or after the temperature.
     let sampling = Sampling { max_tokens: TOKENS, ..Sampling::default() };
     let query = Query { prompt: Prompted::Tokens(prompt), n: REPLIES, seed, sampling };
     let samples = client.replies(&query).map_err(ask::failure)?;
-    let pair = |sample: crate::policy::Sample| {
-        if sample.tokens.is_empty() || sample.tokens.len() != sample.logprobs.len() {
-            return Err(Failure::host(anyhow::anyhow!(
-                "`{}` gives no token ids with log-probabilities",
-                client.endpoint()
-            ))
-            .with_hint("use vLLM 0.10.2 or later, SGLang, or `apprentice model serve`"));
-        }
-        Ok((sample.tokens, sample.logprobs))
-    };
-    samples.into_iter().map(pair).collect()
+    let is_bare = |sample: &Sample| sample.tokens.is_empty() || sample.tokens.len() != sample.logprobs.len();
+    if samples.iter().any(is_bare) {
+        let error = anyhow!("`{}` gives no token ids with log-probabilities", client.endpoint());
+        return Err(
+            Failure::host(error).with_hint("use vLLM 0.10.2 or later, SGLang, or `apprentice model serve`")
+        );
+    }
+    Ok(samples)
 }
 
 /// What the trainer's own pass gives for a reply.

@@ -64,7 +64,7 @@ impl Writer {
             Shape::Completion => return None,
             Shape::Chat => choice["delta"] = json!({"role": "assistant", "content": ""}),
         }
-        let mut piece = self.piece(choice);
+        let mut piece = self.piece(&choice);
         if self.request.token_ids {
             piece["prompt_token_ids"] = json!(*self.ask.prompts[0]);
         }
@@ -92,18 +92,18 @@ impl Writer {
         if self.request.token_ids && self.request.shape == Shape::Completion && is_first {
             choice["prompt_token_ids"] = json!(*self.ask.prompts[index / self.ask.n]);
         }
-        Some(self.piece(choice))
+        Some(self.piece(&choice))
     }
 
     /// The piece that counts tokens.
     pub(super) fn usage_piece(&self, tokens: usize) -> Value {
-        let mut piece = self.piece(Value::Null);
+        let mut piece = self.piece(&Value::Null);
         piece["choices"] = json!([]);
         piece["usage"] = self.usage(tokens);
         piece
     }
 
-    fn piece(&self, choice: Value) -> Value {
+    fn piece(&self, choice: &Value) -> Value {
         let object = match self.request.shape {
             Shape::Completion => "text_completion",
             Shape::Chat => "chat.completion.chunk",

@@ -136,7 +136,7 @@ fn the_pieces_of_a_stream_are_the_whole_answer() {
             let tokens: Vec<Value> =
                 of_reply().filter_map(|choice| choice["token_ids"].as_array()).flatten().cloned().collect();
             assert_eq!(json!(tokens), whole["token_ids"]);
-            assert_eq!(of_reply().last().unwrap()["finish_reason"], whole["finish_reason"]);
+            assert_eq!(of_reply().next_back().unwrap()["finish_reason"], whole["finish_reason"]);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::process::Command;
 use crate::service::{Service, model};
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it says that it is skipped")]
 fn openais_python_client_is_served() {
     let python = std::env::var("APPRENTICE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_client = Command::new(&python).args(["-c", "import openai"]).output();

@@ -48,7 +48,6 @@ fn episodes(out: &Path) -> Vec<Value> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it says that it is skipped")]
 fn a_rollout_through_the_server_is_that_of_the_checkpoint() {
     let service = Service::start();
     let dir = |name: &str| tempfile::Builder::new().prefix(name).tempdir().unwrap();
@@ -69,7 +68,6 @@ fn a_rollout_through_the_server_is_that_of_the_checkpoint() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it says that it is skipped")]
 fn an_endpoint_that_is_down_is_no_grade() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dir = tempfile::tempdir().unwrap();

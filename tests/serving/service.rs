@@ -14,10 +14,10 @@ use apprentice::remote::{Client, Options};
 use serde_json::{Value, json};
 
 /// Positions of the student.
-pub const POSITIONS: usize = 400;
+pub(crate) const POSITIONS: usize = 400;
 
 /// A student whose weights are those of a seed.
-pub fn student(seed: u64) -> Student {
+pub(crate) fn student(seed: u64) -> Student {
     let texts = (0..40).map(|i| format!("fn field_{i}(x: u32) -> u32 {{ x + {i} }} // é 🦀\n"));
     let tokenizer = ChatTokenizer::train(texts, 340, Pieces::Words).unwrap();
     let config = json!({
@@ -31,7 +31,7 @@ pub fn student(seed: u64) -> Student {
 static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 /// The student's model directory.
-pub fn model() -> PathBuf {
+pub(crate) fn model() -> PathBuf {
     static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
         let dir = DIRECTORY.path().join("tiny");
         student(3).save(&dir).unwrap();
@@ -41,27 +41,27 @@ pub fn model() -> PathBuf {
 }
 
 /// The program, without what this shell's environment would change.
-pub fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_apprentice"));
     command.args(arguments).env_remove("APPRENTICE_API_KEY").env_remove("RUST_LOG");
     command
 }
 
 /// A server, which ends with the test.
-pub struct Service {
+pub(crate) struct Service {
     process: Child,
-    pub url: String,
-    pub models: Vec<String>,
+    pub(crate) url: String,
+    pub(crate) models: Vec<String>,
 }
 
 impl Service {
     /// Serves the tiny student.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::of(&model(), &[], None)
     }
 
     /// Serves a model with more arguments, and a key.
-    pub fn of(model: &Path, more: &[&str], key: Option<&str>) -> Self {
+    pub(crate) fn of(model: &Path, more: &[&str], key: Option<&str>) -> Self {
         let mut command = program(&["--json", "model", "serve"]);
         command.arg(model).args(more).stdout(Stdio::piped()).stdin(Stdio::null());
         if let Some(key) = key {
@@ -78,16 +78,16 @@ impl Service {
     }
 
     /// A client of the first model.
-    pub fn client(&self, dialect: &str) -> Client {
+    pub(crate) fn client(&self, dialect: &str) -> Client {
         let endpoint = format!("{dialect}:{}#{}", self.url, self.models[0]).parse().unwrap();
         Client::new(endpoint, Options { tries: 2, ..Options::default() }, Budget::default())
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(path, body.to_string().as_bytes(), &[("Content-Type", "application/json")])
     }
 
-    pub fn send(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> (u16, Value) {
+    pub(crate) fn send(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> (u16, Value) {
         let mut request = agent().post(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -95,7 +95,7 @@ impl Service {
         read(request.send(body).unwrap())
     }
 
-    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
         let mut request = agent().get(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -104,13 +104,13 @@ impl Service {
     }
 
     /// Asks the process to end.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let id = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     }
 
     /// How it ended.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }
 }
@@ -124,7 +124,7 @@ impl Drop for Service {
 }
 
 /// A client that shows every answer as it is.
-pub fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
 }
 
@@ -135,6 +135,6 @@ fn read(mut response: ureq::http::Response<ureq::Body>) -> (u16, Value) {
 }
 
 /// A conversation that ends with what a user says.
-pub fn conversation(text: &str) -> Vec<Message> {
+pub(crate) fn conversation(text: &str) -> Vec<Message> {
     vec![Message { role: Role::User, content: text.to_owned() }]
 }

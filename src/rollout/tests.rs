@@ -80,11 +80,11 @@ async fn an_endpoint_that_is_down_ends_the_rollout_and_no_episode() {
     let (backend, task) = (backend(), Task::parse(YAML, "t").unwrap());
     let spec = SandboxSpec::load("shell", Path::new("no directory")).unwrap();
     let workspace = Workspace { tree: None, identity: String::new() };
-    let job = Job { backend: &backend, task: &task, spec: &spec, workspace: &workspace, attempt: 0 };
+    let jobs = [Job { backend: &backend, task: &task, spec: &spec, workspace: &workspace, attempt: 0 }];
     let ready = Arc::new(Ready::anew());
     let options = Options { scaffold: Scaffold::default(), max_steps: 5, seed: 0, parallel: 1, ready };
     let mut heard = 0;
-    let ended = run(&mut policy, &[job], &options, |_| {
+    let ended = run(&mut policy, &jobs, &options, |_| {
         heard += 1;
         Ok(())
     });

@@ -38,6 +38,7 @@ pub mod export;
 pub mod import;
 #[cfg(feature = "train")]
 pub mod model;
+pub mod remote;
 pub mod run;
 pub mod sandbox;
 pub mod task_dir;
@@ -54,6 +55,8 @@ pub mod replay;
 pub mod report;
 pub mod rewrite;
 pub mod rollout;
+#[cfg(feature = "train")]
+pub mod serve;
 pub mod solve;
 pub mod synth;
 #[cfg(feature = "train")]

@@ -20,6 +20,11 @@ pub trait Policy {
     /// When the policy itself fails (device, endpoint); never for what it says.
     fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>>;
 
+    /// What asking has cost so far, for policies that cost anything.
+    fn account(&self) -> Option<String> {
+        None
+    }
+
     /// Draws its replies like this from now on; one that draws nothing stays as it is.
     fn draw_like(&mut self, _draw: Draw) {}
 }

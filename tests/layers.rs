@@ -15,10 +15,10 @@ const LAYERS: [&[&str]; 6] = [
         "answer", "curate", "editor", "episode", "mutate", "patch", "rate", "reward", "solution", "swe_bench",
         "testlog",
     ],
-    &["export", "import", "model", "run", "sandbox", "task_dir", "workspace"],
+    &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
         "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rewrite", "rollout",
-        "solve", "synth", "train", "viewer",
+        "serve", "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];
@@ -31,11 +31,13 @@ const FORBIDDEN: [(&str, &str); 4] =
     [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade")];
 
 /// What only some places may name: a crate, or a call with a better replacement.
-const NAMES: [(&str, &[&str]); 9] = [
+const NAMES: [(&str, &[&str]); 11] = [
     ("bollard::", &["sandbox/docker"]),
     ("candle_core::", &["model", "train"]),
     ("candle_nn::", &["model", "train"]),
     ("clap::", &["cli"]),
+    ("hyper::", &["serve"]),
+    ("ureq::", &["remote"]),
     ("println!", &["cli/output.rs"]),
     // Fused operations of candle have no gradient and say nothing.
     ("ops::rms_norm", &[]),

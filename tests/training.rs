@@ -187,7 +187,7 @@ fn examples_that_do_not_fit_are_an_error_that_says_so_and_never_a_training() {
 fn sampled(student: &Student, n: usize) -> Vec<Sequence> {
     let prompt: Vec<u32> = student.tokenizer().encode_text("alpha fails").unwrap();
     let prompts = [Prompt { tokens: prompt.into(), n, seed: 3 }];
-    let options = SampleOptions { temperature: 1.0, top_p: 1.0, max_new_tokens: 8 };
+    let options = SampleOptions { max_new_tokens: 8, ..SampleOptions::default() };
     let replies = student.generate(&prompts, &options).unwrap().remove(0);
     let sequence = |(index, sample): (usize, Sample)| Sequence {
         example: format!("t#{index}").into(),

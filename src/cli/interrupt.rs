@@ -15,12 +15,37 @@ pub(super) fn flag() -> Arc<AtomicBool> {
                 set.store(true, Ordering::Relaxed);
             }
             if wait().await.is_ok() {
-                // The default action ends the process; what it leaves is swept at the next start.
-                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
+                kill();
             }
         });
     });
     flag
+}
+
+/// Ends at the first SIGINT or SIGTERM from now on; the second one ends the process. Called within a runtime.
+#[cfg(feature = "train")]
+pub(super) fn first() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupted, mut terminated) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut next = async move || {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            kill();
+        });
+    })
+}
+
+/// Ends the process; what it leaves is swept at the next start.
+fn kill() {
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();
 }
 
 async fn wait() -> std::io::Result<()> {

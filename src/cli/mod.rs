@@ -2,7 +2,10 @@
 //!
 //! One file a noun; each has an `Args` whose doc comments are its help, and a `run`.
 
+#[cfg(feature = "train")]
+mod against;
 mod answers;
+mod ask;
 mod certificates;
 mod check;
 pub mod doctor;
@@ -24,6 +27,8 @@ pub mod reward;
 pub mod rollout;
 pub mod sandbox;
 pub mod sandboxes;
+#[cfg(feature = "train")]
+mod serve;
 mod shell;
 pub mod synth;
 pub mod task;

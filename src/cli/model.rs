@@ -7,8 +7,10 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::against::AgainstArgs;
 use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
+use super::serve;
 use crate::chat::{Message, Role};
 use crate::model;
 use crate::model::config::QwenConfig;
@@ -32,6 +34,8 @@ enum Verb {
     Check {
         /// Model directory in Hugging Face layout
         dir: PathBuf,
+        #[command(flatten)]
+        against: AgainstArgs,
     },
     /// Make a model with random weights
     Init(InitArgs),
@@ -42,6 +46,8 @@ enum Verb {
     },
     /// Answer a prompt
     Generate(GenerateArgs),
+    /// Answer over HTTP, as OpenAI's completions do
+    Serve(serve::Args),
     /// Merge a LoRA adapter (PEFT layout) into a model
     Merge {
         /// Model directory in Hugging Face layout
@@ -90,6 +96,12 @@ struct GenerateArgs {
     /// Draws from the fewest tokens whose probabilities reach this sum
     #[arg(long, default_value_t = 1.0)]
     top_p: f64,
+    /// Draws from so many of the most probable tokens; 0 draws from all
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Draws from tokens that are at least this fraction as probable as the most probable one
+    #[arg(long, default_value_t = 0.0)]
+    min_p: f64,
     /// Tokens after which a reply is cut
     #[arg(long, default_value_t = 256)]
     max_new_tokens: usize,
@@ -104,10 +116,11 @@ struct GenerateArgs {
 /// See [`Failure`].
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     match args.verb {
-        Verb::Check { dir } => check(&dir, output),
+        Verb::Check { dir, against } => check(&dir, &against, output),
         Verb::Init(args) => init(&args, output),
         Verb::Logprobs { dir } => logprobs(&dir, output),
         Verb::Generate(args) => generate(&args, output),
+        Verb::Serve(args) => serve::run(&args, output),
         Verb::Merge { dir, adapter, out } => {
             let merged = merge(&load(&dir)?, &adapter).map_err(failure)?;
             save(merged, tokenizer(&dir)?, &out, output)
@@ -133,17 +146,17 @@ fn tokenizer(dir: &Path) -> Result<Option<ChatTokenizer>, Failure> {
     dir.join("tokenizer.json").is_file().then(|| ChatTokenizer::load(dir)).transpose().map_err(failure)
 }
 
-fn check(dir: &Path, output: Output) -> Result<Answer, Failure> {
+fn check(dir: &Path, against: &AgainstArgs, output: Output) -> Result<Answer, Failure> {
     let (network, tokenizer) = (load(dir)?, tokenizer(dir)?);
-    if let Some(tokenizer) = &tokenizer {
-        Student::new(network.clone(), tokenizer.clone()).map_err(failure)?;
-    }
+    let student = tokenizer.clone().map(|tokenizer| Student::new(network.clone(), tokenizer));
+    let student = student.transpose().map_err(failure)?;
     let untrained = untrained(&network).map_err(failure)?;
     let parameters = parameters(&network);
     let config = network.config();
     let architecture = format!("{:?}", config.architecture).to_lowercase();
     let tokens = tokenizer.as_ref().map(ChatTokenizer::vocab_size);
-    let value = json!({
+    let compared = against.compare(student.as_ref())?;
+    let mut value = json!({
         "format": "apprentice.model/1", "architecture": architecture, "parameters": parameters,
         "layers": config.layers, "hidden_size": config.hidden_size, "vocab_size": config.vocab_size,
         "tied": config.tied, "tokenizer_tokens": tokens, "without_gradient": untrained,
@@ -154,12 +167,17 @@ fn check(dir: &Path, output: Output) -> Result<Answer, Failure> {
     } else {
         format!("no finite gradient: {}", untrained.join(", "))
     };
-    let human = format!(
+    let mut human = format!(
         "{architecture}: {parameters} parameters, {} layers of width {}, {} embeddings\ntokenizer: {tokenizer}\n{verdict}",
         config.layers, config.hidden_size, config.vocab_size
     );
+    let is_close = compared.as_ref().is_none_or(|compared| compared.is_close);
+    if let Some(compared) = compared {
+        value["against"] = compared.value;
+        human = format!("{human}\n{}", compared.human);
+    }
     output.result(&value, &human).map_err(Failure::host)?;
-    Ok(if untrained.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if untrained.is_empty() && is_close { Answer::Yes } else { Answer::No })
 }
 
 fn parameters(network: &Network) -> usize {
@@ -280,9 +298,12 @@ fn print_logprobs(network: &Network, sequences: &[Vec<u32>], output: Output) -> 
 }
 
 fn generate(args: &GenerateArgs, output: Output) -> Result<Answer, Failure> {
-    if !((0.0..=100.0).contains(&args.temperature) && args.top_p > 0.0 && args.top_p <= 1.0) {
+    let is_sound = (0.0..=100.0).contains(&args.temperature)
+        && (args.top_p > 0.0 && args.top_p <= 1.0)
+        && (0.0..=1.0).contains(&args.min_p);
+    if !is_sound {
         return Err(Failure::usage(anyhow::anyhow!(
-            "`--temperature` must be in 0..=100 and `--top-p` in (0, 1]"
+            "`--temperature` must be in 0..=100, `--top-p` in (0, 1] and `--min-p` in 0..=1"
         )));
     }
     let student = Student::load(&args.dir, &model::cpu()).map_err(failure)?;
@@ -291,6 +312,8 @@ fn generate(args: &GenerateArgs, output: Output) -> Result<Answer, Failure> {
     let options = SampleOptions {
         temperature: args.temperature,
         top_p: args.top_p,
+        top_k: args.top_k,
+        min_p: args.min_p,
         max_new_tokens: args.max_new_tokens,
     };
     let prompt = Prompt { tokens: tokens.into(), n: args.n, seed: args.seed };

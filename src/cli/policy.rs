@@ -8,10 +8,12 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use serde::Deserialize;
 
+use super::ask::AskArgs;
 use super::failure::Failure;
 use crate::fsio;
 use crate::grade::JobPrediction;
 use crate::policy::{Policy, Scripted};
+use crate::remote::{Dialect, Endpoint};
 use crate::task::LoadedTask;
 use crate::trajectory::Trajectory;
 
@@ -24,6 +26,8 @@ pub(super) enum Named {
     Scripted(PathBuf),
     /// A model directory.
     Checkpoint(PathBuf),
+    /// A model behind an endpoint.
+    Remote(Endpoint),
     /// Applies the task's own solution.
     Gold,
     /// Does nothing.
@@ -55,7 +59,10 @@ impl FromStr for Named {
             Some(("expert", file)) => Ok(Self::Expert(file.into())),
             Some(("scripted", file)) => Ok(Self::Scripted(file.into())),
             Some(("checkpoint", dir)) => Ok(Self::Checkpoint(dir.into())),
-            _ => Err("use expert:FILE, scripted:FILE, checkpoint:DIR, gold or noop".to_owned()),
+            Some((dialect, _)) if Dialect::named(dialect).is_some() => text.parse().map(Self::Remote),
+            _ => Err("use expert:FILE, scripted:FILE, checkpoint:DIR, openai:URL#MODEL (or vllm:, sglang:, mistralrs:), \
+                gold or noop"
+                .to_owned()),
         }
     }
 }
@@ -66,6 +73,7 @@ impl fmt::Display for Named {
             Self::Expert(file) => write!(f, "expert:{}", file.display()),
             Self::Scripted(file) => write!(f, "scripted:{}", file.display()),
             Self::Checkpoint(dir) => write!(f, "checkpoint:{}", dir.display()),
+            Self::Remote(endpoint) => endpoint.fmt(f),
             Self::Gold => f.write_str("gold"),
             Self::Noop => f.write_str("noop"),
         }
@@ -77,7 +85,14 @@ impl Named {
     ///
     /// # Errors
     /// When its file is invalid, or it has nothing to say on one of the tasks.
-    pub(super) fn open(&self, tasks: &BTreeMap<String, LoadedTask>) -> Result<Chosen, Failure> {
+    pub(super) fn open(
+        &self,
+        tasks: &BTreeMap<String, LoadedTask>,
+        ask: &AskArgs,
+    ) -> Result<Chosen, Failure> {
+        if !matches!(self, Self::Remote(_)) {
+            ask.check_no_endpoint(&self.to_string())?;
+        }
         match self {
             Self::Gold => Ok(Chosen::Prediction(JobPrediction::Gold)),
             Self::Noop => Ok(Chosen::Prediction(JobPrediction::Noop)),
@@ -90,7 +105,8 @@ impl Named {
                 let replies = scripts.into_iter().map(|script| (script.task, script.replies)).collect();
                 known(Scripted::new(self.to_string(), replies), file, tasks).map(Chosen::Policy)
             }
-            Self::Checkpoint(dir) => checkpoint(dir, self.to_string()),
+            Self::Checkpoint(dir) => checkpoint(dir, self.to_string(), ask),
+            Self::Remote(endpoint) => Ok(Chosen::Policy(Box::new(ask.remote(endpoint)?))),
         }
     }
 }
@@ -109,16 +125,20 @@ pub(super) fn known(
 }
 
 #[cfg(feature = "train")]
-fn checkpoint(dir: &Path, name: String) -> Result<Chosen, Failure> {
+fn checkpoint(dir: &Path, name: String, ask: &AskArgs) -> Result<Chosen, Failure> {
     use crate::model::cpu;
     use crate::model::policy::StudentPolicy;
     use crate::model::{SampleOptions, Student};
 
+    ask.check()?;
+    let default = SampleOptions::default();
+    let max_new_tokens = ask.reply_tokens.unwrap_or(default.max_new_tokens);
+    let options = SampleOptions { temperature: ask.temperature, max_new_tokens, ..default };
     let student = Student::load(dir, &cpu()).map_err(super::model::failure)?;
-    Ok(Chosen::Policy(Box::new(StudentPolicy { student, options: SampleOptions::default(), name })))
+    Ok(Chosen::Policy(Box::new(StudentPolicy { student, options, name })))
 }
 
 #[cfg(not(feature = "train"))]
-fn checkpoint(_dir: &Path, name: String) -> Result<Chosen, Failure> {
+fn checkpoint(_dir: &Path, name: String, _ask: &AskArgs) -> Result<Chosen, Failure> {
     Err(Failure::usage(anyhow!("`{name}` needs a program built with the feature `train`")))
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::ask::{AskArgs, policy_failure};
 use super::failure::{Answer, Failure};
 use super::grade;
 use super::output::Output;
@@ -30,7 +31,8 @@ use crate::workspace;
 /// Run a policy on tasks, and keep its trajectories and patches
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Who works: expert:FILE, scripted:FILE, checkpoint:DIR, gold or noop
+    /// Who works: expert:FILE, scripted:FILE, checkpoint:DIR, gold, noop, or a model at an endpoint: openai:URL#MODEL,
+    /// vllm:URL#MODEL, sglang:URL#MODEL, mistralrs:URL#MODEL
     #[arg(long, value_name = "POLICY")]
     policy: Named,
     /// The tasks' directory
@@ -48,6 +50,8 @@ pub struct Args {
     /// Keep files in patches that the repository ignores
     #[arg(long)]
     keep_ignored: bool,
+    #[command(flatten)]
+    ask: AskArgs,
     /// Run directory
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -98,7 +102,7 @@ struct Left {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let tasks = grade::load_tasks(&args.tasks)?;
-    let chosen = args.policy.open(&tasks)?;
+    let chosen = args.policy.open(&tasks, &args.ask)?;
     certificates::warn(&tasks, output)?;
     let left = block_on(async {
         let benches = match &chosen {
@@ -130,7 +134,7 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     }
     let args = args.rollout;
     let tasks = grade::load_tasks(&args.tasks)?;
-    let chosen = args.policy.open(&tasks)?;
+    let chosen = args.policy.open(&tasks, &args.ask)?;
     certificates::warn(&tasks, output)?;
     let (verdicts, costs, lost) = block_on(async {
         let benches = args.host.benches(tasks.values(), output).await?;
@@ -163,7 +167,11 @@ async fn roll_out(
     match chosen {
         Chosen::Prediction(prediction) => Ok(every(&prediction)),
         Chosen::Policy(mut policy) => {
-            episodes(args, (tasks, benches), policy.as_mut(), &run_dir, output).await
+            let left = episodes(args, (tasks, benches), policy.as_mut(), &run_dir, output).await;
+            if let Some(account) = policy.account() {
+                output.say(&account);
+            }
+            left
         }
     }
 }
@@ -174,6 +182,8 @@ fn manifest(args: &Args, benches: &Benches) -> Manifest {
         "tasks": args.tasks,
         "samples": args.tries(),
         "steps": args.steps,
+        "temperature": args.ask.temperature,
+        "reply_tokens": args.ask.reply_tokens,
     });
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
@@ -211,7 +221,7 @@ async fn episodes(
         tell(episode, output);
         evidence.push(episode)
     };
-    let mut finished = rollout::run(policy, &jobs, &options, done).await.map_err(Failure::host)?;
+    let mut finished = rollout::run(policy, &jobs, &options, done).await.map_err(policy_failure)?;
     if finished.iter().all(|episode| episode.lost.is_some())
         && let Some(error) = finished.iter_mut().find_map(|episode| episode.lost.take())
     {

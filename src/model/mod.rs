@@ -20,6 +20,7 @@ pub mod precision;
 pub mod rotary;
 mod sampler;
 mod template;
+pub mod text;
 pub mod tokenizer;
 pub mod tree;
 mod weights;
@@ -70,13 +71,17 @@ pub struct SampleOptions {
     pub temperature: f64,
     /// Draws from the fewest tokens whose probabilities reach this sum; 1 draws from all.
     pub top_p: f64,
+    /// Draws from so many of the most probable tokens; 0 draws from all.
+    pub top_k: usize,
+    /// Draws from tokens that are at least this fraction as probable as the most probable one; 0 draws from all.
+    pub min_p: f64,
     /// A reply is cut after so many tokens.
     pub max_new_tokens: usize,
 }
 
 impl Default for SampleOptions {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 512 }
+        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_new_tokens: 512 }
     }
 }
 

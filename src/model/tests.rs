@@ -1,5 +1,6 @@
 //! Claims about the student as a whole, on tiny random networks.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -8,6 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::config::QwenConfig;
+use super::decode::engine::{Order, with_engine};
 use super::decode::{Reply, generate};
 use super::network::Network;
 use super::tokenizer::{ChatTokenizer, Pieces};
@@ -357,4 +359,90 @@ fn a_student_answers_a_conversation() {
         assert_eq!(sample.tokens.len(), sample.logprobs.len());
         assert_eq!(sample.text, student.tokenizer().decode(&sample.tokens));
     }
+}
+
+/// Draws with an engine, each prompt begun so many steps after the one before; the reply breaks off where `cut` says.
+fn drawn_apart(
+    network: &Network,
+    steps: usize,
+    options: &SampleOptions,
+    cut: usize,
+) -> Vec<Vec<(Vec<u32>, Vec<f32>)>> {
+    let mut replies: Vec<_> = prompts().iter().map(|prompt| vec![Default::default(); prompt.n]).collect();
+    with_engine(network, Some(11), |mut engine| {
+        let mut waiting: Vec<Order> = (0u64..)
+            .zip(prompts())
+            .map(|(id, prompt)| Order { id, prompt, options: *options, top: 2 })
+            .collect();
+        waiting.reverse();
+        let mut step = 0;
+        while engine.live() > 0 || !waiting.is_empty() {
+            if step % steps.max(1) == 0 {
+                let count = if steps == 0 { waiting.len() } else { 1 };
+                let orders = (0..count).filter_map(|_| waiting.pop()).collect();
+                engine.begin(orders).unwrap();
+            }
+            engine.step(|drawn| {
+                let (tokens, logprobs): &mut (Vec<u32>, Vec<f32>) =
+                    &mut replies[drawn.id as usize][drawn.reply];
+                tokens.push(drawn.token);
+                logprobs.push(drawn.logprob);
+                assert_eq!(drawn.top.len(), 2);
+                assert!(drawn.top[0].1 >= drawn.logprob - 1e-6);
+                if tokens.len() == cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            step += 1;
+        }
+    })
+    .unwrap();
+    replies
+}
+
+#[test]
+fn replies_that_join_others_are_those_of_generation() {
+    for model_type in ["qwen2", "qwen3"] {
+        let network = network(model_type);
+        for temperature in [0.0, 1.0] {
+            let options = SampleOptions { temperature, max_new_tokens: 20, ..SampleOptions::default() };
+            let expected = draw(&network, temperature);
+            for steps in [0, 1, 7, 40] {
+                let joined = drawn_apart(&network, steps, &options, usize::MAX);
+                for ((tokens, logprobs), expected) in joined.iter().flatten().zip(expected.iter().flatten()) {
+                    assert_eq!(*tokens, expected.tokens, "{model_type}, {steps} steps apart");
+                    assert_close(logprobs, &expected.logprobs, 1e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_is_broken_off_changes_no_other() {
+    let network = network("qwen2");
+    let options = SampleOptions { max_new_tokens: 20, ..SampleOptions::default() };
+    let cut = drawn_apart(&network, 2, &options, 5);
+    for ((tokens, _), whole) in cut.iter().flatten().zip(draw(&network, 1.0).iter().flatten()) {
+        assert_eq!(*tokens, whole.tokens[..whole.tokens.len().min(5)]);
+    }
+}
+
+#[test]
+fn an_engine_refuses_prompts_without_room_for_a_reply() {
+    let order = |tokens: Vec<u32>| Order {
+        id: 0,
+        prompt: Prompt { tokens: tokens.into(), n: 1, seed: 0 },
+        options: SampleOptions::default(),
+        top: 0,
+    };
+    let refused = |tokens: Vec<u32>| {
+        with_engine(&network("qwen2"), None, |mut engine| {
+            let error = engine.begin(vec![order(tokens)]).unwrap_err();
+            assert_eq!(engine.live(), 0);
+            error.to_string()
+        })
+        .unwrap()
+    };
+    assert!(refused(vec![1; 700]).contains("701 tokens"));
+    assert!(refused(vec![300]).contains("token 300"));
+    assert!(refused(Vec::new()).contains("no tokens"));
 }

@@ -230,6 +230,11 @@ impl ChatTokenizer {
         self.end
     }
 
+    /// What the token that ends a turn is written as.
+    pub fn end_text(&self) -> &str {
+        &self.end_text
+    }
+
     /// The token that fills a batch.
     pub fn pad(&self) -> u32 {
         self.pad

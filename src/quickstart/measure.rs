@@ -23,6 +23,7 @@ pub(super) async fn measure(
         temperature: plan.measure.temperature,
         top_p: 1.0,
         max_new_tokens: plan.measure.reply_tokens,
+        ..SampleOptions::default()
     };
     let (reward, tokens_per_reply) = next_steps(student, (plan, data, seed), &options)?;
     let mut policy = StudentPolicy { student: student.clone(), options, name: name.to_owned() };

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::policy::Scripted;
+use crate::remote::budget::Budget;
+use crate::remote::{self, AdapterVersions, Client, RemoteError, RemotePolicy, Sampling};
 use crate::sandbox::admission::Admission;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::scripted::{Reply, ScriptedBackend};
@@ -61,6 +63,34 @@ async fn an_episode_that_is_lost_every_time_is_no_result() {
     assert!(finished.lost.is_some());
     assert_eq!((finished.lost_before.len(), backend.n_started()), (2, 3));
     assert_eq!(begin.elapsed(), PAUSES.iter().sum());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_ends_the_rollout_and_no_episode() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("openai:http://{closed}#m").parse().unwrap();
+    let options = remote::Options { tries: 1, ..remote::Options::default() };
+    let mut policy = RemotePolicy {
+        client: Client::new(endpoint, options, Budget::default()),
+        sampling: Sampling::default(),
+        encode: None,
+        parallel: 2,
+        adapters: AdapterVersions::default(),
+    };
+    let (backend, task) = (backend(), Task::parse(YAML, "t").unwrap());
+    let spec = SandboxSpec::load("shell", Path::new("no directory")).unwrap();
+    let workspace = Workspace { tree: None, identity: String::new() };
+    let jobs = [Job { backend: &backend, task: &task, spec: &spec, workspace: &workspace, attempt: 0 }];
+    let ready = Arc::new(Ready::anew());
+    let options = Options { scaffold: Scaffold::default(), max_steps: 5, seed: 0, parallel: 1, ready };
+    let mut heard = 0;
+    let ended = run(&mut policy, &jobs, &options, |_| {
+        heard += 1;
+        Ok(())
+    });
+    let error = ended.await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(RemoteError::Unreachable { .. })), "{error}");
+    assert_eq!(heard, 0);
 }
 
 #[tokio::test(start_paused = true)]

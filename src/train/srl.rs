@@ -171,6 +171,7 @@ impl Sampler<'_> {
             temperature: self.srl.temperature,
             top_p: 1.0,
             max_new_tokens: self.config.limits.reply,
+            ..SampleOptions::default()
         }
     }
 

@@ -4,6 +4,7 @@
 //! nor on the number of threads, and that its log-probabilities are those that `logprobs` recomputes. Runs outside
 //! the graph. On another device than the CPU the weights are copied here first.
 
+pub mod engine;
 mod step;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 use rayon::prelude::*;
 
-use self::step::{Decoder, Tail};
+use self::step::{Decoder, Read, Tail};
 use super::error::ModelError;
 use super::fused::graph::with_weights;
 use super::network::Network;
@@ -47,10 +48,15 @@ pub fn generate(
     let packed = Packed::new(prompts.iter().map(|prompt| &*prompt.tokens));
     network.check(&packed, &[])?;
     let replies = with_weights(network, |weights| {
-        let decoder = Decoder::new(network.config(), weights, &packed, options.max_new_tokens);
-        let batches = batches(prompts, options, network.config().max_positions);
-        let run =
-            |batch: Vec<Live>| Batch { decoder: &decoder, prompts, end, live: batch, done: Vec::new() }.run();
+        let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+        let max_positions = network.config().max_positions;
+        let positions = (longest + options.max_new_tokens).min(max_positions);
+        let decoder = Decoder::new(network.config(), weights, positions);
+        let read = decoder.read(&packed);
+        let batches = batches(prompts, options, max_positions);
+        let run = |live: Vec<Live>| {
+            Batch { decoder: &decoder, read: &read, prompts, end, live, done: Vec::new() }.run()
+        };
         batches.into_par_iter().flat_map_iter(run).collect::<BTreeMap<(usize, usize), Reply>>()
     })?;
     let mut all: Vec<Vec<Reply>> = prompts.iter().map(|_| Vec::new()).collect();
@@ -75,8 +81,7 @@ struct Live {
 /// Cuts the replies into batches that share nothing, prompts together.
 fn batches(prompts: &[Prompt], options: &SampleOptions, max_positions: usize) -> Vec<Vec<Live>> {
     let total: usize = prompts.iter().map(|prompt| prompt.n).sum();
-    // Enough to use each weight several times, few enough for every thread to have some.
-    let size = total.div_ceil(16).clamp(6, 48);
+    let size = batch_size(total);
     let mut all = Vec::with_capacity(total);
     for (prompt_index, prompt) in prompts.iter().enumerate() {
         all.extend((0..prompt.n).map(|index| Live {
@@ -96,9 +101,16 @@ fn batches(prompts: &[Prompt], options: &SampleOptions, max_positions: usize) ->
     batches
 }
 
+/// How many of so many replies advance together: enough to use each weight several times, few enough for every
+/// thread to have some.
+fn batch_size(replies: usize) -> usize {
+    replies.div_ceil(16).clamp(6, 48)
+}
+
 /// Replies that advance together.
 struct Batch<'a> {
     decoder: &'a Decoder<'a>,
+    read: &'a Read,
     prompts: &'a [Prompt],
     end: Option<u32>,
     live: Vec<Live>,
@@ -115,7 +127,7 @@ impl Batch<'_> {
             wanted
         });
         let prompts: Vec<usize> = self.live.iter().map(|live| live.prompt).collect();
-        let mut logits = self.decoder.prompt_logits(&prompts);
+        let mut logits = self.decoder.prompt_logits(self.read, &prompts);
         while !self.live.is_empty() {
             self.draw(&logits);
             logits = self.advance();
@@ -142,11 +154,12 @@ impl Batch<'_> {
 
     /// Runs the last token of each reply.
     fn advance(&mut self) -> Vec<f32> {
-        let prompts = self.prompts;
+        let (read, prompts) = (self.read, self.prompts);
         let mut rows: Vec<step::Row<'_>> = self
             .live
             .iter_mut()
             .map(|live| step::Row {
+                read,
                 prompt: live.prompt,
                 token: *live.reply.tokens.last().expect("invariant: a token was just drawn"),
                 position: (prompts[live.prompt].tokens.len() + live.reply.tokens.len() - 1) as u32,

@@ -15,16 +15,15 @@ use crate::model::kernels::rope::Rope;
 use crate::model::kernels::{gate, lanes, norm};
 use crate::model::tree::Packed;
 
-/// The weights and the trunk, laid out for few rows.
+/// The weights, laid out for few rows.
 pub(super) struct Decoder<'a> {
     config: &'a QwenConfig,
     heads: Heads,
     rope: Rope,
-    embedding: Weight<'a>,
+    weights: &'a Parameters<Weight<'a>>,
     layers: Vec<DecoderLayer>,
     head: Head<'a>,
     head_panels: Panels,
-    prompts: Vec<PromptRows>,
 }
 
 struct DecoderLayer {
@@ -36,6 +35,15 @@ struct DecoderLayer {
     output: Panels,
     gate_up: Panels,
     down: Panels,
+}
+
+/// Prompts that were read together: the keys and values of their trunk, laid out for few rows.
+pub(super) struct Read {
+    layers: Vec<ReadLayer>,
+    prompts: Vec<PromptRows>,
+}
+
+struct ReadLayer {
     /// The trunk's keys of each key head: outputs are rows of the trunk.
     keys: Vec<Panels>,
     /// The trunk's values of each key head: inputs are rows of the trunk.
@@ -58,6 +66,8 @@ pub(super) struct Tail {
 
 /// One reply's newest token.
 pub(super) struct Row<'a> {
+    pub(super) read: &'a Read,
+    /// Which of the prompts that were read.
     pub(super) prompt: usize,
     pub(super) token: u32,
     pub(super) position: u32,
@@ -65,34 +75,32 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(
-        config: &'a QwenConfig,
-        weights: &Parameters<Weight<'a>>,
-        packed: &Packed,
-        max_new_tokens: usize,
-    ) -> Self {
-        let trunk = prefill(config, weights, packed);
-        let longest = packed.positions().iter().max().map_or(0, |&last| last as usize + 1);
+    pub(super) fn new(config: &'a QwenConfig, weights: &'a Parameters<Weight<'a>>, positions: usize) -> Self {
         let head = weights.head(config);
-        let layers = weights.layers.par_iter().zip(&trunk.qkv);
-        let head_panels = Panels::new(&head.weight.open(), config.vocab_size, config.hidden_size);
         Self {
             config,
             heads: Heads::new(config),
-            rope: Rope::new(config, (longest + max_new_tokens).min(config.max_positions)),
-            embedding: weights.embedding,
-            layers: layers.map(|(layer, qkv)| DecoderLayer::new(config, layer, qkv)).collect(),
-            head_panels,
-            prompts: (0..packed.sequences())
-                .map(|index| PromptRows::new(&head, packed, &trunk, index))
-                .collect(),
+            rope: Rope::new(config, positions),
+            weights,
+            layers: weights.layers.par_iter().map(|layer| DecoderLayer::new(config, layer)).collect(),
+            head_panels: Panels::new(&head.weight.open(), config.vocab_size, config.hidden_size),
             head,
         }
     }
 
-    /// The logits after the prompts (prompts, vocabulary).
-    pub(super) fn prompt_logits(&self, prompts: &[usize]) -> Vec<f32> {
-        let last: Vec<f32> = prompts.iter().flat_map(|&prompt| &self.prompts[prompt].last).copied().collect();
+    /// Reads prompts, shared beginnings once.
+    pub(super) fn read(&self, packed: &Packed) -> Read {
+        let trunk = prefill(self.config, self.weights, packed);
+        let prompt = |index| PromptRows::new(&self.head, packed, &trunk, index);
+        Read {
+            layers: trunk.qkv.par_iter().map(|qkv| ReadLayer::new(self.heads, qkv)).collect(),
+            prompts: (0..packed.sequences()).map(prompt).collect(),
+        }
+    }
+
+    /// The logits after prompts (prompts, vocabulary).
+    pub(super) fn prompt_logits(&self, read: &Read, prompts: &[usize]) -> Vec<f32> {
+        let last: Vec<f32> = prompts.iter().flat_map(|&prompt| &read.prompts[prompt].last).copied().collect();
         self.logits(&last)
     }
 
@@ -107,7 +115,7 @@ impl<'a> Decoder<'a> {
         let hidden = self.config.hidden_size;
         let mut x = Vec::with_capacity(rows.len() * hidden);
         for row in rows.iter() {
-            x.extend_from_slice(&self.embedding.rows(row.token as usize..row.token as usize + 1, hidden));
+            x.extend_from_slice(&self.weights.embedding.rows(row.token as usize..row.token as usize + 1, hidden));
         }
         for (index, layer) in self.layers.iter().enumerate() {
             let mixed = self.attend(layer, index, &x, rows);
@@ -153,10 +161,16 @@ impl<'a> Decoder<'a> {
         }
         let mut mixed = vec![0.0; rows.len() * query];
         let mut start = 0;
-        for rows in rows.chunk_by(|a, b| a.prompt == b.prompt) {
+        let same = |a: &Row<'_>, b: &Row<'_>| std::ptr::eq(a.read, b.read) && a.prompt == b.prompt;
+        for rows in rows.chunk_by(same) {
             let end = start + rows.len();
-            let group = Group { heads: self.heads, prompt: &self.prompts[rows[0].prompt], rows, index };
-            group.mix(layer, &qkv[start * width..end * width], &mut mixed[start * query..end * query]);
+            let Row { read, prompt, .. } = rows[0];
+            let group = Group { heads: self.heads, prompt: &read.prompts[prompt], rows, index };
+            group.mix(
+                &read.layers[index],
+                &qkv[start * width..end * width],
+                &mut mixed[start * query..end * query],
+            );
             start = end;
         }
         mixed
@@ -183,25 +197,32 @@ impl<'a> Decoder<'a> {
 }
 
 impl DecoderLayer {
-    fn new(config: &QwenConfig, weights: &Layer<Weight<'_>>, qkv: &[f32]) -> Self {
+    fn new(config: &QwenConfig, weights: &Layer<Weight<'_>>) -> Self {
         let opened = weights.open();
         let weights = opened.view();
         let (heads, hidden, gated) = (Heads::new(config), config.hidden_size, config.intermediate_size);
-        let (width, stride) = (heads.width, heads.row_width());
-        let rows = qkv.len() / stride;
-        let columns = |start: usize| qkv.chunks_exact(stride).map(move |row| &row[start..start + width]);
-        let keys = |head: usize| heads.query_width() + head * width;
-        let values = |head: usize| keys(head) + heads.kv_width();
         let owned = |values: &[f32]| values.to_vec();
         Self {
             input_norm: owned(weights.input_norm),
             biases: weights.biases.map(|biases| biases.map(owned)),
             head_norms: weights.head_norms.map(|norms| norms.map(owned)),
             middle_norm: owned(weights.middle_norm),
-            projections: Panels::stacked(&weights.projections, stride, hidden),
+            projections: Panels::stacked(&weights.projections, heads.row_width(), hidden),
             output: Panels::new(weights.output, hidden, heads.query_width()),
             gate_up: Panels::stacked(&[weights.gate, weights.up], 2 * gated, hidden),
             down: Panels::new(weights.down, hidden, gated),
+        }
+    }
+}
+
+impl ReadLayer {
+    fn new(heads: Heads, qkv: &[f32]) -> Self {
+        let (width, stride) = (heads.width, heads.row_width());
+        let rows = qkv.len() / stride;
+        let columns = |start: usize| qkv.chunks_exact(stride).map(move |row| &row[start..start + width]);
+        let keys = |head: usize| heads.query_width() + head * width;
+        let values = |head: usize| keys(head) + heads.kv_width();
+        Self {
             keys: (0..heads.kv).map(|head| Panels::from_rows(columns(keys(head)), rows, width)).collect(),
             values: (0..heads.kv)
                 .map(|head| Panels::from_columns(columns(values(head)), width, rows))
@@ -243,7 +264,7 @@ struct Group<'a, 'b> {
 }
 
 impl Group<'_, '_> {
-    fn mix(&self, layer: &DecoderLayer, qkv: &[f32], mixed: &mut [f32]) {
+    fn mix(&self, layer: &ReadLayer, qkv: &[f32], mixed: &mut [f32]) {
         let Heads { kv, group, width } = self.heads;
         for head in 0..kv {
             // (rows of the batch) × (query heads of the group) rows of queries.

@@ -38,7 +38,7 @@ impl Desk {
             trajectories.push_str(&format!("{trajectory}\n"));
         }
         fs_err::write(desk.path("experts.jsonl"), trajectories).unwrap();
-        desk.student().save(&desk.path("base")).unwrap();
+        Self::student().save(&desk.path("base")).unwrap();
         fs_err::write(desk.path("r.yaml"), RECIPE).unwrap();
         desk
     }
@@ -47,7 +47,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    fn student(&self) -> Student {
+    fn student() -> Student {
         let texts = NAMES.iter().map(|name| format!("{name} fails look cat {name}.py x = 1 done"));
         let tokenizer = ChatTokenizer::train(texts, 300, Pieces::Words).unwrap();
         let config = QwenConfig::from_json(json!({
@@ -109,9 +109,9 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target)
+            copy(&entry.path(), &target);
         } else {
-            fs_err::copy(entry.path(), target).map(|_| ()).unwrap()
+            fs_err::copy(entry.path(), target).unwrap();
         }
     }
 }

@@ -42,7 +42,6 @@ pub struct LoraConfig {
 /// A matrix of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "these are the names that everybody uses")]
 pub enum Target {
     /// Queries.
     QProj,

@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn config(head_dim: usize, theta: f64, scaling: Value) -> QwenConfig {
+    fn config(head_dim: usize, theta: f64, scaling: &Value) -> QwenConfig {
         let raw = json!({"model_type": "qwen2", "vocab_size": 64, "hidden_size": 128, "intermediate_size": 32,
             "num_hidden_layers": 1, "num_attention_heads": 1, "head_dim": head_dim, "rope_theta": theta,
             "max_position_embeddings": 32768, "rope_scaling": scaling});
@@ -135,7 +135,7 @@ mod tests {
     fn yarn_matches_golden() {
         // What Qwen2.5's model card asks for at 128k tokens.
         let scaling = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768});
-        let config = config(128, 1e6, scaling);
+        let config = config(128, 1e6, &scaling);
         let (found, magnitude) = frequencies(&config);
         let golden = [
             (0, 1.0),
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn yarn_without_truncation_matches_golden() {
         let scaling = json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64, "truncate": false});
-        let (found, magnitude) = frequencies(&config(16, 1e4, scaling));
+        let (found, magnitude) = frequencies(&config(16, 1e4, &scaling));
         let golden = [1.0, 0.23779826877474142, 0.05039683059461614, 0.015811388300841896, 0.005];
         for (found, expected) in found.iter().zip(golden) {
             assert!((f64::from(*found) - expected).abs() < 1e-6 * expected, "{found} instead of {expected}");
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn another_magnitude_is_taken_as_it_is_said() {
         let said = json!({"type": "yarn", "factor": 4.0, "attention_factor": 0.5});
-        assert_eq!(frequencies(&config(16, 1e4, said)).1, 0.5);
+        assert_eq!(frequencies(&config(16, 1e4, &said)).1, 0.5);
         // DeepSeek's two scales cancel where they are equal.
         let equal = json!({"type": "yarn", "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 0.7});
-        assert_eq!(frequencies(&config(16, 1e4, equal)).1, 1.0);
+        assert_eq!(frequencies(&config(16, 1e4, &equal)).1, 1.0);
     }
 }

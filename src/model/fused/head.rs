@@ -122,7 +122,6 @@ impl Head<'_> {
     }
 
     /// Adds the gradients, given those of the log-probabilities.
-    #[expect(clippy::needless_pass_by_value, reason = "the parts are borrowed for this call")]
     pub(crate) fn backward(
         &self,
         hidden: &[f32],

@@ -126,7 +126,14 @@ struct Comparison {
 
 impl Comparison {
     fn is_equal(&self, gold: &Value, answer: &Value) -> bool {
-        if self.context.fuel.take(6).is_none() {
+        // Most entries of long sets are whole numbers, which need no more than a look.
+        if let (Value::Scalar(Expr::Number(gold)), Value::Scalar(Expr::Number(answer))) = (gold, answer)
+            && gold.is_integer()
+            && answer.is_integer()
+        {
+            return gold == answer;
+        }
+        if self.context.fuel.take(20).is_none() {
             return false;
         }
         match (gold, answer) {
@@ -198,9 +205,6 @@ impl Comparison {
             return rounded(gold) == rounded(answer);
         }
         if let (Expr::Number(gold), Expr::Number(answer)) = (gold, answer) {
-            if gold.is_integer() && answer.is_integer() {
-                return gold == answer;
-            }
             return (gold - answer).abs() * number::integer(TINY_INVERSE) < number::integer(1);
         }
         if scalar::compare(gold, answer, &self.context).0 == Verdict::Equal {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The release whose verdicts `answer::compat` reproduces, with the parser it needs.
-const REFERENCE: &str = "math-verify[antlr4_13_2]==0.9.0";
+const REFERENCE: &str = "math-verify[antlr4-13-2]==0.9.0";
 const ROUNDS: usize = 5;
 /// Our side repeats the cases so often in a turn, so that a turn is long enough to measure.
 const REPEATS: usize = 20;

@@ -29,6 +29,9 @@ const TRIES: u64 = 5;
 /// Bits by which the radius must be smaller than the largest number met.
 const SHARP: i64 = 128;
 
+/// The fuel that π and ln 2 take.
+const CONSTANTS: u64 = 150;
+
 /// A region of points.
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -44,6 +47,9 @@ enum Place {
 
 /// Compares two expressions.
 pub(super) fn compare(left: &Expr, right: &Expr, seed: u64, fuel: &Fuel) -> Said {
+    if fuel.take(CONSTANTS).is_none() {
+        return Said::Nothing;
+    }
     if left.is_complex() || right.is_complex() {
         return compare_complex(left, right, fuel);
     }
@@ -98,6 +104,7 @@ pub(super) fn order(left: &Expr, right: &Expr, fuel: &Fuel) -> Option<std::cmp::
 
 /// The sign of a real constant, where it can be told.
 pub(super) fn sign(expr: &Expr, fuel: &Fuel) -> Option<i8> {
+    fuel.take(CONSTANTS)?;
     let constants = Constants::new();
     let mut at = Point { seed: 0, place: Place::Around, constants: &constants, fuel, top: i64::MIN };
     if !expr.symbols().is_empty() || expr.is_complex() {
@@ -108,6 +115,7 @@ pub(super) fn sign(expr: &Expr, fuel: &Fuel) -> Option<i8> {
 
 /// The nearest machine number of a real constant.
 pub(super) fn approximate(expr: &Expr, fuel: &Fuel) -> Option<f64> {
+    fuel.take(CONSTANTS)?;
     let constants = Constants::new();
     let mut at = Point { seed: 0, place: Place::Around, constants: &constants, fuel, top: i64::MIN };
     if !expr.symbols().is_empty() || expr.is_complex() {

@@ -27,8 +27,8 @@ static APART: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\d)(?: |\\,)(\d)"));
 static POWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\d)e"));
 static DECIMAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d*\.\d"));
 
-/// Below this, a difference of constants is zero to it, however small they are.
-const TINY: f64 = 1e-15;
+/// One over the difference below which constants are equal to it, however small they are.
+const TINY_INVERSE: i64 = 1_000_000_000_000_000;
 /// The decimals to which floats are rounded.
 const DECIMALS: i32 = 6;
 
@@ -126,7 +126,14 @@ struct Comparison {
 
 impl Comparison {
     fn is_equal(&self, gold: &Value, answer: &Value) -> bool {
-        if self.context.fuel.take(1).is_none() {
+        // Most entries of long sets are whole numbers, which need no more than a look.
+        if let (Value::Scalar(Expr::Number(gold)), Value::Scalar(Expr::Number(answer))) = (gold, answer)
+            && gold.is_integer()
+            && answer.is_integer()
+        {
+            return gold == answer;
+        }
+        if self.context.fuel.take(20).is_none() {
             return false;
         }
         match (gold, answer) {
@@ -197,6 +204,9 @@ impl Comparison {
         if let (true, Expr::Number(gold), Expr::Number(answer)) = (is_float, gold, answer) {
             return rounded(gold) == rounded(answer);
         }
+        if let (Expr::Number(gold), Expr::Number(answer)) = (gold, answer) {
+            return (gold - answer).abs() * number::integer(TINY_INVERSE) < number::integer(1);
+        }
         if scalar::compare(gold, answer, &self.context).0 == Verdict::Equal {
             return true;
         }
@@ -204,7 +214,8 @@ impl Comparison {
             |expr: &Expr| numeric::approximate(expr, &self.context.fuel).filter(|value| value.is_finite());
         if !is_float {
             let difference = gold.clone().minus(answer.clone());
-            return value(&difference).is_some_and(|difference| difference.abs() < TINY);
+            return value(&difference)
+                .is_some_and(|difference| difference.abs() * (TINY_INVERSE as f64) < 1.0);
         }
         let scale = 10_f64.powi(DECIMALS);
         let (Some(gold), Some(answer)) = (value(gold), value(answer)) else { return false };

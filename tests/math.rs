@@ -88,7 +88,8 @@ fn a_recipe_that_asks_for_titles_shows_them_in_training() {
     let problem = &few().train[0];
     let (task, expert) = (problem.task("train"), problem.expert());
     let all = examples(&task, &expert);
-    let tokenizer = ChatTokenizer::train([problem.solution.clone()], 400, Pieces::Words).unwrap();
+    let tokenizer =
+        ChatTokenizer::train(std::iter::once(problem.solution.clone()), 400, Pieces::Words).unwrap();
     let shown = |setting: &str| {
         let recipe = recipe::parse(recipe, Path::new("r.yaml"), &[setting.to_owned()]).unwrap();
         let prompter = Prompter { scaffold: recipe.train_config().scaffold, max_tokens: 4096 };

@@ -181,12 +181,13 @@ impl Work {
         Self { steps: Vec::new() }
     }
 
-    fn step(mut self, title: &str, body: String) -> Self {
-        self.steps.push(format!("{}. **{title}**: {body}", self.steps.len() + 1));
+    fn step(mut self, title: &str, mut body: String) -> Self {
+        body.insert_str(0, &format!("{}. **{title}**: ", self.steps.len() + 1));
+        self.steps.push(body);
         self
     }
 
-    fn problem(self, text: String, answer: impl ToString) -> Problem {
+    fn problem(self, text: String, answer: impl ToString + Copy) -> Problem {
         let answer = answer.to_string();
         let solution = format!("{}\n\n**Final Answer**: \\boxed{{{answer}}}", self.steps.join("\n"));
         Problem { template: "", text, solution, answer }

@@ -44,7 +44,7 @@ fn episodes(student: &Student) -> Vec<Sequence> {
         let first = reply(student, tokens("alpha fails").into(), index);
         let next = [&*first.prompt, &*first.tokens, &*tokens("omega")].concat();
         let second = reply(student, next.into(), 100 + index);
-        let advantage = if index % 2 == 0 { 1.0 } else { -0.7 };
+        let advantage = if index.is_multiple_of(2) { 1.0 } else { -0.7 };
         let mut sequence = Sequence::sampled(format!("e#{index}").into(), [&first, &second], advantage);
         let shift = [0.1, -0.1, 0.5, -0.5, 0.05, -0.3][index as usize];
         for answer in &mut sequence.answers {

@@ -239,7 +239,7 @@ fn episodes_in_sandboxes_teach_what_the_grader_rewards() {
     let spec = SandboxSpec::load("shell", Path::new("sandboxes")).unwrap();
     let Some(backend) = runtime.block_on(backends::backend(BackendKind::Namespaces, &spec)) else { return };
     let dir = tempfile::tempdir().unwrap();
-    let mut workshop = workshop(dir.path(), backend, spec, Arc::new(runtime));
+    let mut workshop = workshop(dir.path(), &backend, spec, Arc::new(runtime));
     let (moved, metrics) = practise(&mut workshop);
     assert!(0.5 < moved, "{moved}");
     assert!(metrics.iter().all(|m| m["lost"] == 0.0 && m["sampler_gap"] < 1e-2));
@@ -247,7 +247,7 @@ fn episodes_in_sandboxes_teach_what_the_grader_rewards() {
 
 fn workshop(
     dir: &Path,
-    backend: Arc<dyn Backend>,
+    backend: &Arc<dyn Backend>,
     spec: SandboxSpec,
     runtime: Arc<tokio::runtime::Runtime>,
 ) -> Workshop {
@@ -300,7 +300,8 @@ fn a_host_that_loses_every_sandbox_is_an_error_and_no_reward() {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let spec = SandboxSpec::load("shell", Path::new("sandboxes")).unwrap();
     let (dir, backend) = (tempfile::tempdir().unwrap(), ScriptedBackend::default().losing(u64::MAX));
-    let mut workshop = workshop(dir.path(), Arc::new(backend), spec, Arc::new(runtime));
+    let backend: Arc<dyn Backend> = Arc::new(backend);
+    let mut workshop = workshop(dir.path(), &backend, spec, Arc::new(runtime));
     let tasks = tasks();
     let mut expert = Scripted::expert("expert", &tasks.iter().flat_map(trajectories).collect::<Vec<_>>());
     let error = workshop.rewards(&mut expert, &[0, 1], 2, 0).unwrap_err();

@@ -72,9 +72,10 @@ impl Course {
 
     /// The whole course as a recipe: a single stage is the recipe itself.
     pub fn to_json(&self) -> Value {
-        match &self.stages[..] {
-            [only] => json!(only),
-            stages => json!({"format": FORMAT, "stages": stages}),
+        if let [only] = &self.stages[..] {
+            json!(only)
+        } else {
+            json!({"format": FORMAT, "stages": self.stages})
         }
     }
 

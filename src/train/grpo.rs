@@ -47,21 +47,21 @@ pub fn train(
     practice: &mut dyn Practice,
     training: &mut Training<'_>,
 ) -> Result<Outcome> {
-    let tasks = practice.tasks();
-    ensure!(!tasks.is_empty(), "there is no task to practise on");
-    let hands = (0..tasks.len()).map(|task| vec![task]).collect();
+    let ids = practice.tasks();
+    ensure!(!ids.is_empty(), "there is no task to practise on");
+    let hands = (0..ids.len()).map(|task| vec![task]).collect();
     let deck = Deck::new(hands, config.seed, training.progress.dealt);
     let context = config.limits.context.min(training.student.config().max_positions);
     let max_prompt = context.saturating_sub(config.limits.reply);
     let sampling = method.groups.sampling(config.limits.reply);
     let n = method.groups.group_size;
-    reinforce::train(config, method, &mut Tasks { practice, tasks, deck, n, sampling, max_prompt }, training)
+    reinforce::train(config, method, &mut Tasks { practice, ids, deck, n, sampling, max_prompt }, training)
 }
 
 /// Groups of episodes.
 struct Tasks<'a> {
     practice: &'a mut dyn Practice,
-    tasks: Vec<String>,
+    ids: Vec<String>,
     deck: Deck,
     n: usize,
     sampling: SampleOptions,
@@ -82,8 +82,8 @@ impl Source for Tasks<'_> {
                 "invariant: the tries of every task are rewarded, in order"
             );
             for (task, rewards) in std::iter::zip(tasks, rewards) {
-                let said = player.said.remove(&self.tasks[task]).unwrap_or_default();
-                gather(&self.tasks[task], rewards, said, harvest)?;
+                let said = player.said.remove(&self.ids[task]).unwrap_or_default();
+                gather(&self.ids[task], rewards, said, harvest)?;
             }
         }
         Ok(())
@@ -197,7 +197,9 @@ impl Policy for Player<'_> {
         }
         let fitting: Vec<SampleRequest> = places.iter().map(|&place| requests[place].clone()).collect();
         for (place, samples) in std::iter::zip(places, self.student.answer(&fitting, &self.sampling)?) {
-            samples.iter().for_each(|sample| self.remember(&requests[place], sample));
+            for sample in &samples {
+                self.remember(&requests[place], sample);
+            }
             replies[place] = samples;
         }
         Ok(replies)

@@ -50,6 +50,8 @@ pub mod audit;
 pub mod certify;
 pub mod extract;
 pub mod grade;
+#[cfg(feature = "train")]
+pub mod practice;
 pub mod ready;
 pub mod replay;
 pub mod report;

@@ -3,6 +3,8 @@
 //! Guarantees that an unknown key is an error that names the key, its line and the nearest known one, and that a
 //! resolved recipe says everything: defaults, file and `--set` in one. Reads no data: `cli::train` does.
 
+mod course;
+mod fault;
 mod resolve;
 
 use std::path::PathBuf;
@@ -15,11 +17,13 @@ use crate::model::network::Activations;
 use crate::model::precision::Precision;
 use crate::reward::TextReward;
 use crate::train::adamw::AdamWConfig;
+use crate::train::loss::Loss;
+use crate::train::reinforce::{Groups, Reinforcement};
 use crate::train::schedule::{Schedule, Shape};
-use crate::train::srl::SrlConfig;
 use crate::train::{BatchConfig, Budget, Limits, TrainConfig, batch::Average};
 
-pub use resolve::{RecipeError, load, parse};
+pub use course::Course;
+pub use resolve::RecipeError;
 
 /// Name and version in the first field of every recipe.
 pub const FORMAT: &str = "apprentice.recipe/1";
@@ -59,7 +63,11 @@ pub struct Recipe {
     /// How long texts may be, in tokens.
     pub limits: Limits,
     /// Sampling and groups (SRL).
-    pub srl: SrlConfig,
+    pub srl: Groups,
+    /// Sampling and groups (RLVR).
+    pub rlvr: Rlvr,
+    /// What an update minimises (SRL, RLVR).
+    pub loss: Loss,
     /// What a reply is worth (SRL).
     pub reward: RewardSource,
     /// Updates between two checkpoints; 0 saves at the end only.
@@ -74,6 +82,25 @@ pub enum Method {
     Sft,
     /// It is rewarded for acting as the expert did.
     Srl,
+    /// It is rewarded for resolving tasks by itself.
+    Rlvr,
+}
+
+/// How a student works on whole tasks (RLVR). A key that is not known was refused before it is read here.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rlvr {
+    /// Sampling and groups, of episodes.
+    #[serde(flatten)]
+    pub groups: Groups,
+    /// Actions of an episode.
+    pub steps: usize,
+}
+
+impl Default for Rlvr {
+    fn default() -> Self {
+        // Rewards are 0 or 1, so a group teaches unless all are alike.
+        Self { groups: Groups { min_spread: 0.0, ..Groups::default() }, steps: 50 }
+    }
 }
 
 impl Method {
@@ -82,6 +109,7 @@ impl Method {
         match self {
             Self::Sft => "sft",
             Self::Srl => "srl",
+            Self::Rlvr => "rlvr",
         }
     }
 }
@@ -131,6 +159,7 @@ impl Recipe {
                 (64, Average::Tokens, Budget::Epochs(3.0), schedule)
             }
             Method::Srl => (512, Average::Sequences, Budget::Epochs(30.0), Schedule::default()),
+            Method::Rlvr => (128, Average::Sequences, Budget::Epochs(30.0), Schedule::default()),
         };
         Self {
             format: FORMAT.to_owned(),
@@ -148,7 +177,9 @@ impl Recipe {
             prompt: Scaffold::default(),
             math: MathScaffold::default(),
             limits: Limits::default(),
-            srl: SrlConfig::default(),
+            srl: Groups::default(),
+            rlvr: Rlvr::default(),
+            loss: Loss::default(),
             reward: RewardSource::Text(TextReward::default()),
             save_every: 50,
         }
@@ -157,6 +188,12 @@ impl Recipe {
     /// What the forward pass keeps.
     pub fn activations(&self) -> Activations {
         if self.recompute { Activations::Recomputed } else { Activations::Kept }
+    }
+
+    /// What a method from rewards needs of it beyond [`Self::train_config`].
+    pub fn reinforcement(&self) -> Reinforcement {
+        let groups = if self.method == Method::Rlvr { self.rlvr.groups } else { self.srl };
+        Reinforcement { groups, loss: self.loss }
     }
 
     /// What the trainers need of it.

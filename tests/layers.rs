@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "certify", "extract", "grade", "ready", "replay", "report", "rewrite", "rollout",
+        "act", "audit", "certify", "extract", "grade", "practice", "ready", "replay", "report", "rewrite", "rollout",
         "serve", "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
@@ -27,8 +27,8 @@ const LAYERS: [&[&str]; 6] = [
 const APART: [usize; 1] = [3];
 
 /// Imports that a layer would allow and a promise forbids: nothing that trains runs a sandbox.
-const FORBIDDEN: [(&str, &str); 4] =
-    [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade")];
+const FORBIDDEN: [(&str, &str); 5] =
+    [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade"), ("train", "practice")];
 
 /// What only some places may name: a crate, or a call with a better replacement.
 const NAMES: [(&str, &[&str]); 11] = [

@@ -20,9 +20,10 @@ use apprentice::task::Task;
 use apprentice::train::adamw::AdamWConfig;
 use apprentice::train::batch::{Average, Sequence};
 use apprentice::train::data::{Cursor, DataSet, NothingFits, Order};
-use apprentice::train::loss::Clip;
+use apprentice::train::loss::Loss;
+use apprentice::train::reinforce::{Groups, Reinforcement};
 use apprentice::train::schedule::{Schedule, Shape};
-use apprentice::train::srl::{self, SrlConfig};
+use apprentice::train::srl;
 use apprentice::train::update::{Objective, UpdateOptions, gradients, update};
 use apprentice::train::{
     BatchConfig, Budget, Limits, Outcome, TrainConfig, Training, adamw::AdamW, checkpoint, sft,
@@ -121,8 +122,9 @@ fn imitate(student: &Student, steps: u64) -> Vec<BTreeMap<String, f64>> {
     metrics(&events)
 }
 
-fn srl_config() -> SrlConfig {
-    SrlConfig { group_size: 6, refills: 1, ..SrlConfig::default() }
+fn srl_method() -> Reinforcement {
+    let groups = Groups { group_size: 6, refills: 1, ..Groups::default() };
+    Reinforcement { groups, loss: Loss::default() }
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn srl_raises_the_reward() {
     let (mut events, stop) = (Vec::new(), AtomicBool::new(false));
     let mut training = Training::new("srl", &config, &student, &mut events, &stop).unwrap();
     let judge = TextReward::default();
-    srl::train(&config, &srl_config(), &data(&tasks, &trajectories), &judge, &mut training).unwrap();
+    srl::train(&config, &srl_method(), &data(&tasks, &trajectories), &judge, &mut training).unwrap();
     let metrics = metrics(&events);
     let mean = |part: &[BTreeMap<String, f64>]| {
         part.iter().map(|metrics| metrics["reward"]).sum::<f64>() / part.len() as f64
@@ -177,7 +179,7 @@ fn examples_that_do_not_fit_are_an_error_that_says_so_and_never_a_training() {
     let mut training = Training::new("sft", &short, &student, &mut events, &stop).unwrap();
     let imitated = sft::train(&short, sft::Target::Replies, &data, &mut training).unwrap_err();
     let mut training = Training::new("srl", &short, &student, &mut events, &stop).unwrap();
-    let judged = srl::train(&short, &srl_config(), &data, &TextReward::default(), &mut training).unwrap_err();
+    let judged = srl::train(&short, &srl_method(), &data, &TextReward::default(), &mut training).unwrap_err();
     for error in [imitated, judged] {
         assert_eq!(error.to_string(), "no example fits into 30 tokens");
         assert!(error.is::<NothingFits>());
@@ -189,18 +191,15 @@ fn sampled(student: &Student, n: usize) -> Vec<Sequence> {
     let prompts = [Prompt { tokens: prompt.into(), n, seed: 3 }];
     let options = SampleOptions { max_new_tokens: 8, ..SampleOptions::default() };
     let replies = student.generate(&prompts, &options).unwrap().remove(0);
-    let sequence = |(index, sample): (usize, Sample)| Sequence {
-        example: format!("t#{index}").into(),
-        prompt: sample.prompt,
-        reply: sample.tokens,
-        old_logprobs: sample.logprobs,
-        advantage: if index % 2 == 0 { 1.0 } else { -1.0 },
+    let sequence = |(index, sample): (usize, Sample)| {
+        let advantage = if index % 2 == 0 { 1.0 } else { -1.0 };
+        Sequence::sampled(format!("t#{index}").into(), [&sample], advantage)
     };
     replies.into_iter().enumerate().map(sequence).collect()
 }
 
 fn options(micro_batch_tokens: usize) -> UpdateOptions {
-    let objective = Objective::Clipped { clip: Clip::default(), temperature: 1.0 };
+    let objective = Objective::Policy { loss: Loss::default(), temperature: 1.0 };
     UpdateOptions {
         objective,
         average: Average::Sequences,
@@ -252,7 +251,7 @@ fn the_policy_gradient_matches_finite_differences() {
     for (index, sequence) in sequences.iter_mut().enumerate() {
         // Away from a ratio of 1, where clipping and importance weights matter, and away from the kinks.
         let shift = [0.1, -0.1, 0.5, -0.5][index];
-        sequence.old_logprobs.iter_mut().for_each(|logprob| *logprob -= shift);
+        sequence.answers[0].old_logprobs.iter_mut().for_each(|logprob| *logprob -= shift);
     }
     let (gradients, _) = gradients(&student, &sequences, &options(1_000_000)).unwrap();
     for (name, var) in student.vars() {
@@ -304,7 +303,7 @@ impl EventSink for StopAfter<'_> {
 fn srl_run(student: &Student, config: &TrainConfig, training: &mut Training<'_>) -> Outcome {
     let (tasks, trajectories) = world();
     assert_eq!(training.student.vars().len(), student.vars().len());
-    srl::train(config, &srl_config(), &data(&tasks, &trajectories), &TextReward::default(), training).unwrap()
+    srl::train(config, &srl_method(), &data(&tasks, &trajectories), &TextReward::default(), training).unwrap()
 }
 
 fn resumed(path: &Path, config: &TrainConfig) -> (Student, Vec<BTreeMap<String, f64>>) {
@@ -359,7 +358,7 @@ fn a_compute_budget_is_spent_alike_by_both_methods() {
     sft::train(&config, sft::Target::Replies, &data, &mut training).unwrap();
     let imitation = training.progress.units;
     let mut training = Training::new("srl", &config, &student, &mut events, &stop).unwrap();
-    srl::train(&config, &srl_config(), &data, &TextReward::default(), &mut training).unwrap();
+    srl::train(&config, &srl_method(), &data, &TextReward::default(), &mut training).unwrap();
     let reinforcement = training.progress.units;
     assert!((8_000..16_000).contains(&imitation), "{imitation}");
     assert!((8_000..30_000).contains(&reinforcement), "{reinforcement}");
@@ -403,7 +402,7 @@ fn a_judges_failure_is_an_error_and_never_a_reward() {
     let (mut events, stop) = (Vec::new(), AtomicBool::new(false));
     let mut training = Training::new("srl", &config, &student, &mut events, &stop).unwrap();
     let error =
-        srl::train(&config, &srl_config(), &data(&tasks, &trajectories), &Lost, &mut training).unwrap_err();
+        srl::train(&config, &srl_method(), &data(&tasks, &trajectories), &Lost, &mut training).unwrap_err();
     assert_eq!(format!("{:#}", error.root_cause()), "sandbox lost");
     assert!(metrics(&events).is_empty());
 }

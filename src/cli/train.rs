@@ -1,6 +1,7 @@
 //! `apprentice train`: a recipe, a run directory, a checkpoint.
 //!
-//! Guarantees that Ctrl-C ends in a checkpoint and that a resumed run's events are those of an unbroken one.
+//! Guarantees that Ctrl-C ends in a checkpoint, that a resumed run's events are those of an unbroken one, and that a
+//! stage begins from the last checkpoint of the stage before it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,15 +13,19 @@ use anyhow::{Context, anyhow};
 use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use super::progress::Progress;
+use super::sandboxes::HostArgs;
 use crate::event::{Event, EventSink};
 use crate::model::Device;
-use crate::recipe::{Method, Recipe, RewardSource};
+use crate::recipe::{Course, Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::{DataSet, NothingFits};
-use crate::train::{Budget, Outcome, Training, checkpoint, device, sft, srl};
+use crate::train::loss::Kl;
+use crate::train::{Budget, Outcome, Training, checkpoint, device, grpo, sft, srl};
 
+mod ground;
 mod inputs;
 
+use ground::Ground;
 use inputs::Inputs;
 
 /// Train a student from a recipe
@@ -38,6 +43,19 @@ pub struct Args {
     /// Continue an interrupted run from its last checkpoint
     #[arg(long, value_name = "RUN", conflicts_with = "out")]
     resume: Option<PathBuf>,
+    /// Where a student works on tasks by itself (RLVR)
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// One training of a course.
+struct Stage<'a> {
+    recipe: &'a Recipe,
+    /// What events and directories call it.
+    name: String,
+    inputs: Inputs,
+    /// Where its student works on tasks by itself, if it does.
+    ground: Option<Ground>,
 }
 
 /// Runs the command.
@@ -46,53 +64,80 @@ pub struct Args {
 /// See [`Failure`].
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
-    let recipe = recipe(&args)?;
+    let course = course(&args)?;
     let device = device().map_err(Failure::host)?;
-    if recipe.recompute && !device.is_cpu() {
+    let stages = stages(&args, &course, output)?;
+    if stages.iter().any(|stage| stage.recipe.recompute) && !device.is_cpu() {
         let failure = anyhow!("`recompute: true` is implemented on a CPU only");
         return Err(
             Failure::usage(failure).with_hint("leave `recompute` out, and lower `batch.micro_batch_tokens`")
         );
     }
-    let inputs = Inputs::load(&recipe)?;
-    let run = open(&args, &recipe, &inputs)?;
+    let run = open(&args, &course, &stages)?;
     let started = Instant::now();
     let stop = stop_on_interrupt(output).map_err(Failure::host)?;
-    let (outcome, progress) = train(&recipe, &inputs, &run, &device, (output, &stop))?;
-    let checkpoint = run.checkpoint(progress.step);
-    if outcome == Outcome::Interrupted {
-        let failure = anyhow!("interrupted after update {}; saved `{}`", progress.step, checkpoint.display());
-        let failure = Failure { kind: FailureKind::Interrupted, source: failure, hint: None };
-        return Err(
-            failure.with_hint(format!("continue with `apprentice train --resume {}`", run.path().display()))
-        );
+    let (mut steps, mut units, mut reached) = (0, 0, None);
+    for stage in &stages {
+        let desk = Desk { run: &run, device: &device, host: &args.host, output, stop: &stop };
+        let (outcome, progress) = desk.train(stage, reached.as_deref())?;
+        let checkpoint = desk.checkpoints(stage).join(format!("step-{}", progress.step));
+        if outcome == Outcome::Interrupted {
+            let failure =
+                anyhow!("interrupted after update {}; saved `{}`", progress.step, checkpoint.display());
+            let failure = Failure { kind: FailureKind::Interrupted, source: failure, hint: None };
+            let again = format!("continue with `apprentice train --resume {}`", run.path().display());
+            return Err(failure.with_hint(again));
+        }
+        (steps, units, reached) = (steps + progress.step, units + progress.units, Some(checkpoint));
     }
+    let checkpoint = reached.expect("invariant: a course has a stage");
+    let names: Vec<&str> = stages.iter().map(|stage| &*stage.name).collect();
+    let method = stages.last().map(|stage| stage.recipe.method);
     let value = serde_json::json!({
-        "format": "apprentice.train/1", "method": recipe.method, "run": run.path(), "checkpoint": checkpoint,
-        "steps": progress.step, "units": progress.units, "seconds": started.elapsed().as_secs_f64(),
+        "format": "apprentice.train/1", "method": method, "stages": names, "run": run.path(),
+        "checkpoint": checkpoint, "steps": steps, "units": units, "seconds": started.elapsed().as_secs_f64(),
     });
-    let human = format!("Trained {} updates: {}", progress.step, checkpoint.display());
+    let human = format!("Trained {steps} updates: {}", checkpoint.display());
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }
 
-fn recipe(args: &Args) -> Result<Recipe, Failure> {
+fn course(args: &Args) -> Result<Course, Failure> {
     let Some(path) = &args.recipe else {
         let run = args.resume.as_ref().expect("invariant: clap wants a recipe or a run to resume");
         let manifest = crate::run::read_manifest(run).map_err(run_failure)?;
         let unreadable = || format!("`{}` was not made by `apprentice train`", run.display());
-        return serde_json::from_value(manifest.recipe).with_context(unreadable).map_err(Failure::input);
+        return Course::from_json(manifest.recipe).with_context(unreadable).map_err(Failure::input);
     };
-    crate::recipe::load(path, &args.overrides).map_err(|error| {
-        Failure::usage(error).with_hint("compare with `recipes/sft.yaml` and `recipes/srl.yaml`")
+    Course::load(path, &args.overrides).map_err(|error| {
+        Failure::usage(error)
+            .with_hint("compare with `recipes/sft.yaml`, `recipes/srl.yaml` and `recipes/rlvr.yaml`")
     })
 }
 
-fn open(args: &Args, recipe: &Recipe, inputs: &Inputs) -> Result<RunDir, Failure> {
-    let resolved = serde_json::to_value(recipe).map_err(Failure::host)?;
-    let mut manifest = Manifest::new(std::env::args(), resolved);
-    manifest.seeds.insert("train".to_owned(), recipe.seed);
-    manifest.digests = inputs.digests(recipe)?;
+fn stages<'a>(args: &Args, course: &'a Course, output: Output) -> Result<Vec<Stage<'a>>, Failure> {
+    let stage = |(stage_idx, recipe): (usize, &'a Recipe)| {
+        let inputs = Inputs::load(recipe)?;
+        let ground = match recipe.method {
+            Method::Rlvr => Some(Ground::open(&args.host, inputs.code_tasks()?, output)?),
+            Method::Sft | Method::Srl => None,
+        };
+        Ok(Stage { recipe, name: course.name(stage_idx), inputs, ground })
+    };
+    course.stages.iter().enumerate().map(stage).collect()
+}
+
+fn open(args: &Args, course: &Course, stages: &[Stage<'_>]) -> Result<RunDir, Failure> {
+    let mut manifest = Manifest::new(std::env::args(), course.to_json());
+    manifest.seeds.insert("train".to_owned(), course.stages[0].seed);
+    for stage in stages {
+        stage.inputs.digest(stage.recipe, &mut manifest.digests)?;
+        if let Some(ground) = &stage.ground {
+            manifest.digests.sandboxes.extend(ground.benches().digests());
+            manifest.protection = ground.benches().protection().cloned();
+            manifest.isolation = args.host.backend.isolation();
+        }
+    }
     if let Some(path) = &args.resume {
         return RunDir::resume(path, &manifest).map_err(run_failure);
     }
@@ -151,47 +196,75 @@ impl EventSink for Both<'_> {
     }
 }
 
-fn train(
-    recipe: &Recipe,
-    inputs: &Inputs,
-    run: &RunDir,
-    device: &Device,
-    (output, stop): (Output, &AtomicBool),
-) -> Result<(Outcome, checkpoint::Progress), Failure> {
-    let data = DataSet::new(inputs.pairs());
-    let config = recipe.train_config();
-    let dir = run.checkpoints();
-    let saved = checkpoint::latest(&dir).map_err(Failure::host)?;
-    let student = inputs.student(recipe, saved.as_deref(), device)?;
-    let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
-    inputs::forget_after(run, progress.as_ref().map_or(0, |progress| progress.step))
-        .map_err(Failure::host)?;
-    let mut file = run.events().map_err(run_failure)?;
-    let mut events = Both { file: &mut file, terminal: Progress::new(output) };
-    let phase = recipe.method.name().to_owned();
-    let total = if let Budget::Steps(steps) = recipe.budget { Some(steps) } else { None };
-    events.emit(&Event::PhaseStarted { phase: phase.clone(), total }).map_err(Failure::host)?;
-    if 0 < data.unreadable() {
-        let text = format!("left out {} steps whose expert reply would be malformed", data.unreadable());
-        events.emit(&Event::Note { text }).map_err(Failure::host)?;
+/// What the stages of a course share.
+struct Desk<'a> {
+    run: &'a RunDir,
+    device: &'a Device,
+    host: &'a HostArgs,
+    output: Output,
+    stop: &'a AtomicBool,
+}
+
+impl Desk<'_> {
+    /// Where a stage's checkpoints lie: below its name where there are several stages.
+    fn checkpoints(&self, stage: &Stage<'_>) -> PathBuf {
+        let all = self.run.checkpoints();
+        if stage.name == stage.recipe.method.name() { all } else { all.join(&stage.name) }
     }
-    let started = Instant::now();
-    let mut training = Training::new(&phase, &config, &student, &mut events, stop).map_err(Failure::host)?;
-    training.checkpoints = Some(&dir);
-    if let (Some(saved), Some(progress)) = (&saved, progress) {
-        training.adamw = checkpoint::adamw(saved, config.optimizer, &student).map_err(Failure::input)?;
-        training.progress = progress;
-    }
-    let outcome = match recipe.method {
-        Method::Sft => sft::train(&config, sft::Target::Replies, &data, &mut training),
-        Method::Srl => {
-            let RewardSource::Text(judge) = recipe.reward;
-            srl::train(&config, &recipe.srl, &data, &judge, &mut training)
+
+    /// Trains from the stage's last checkpoint, else from `before`, where the stage before it ended.
+    fn train(
+        &self,
+        stage: &Stage<'_>,
+        before: Option<&Path>,
+    ) -> Result<(Outcome, checkpoint::Progress), Failure> {
+        let Stage { recipe, name, inputs, ground } = stage;
+        let data = DataSet::new(inputs.pairs());
+        let config = recipe.train_config();
+        let dir = self.checkpoints(stage);
+        let saved = checkpoint::latest(&dir).map_err(Failure::host)?;
+        let student = inputs.student(recipe, saved.as_deref().or(before), self.device)?;
+        let reference = match recipe.loss.kl {
+            Kl::None => None,
+            _ => Some(inputs.student(recipe, before, self.device)?),
+        };
+        let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
+        inputs::forget_after(self.run, name, progress.as_ref().map_or(0, |progress| progress.step))
+            .map_err(Failure::host)?;
+        let mut file = self.run.events().map_err(run_failure)?;
+        let mut events = Both { file: &mut file, terminal: Progress::new(self.output) };
+        let total = if let Budget::Steps(steps) = recipe.budget { Some(steps) } else { None };
+        events.emit(&Event::PhaseStarted { phase: name.clone(), total }).map_err(Failure::host)?;
+        if 0 < data.unreadable() {
+            let text = format!("left out {} steps whose expert reply would be malformed", data.unreadable());
+            events.emit(&Event::Note { text }).map_err(Failure::host)?;
         }
-    };
-    let outcome = outcome.map_err(untrained)?;
-    let progress = training.progress.clone();
-    let ended = Event::PhaseEnded { phase, seconds: started.elapsed().as_secs_f64() };
-    events.emit(&ended).map_err(Failure::host)?;
-    Ok((outcome, progress))
+        let started = Instant::now();
+        let mut training =
+            Training::new(name, &config, &student, &mut events, self.stop).map_err(Failure::host)?;
+        training.checkpoints = Some(&dir);
+        training.reference = reference.as_ref();
+        if let (Some(saved), Some(progress)) = (&saved, progress) {
+            training.adamw = checkpoint::adamw(saved, config.optimizer, &student).map_err(Failure::input)?;
+            training.progress = progress;
+        }
+        let method = recipe.reinforcement();
+        let outcome = match (recipe.method, ground) {
+            (Method::Sft, _) => sft::train(&config, sft::Target::Replies, &data, &mut training),
+            (Method::Srl, _) => {
+                let RewardSource::Text(judge) = recipe.reward;
+                srl::train(&config, &method, &data, &judge, &mut training)
+            }
+            (Method::Rlvr, Some(ground)) => {
+                let mut workshop = ground.workshop(recipe, self.host, self.output)?;
+                grpo::train(&config, &method, &mut workshop, &mut training)
+            }
+            (Method::Rlvr, None) => unreachable!("invariant: a stage that practises has a place to"),
+        };
+        let outcome = outcome.map_err(untrained)?;
+        let progress = training.progress.clone();
+        let ended = Event::PhaseEnded { phase: name.clone(), seconds: started.elapsed().as_secs_f64() };
+        events.emit(&ended).map_err(Failure::host)?;
+        Ok((outcome, progress))
+    }
 }

@@ -21,6 +21,8 @@ use crate::reward::TextReward;
 use crate::seed;
 use crate::task::Task;
 use crate::train::data::DataSet;
+use crate::train::loss::Loss;
+use crate::train::reinforce::Reinforcement;
 use crate::train::sft::Target;
 use crate::train::{Outcome, TrainConfig, Training, checkpoint, sft, srl};
 use crate::trajectory::Trajectory;
@@ -73,8 +75,9 @@ impl School<'_> {
         let base = self.checkpoints("base");
         let from_base = || load(&checkpoint::latest(&base)?.context("the base has no checkpoint")?);
         let data = &DataSet::new(self.data.train.pairs());
+        let method = Reinforcement { groups: self.plan.groups, loss: Loss::default() };
         let with_groups = |config: &TrainConfig, data: &DataSet<'_>, training: &mut Training<'_>| {
-            srl::train(config, &self.plan.groups, data, &TextReward::default(), training)
+            srl::train(config, &method, data, &TextReward::default(), training)
         };
         let (sender, receiver) = mpsc::channel();
         let (sft, srl) = std::thread::scope(|scope| {

@@ -13,8 +13,8 @@ use crate::synth::Style;
 use crate::train::adamw::AdamWConfig;
 use crate::train::batch::Average;
 use crate::train::data::Order;
+use crate::train::reinforce::Groups;
 use crate::train::schedule::{Schedule, Shape};
-use crate::train::srl::SrlConfig;
 use crate::train::{BatchConfig, Budget, Limits, TrainConfig};
 
 /// The embedded plan.
@@ -42,7 +42,7 @@ pub struct Plan {
     /// How the base goes on by SRL.
     pub srl: MethodPlan,
     /// Replies to each step.
-    pub groups: SrlConfig,
+    pub groups: Groups,
     /// How the student is measured.
     pub measure: MeasurePlan,
 }
@@ -174,6 +174,7 @@ impl Plan {
                 order: Order::Trajectories,
                 micro_batch_tokens: 16_384,
                 average: method.average,
+                passes: 1,
             },
             optimizer: AdamWConfig { beta2: 0.95, weight_decay: 0.0, ..AdamWConfig::default() },
             schedule: Schedule { rate: method.rate, shape: method.shape, warm_up: method.warm_up },

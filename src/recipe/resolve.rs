@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{FORMAT, Method, Recipe};
+use super::{FORMAT, Method, Recipe, fault};
 use crate::difflib::{Autojunk, ratio};
 use crate::model::lora::{LoraConfig, Tuning};
 use crate::model::precision::Precision;
@@ -58,40 +58,29 @@ fn near(nearest: Option<&str>) -> String {
 }
 
 /// Keys whose value is one choice of several, each with its own shape: a choice replaces the default whole.
-const CHOICES: [(&str, &[&str]); 4] = [
-    ("tuning", &["full", "lora"]),
+const CHOICES: [(&str, &[&str]); 10] = [
+    ("batch.average", &["sequences", "tokens", "fixed"]),
     ("budget", &["steps", "epochs", "compute"]),
+    ("loss.correction", &["none", "truncate"]),
+    ("loss.kl", &["none", "k1", "k2", "k3"]),
+    ("loss.policy", &["clip", "dual_clip", "gspo", "cispo"]),
     ("prompt.context", &["full", "last"]),
     ("reward", &["text"]),
+    ("rlvr.scale", &["none", "std"]),
+    ("srl.scale", &["none", "std"]),
+    ("tuning", &["full", "lora"]),
 ];
 
-/// Reads the recipe at `path` with overrides of the form `a.b=value`.
-///
-/// # Errors
-/// [`RecipeError`], which names the key and the line.
-pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
-    parse(&fs_err::read_to_string(path)?, path, overrides)
-}
-
-/// Reads a recipe from its text; `path` is for messages.
-///
-/// # Errors
-/// As [`load`].
-pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Recipe, RecipeError> {
-    let source = |source| RecipeError::Yaml { path: path.to_owned(), source };
-    let given: Value = serde_yaml_ng::from_str(text).map_err(source)?;
-    let mut layers = vec![Layer { origin: Origin::File { path, text }, given }];
-    for text in overrides {
-        layers.push(Layer { origin: Origin::Override(text), given: nested(text)? });
-    }
-    let method = method(&layers)?;
+/// The recipe that these layers make, the first of which is the file.
+pub(super) fn resolve(layers: &[Layer<'_>]) -> Result<Recipe, RecipeError> {
+    let method = method(layers)?;
     let mut resolved = to_value(&Recipe::defaults(method));
-    for layer in &layers {
+    for layer in layers {
         layer.check_format()?;
         layer.merge(&mut resolved, &layer.given, &mut Vec::new())?;
     }
     let recipe = from_value(resolved).expect("invariant: each value was checked as it was merged");
-    match fault(&recipe) {
+    match fault(&recipe).or_else(|| fault::of_method(&recipe)) {
         None => Ok(recipe),
         Some((key, problem)) => {
             let path: Vec<&str> = key.split('.').collect();
@@ -103,21 +92,29 @@ pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Recipe, Re
 }
 
 /// Where values come from.
-enum Origin<'a> {
-    File { path: &'a Path, text: &'a str },
+pub(super) enum Origin<'a> {
+    File {
+        path: &'a Path,
+        text: &'a str,
+    },
+    /// A stage of the file, counted from 1.
+    Stage {
+        path: &'a Path,
+        number: usize,
+    },
     Override(&'a str),
 }
 
 /// Values that go over those below.
-struct Layer<'a> {
-    origin: Origin<'a>,
-    given: Value,
+pub(super) struct Layer<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) given: Value,
 }
 
 fn method(layers: &[Layer<'_>]) -> Result<Method, RecipeError> {
     let said = layers.iter().rev().find_map(|layer| layer.given.get("method").map(|value| (layer, value)));
     let Some((layer, value)) = said else {
-        return Err(layers[0].value(&["method"], "is missing; write `sft` or `srl`".to_owned()));
+        return Err(layers[0].value(&["method"], "is missing; write `sft`, `srl` or `rlvr`".to_owned()));
     };
     serde_json::from_value(value.clone()).map_err(|error| layer.value(&["method"], error.to_string()))
 }
@@ -126,7 +123,7 @@ impl Layer<'_> {
     fn check_format(&self) -> Result<(), RecipeError> {
         let problem = match (&self.origin, self.given.get("format")) {
             (_, Some(Value::String(format))) if format == FORMAT => return Ok(()),
-            (Origin::Override(_), None) => return Ok(()),
+            (Origin::Override(_) | Origin::Stage { .. }, None) => return Ok(()),
             (_, Some(other)) => format!("is {other}; this program reads `{FORMAT}`"),
             (_, None) => format!("is missing; write `format: {FORMAT}` first"),
         };
@@ -183,13 +180,14 @@ impl Layer<'_> {
         RecipeError::UnknownKey { place: self.place(path), key: path.join("."), nearest }
     }
 
-    fn value(&self, path: &[&str], problem: String) -> RecipeError {
+    pub(super) fn value(&self, path: &[&str], problem: String) -> RecipeError {
         RecipeError::Value { place: self.place(path), key: path.join("."), problem }
     }
 
     fn place(&self, key: &[&str]) -> String {
         match self.origin {
             Origin::Override(text) => format!("`--set {text}`"),
+            Origin::Stage { path, number } => format!("`{}` stage {number}", path.display()),
             Origin::File { path, text } => match line_of(text, key) {
                 Some(line) => format!("`{}` line {line}", path.display()),
                 None => format!("`{}`", path.display()),
@@ -199,7 +197,7 @@ impl Layer<'_> {
 }
 
 /// `a.b=value` as `{a: {b: value}}`.
-fn nested(text: &str) -> Result<Value, RecipeError> {
+pub(super) fn nested(text: &str) -> Result<Value, RecipeError> {
     let missing = || RecipeError::Override(text.to_owned());
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(missing)?;
     // What YAML cannot read is a plain word, such as a path with a colon.
@@ -219,7 +217,11 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
     faults.extend([
         (model == (false, false), "model", "say `dir`, or `config` for a new student"),
         (model == (true, true), "model", "say either `dir` or `config`, and make the other `null`"),
-        (recipe.data.trajectories.is_empty(), "data.trajectories", "name at least one file"),
+        (
+            recipe.method != Method::Rlvr && recipe.data.trajectories.is_empty(),
+            "data.trajectories",
+            "name at least one file",
+        ),
         (recipe.data.tasks.is_none(), "data.tasks", "name the directory of the tasks"),
         (budget.is_nan() || budget <= 0.0, "budget", "must be more than 0"),
         (recipe.batch.size == 0, "batch.size", "must be at least 1"),
@@ -320,7 +322,10 @@ fn from_value(value: Value) -> serde_json::Result<Recipe> {
 mod tests {
     use super::*;
     use crate::chat::Context;
+    use crate::group::Scale;
+    use crate::recipe::Course;
     use crate::train::batch::Average;
+    use crate::train::loss::{Clip, Correction, Kl, Policy, Truncated};
 
     const LEAST: &str = "format: apprentice.recipe/1
 method: srl
@@ -333,7 +338,8 @@ data:
 
     fn read(more: &str, overrides: &[&str]) -> Result<Recipe, String> {
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
-        parse(&format!("{LEAST}{more}"), Path::new("r.yaml"), &overrides).map_err(|error| error.to_string())
+        let course = Course::parse(&format!("{LEAST}{more}"), Path::new("r.yaml"), &overrides);
+        course.map(|mut course| course.stages.remove(0)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -419,15 +425,49 @@ data:
     fn a_resolved_recipe_reads_back_as_itself() {
         let recipe = read("", &["budget.compute=5000", "tuning.lora.rank=4", "recompute=true"]).unwrap();
         let text = serde_yaml_ng::to_string(&to_value(&recipe)).unwrap();
-        assert_eq!(parse(&text, Path::new("r.yaml"), &[]).unwrap(), recipe);
+        assert_eq!(Course::parse(&text, Path::new("r.yaml"), &[]).unwrap().stages, [recipe]);
     }
 
     #[test]
-    fn shipped_recipes_are_valid() {
-        for name in ["sft", "srl"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("recipes/{name}.yaml"));
-            let recipe = load(&path, &[]).unwrap();
-            assert_eq!(recipe.method.name(), name);
-        }
+    fn each_choice_of_the_loss_is_read_and_replaces_the_default_whole() {
+        let policy = |text: &str| read("", &[&format!("loss.policy={text}")]).unwrap().loss.policy;
+        assert_eq!(policy("{clip: {high: 0.28}}"), Policy::Clip(Clip { low: 0.2, high: 0.28 }));
+        assert_eq!(
+            policy("{dual_clip: {low: 0.2, high: 0.2, cap: 3}}"),
+            Policy::DualClip { low: 0.2, high: 0.2, cap: 3.0 }
+        );
+        assert_eq!(policy("{gspo: {low: 3e-4, high: 4e-4}}"), Policy::Gspo(Clip { low: 3e-4, high: 4e-4 }));
+        assert_eq!(policy("{cispo: {cap: 5}}"), Policy::Cispo { cap: 5.0 });
+        let changed = "loss:\n  kl: {k3: 0.001}\n  correction: {truncate: 2}\n  truncated: mask\nbatch: {average: {fixed: 1024}}\n";
+        let recipe = read(changed, &["loss.kl=none", "srl.scale=none"]).unwrap();
+        assert_eq!((recipe.loss.kl, recipe.loss.correction), (Kl::None, Correction::Truncate(2.0)));
+        assert_eq!((recipe.loss.truncated, recipe.srl.scale), (Truncated::Mask, Scale::None));
+        assert_eq!(recipe.batch.average, Average::Fixed(1024));
+    }
+
+    #[test]
+    fn a_loss_that_cannot_be_meant_is_named() {
+        let wrong = |set: &str| read("", &[set]).unwrap_err();
+        assert_eq!(
+            wrong("loss.policy.clip.low=1.5"),
+            "`--set loss.policy.clip.low=1.5`: `loss.policy`: `low` must be from 0 to below 1 and `high` at least 0"
+        );
+        assert_eq!(
+            wrong("loss.polcy={cispo: {cap: 5}}"),
+            "`--set loss.polcy={cispo: {cap: 5}}`: unknown key `loss.polcy`, did you mean `loss.policy`?"
+        );
+        assert_eq!(
+            wrong("loss.policy={gspo: {low: 0.1}}"),
+            "`--set loss.policy={gspo: {low: 0.1}}`: `loss.policy`: missing field `high`"
+        );
+        assert_eq!(
+            wrong("srl.scale.std.ddof=2"),
+            "`--set srl.scale.std.ddof=2`: `srl.scale`: `ddof` must be 0 or 1, and `epsilon` at least 0"
+        );
+        assert_eq!(wrong("batch.passes=0"), "`--set batch.passes=0`: `batch.passes`: must be at least 1");
+        assert_eq!(
+            wrong("rlvr.group_sise=4"),
+            "`--set rlvr.group_sise=4`: unknown key `rlvr.group_sise`, did you mean `rlvr.group_size`?"
+        );
     }
 }

@@ -76,59 +76,89 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Cursor<'d, 'a> {
     data: &'d DataSet<'a>,
-    order: Order,
-    seed: u64,
-    dealt: u64,
-    /// This epoch's hands, the next one last.
-    hands: Vec<Vec<usize>>,
+    deck: Deck,
 }
 
 impl<'d, 'a> Cursor<'d, 'a> {
     /// A cursor behind the first `dealt` examples; `data` must have examples.
     pub fn new(data: &'d DataSet<'a>, order: Order, seed: u64, dealt: u64) -> Self {
-        let mut cursor = Self { data, order, seed, dealt, hands: Vec::new() };
-        let mut skipped = dealt % data.examples.len() as u64;
-        if 0 < skipped {
-            cursor.shuffle();
-        }
-        while 0 < skipped {
-            let hand = cursor.hands.pop().expect("invariant: the hands of an epoch hold every example");
-            skipped = skipped.saturating_sub(hand.len() as u64);
-        }
-        cursor
+        let hands = match order {
+            Order::Trajectories => data.trunks.clone(),
+            Order::Examples => (0..data.examples.len()).map(|index| vec![index]).collect(),
+        };
+        Self { data, deck: Deck::new(hands, seed, dealt) }
     }
 
     /// Examples dealt so far, over all epochs.
     pub fn dealt(&self) -> u64 {
-        self.dealt
+        self.deck.dealt()
     }
 
     /// Examples of one epoch.
     pub fn epoch(&self) -> u64 {
-        self.data.examples.len() as u64
+        self.deck.epoch()
     }
 
     /// Deals at least `count` examples: exactly as many, or up to the end of the last trajectory.
     pub fn deal(&mut self, count: usize) -> Vec<&'d Example<'a>> {
+        self.deck.deal(count).into_iter().map(|index| &self.data.examples[index]).collect()
+    }
+}
+
+/// Deals indices in hands that stay together, epoch after epoch, each in an order of its own.
+#[derive(Debug)]
+pub struct Deck {
+    hands: Vec<Vec<usize>>,
+    epoch: u64,
+    seed: u64,
+    dealt: u64,
+    /// This epoch's hands, the next one last.
+    left: Vec<Vec<usize>>,
+}
+
+impl Deck {
+    /// A deck behind the first `dealt` indices; there must be a hand, and none may be empty.
+    pub fn new(hands: Vec<Vec<usize>>, seed: u64, dealt: u64) -> Self {
+        let epoch = hands.iter().map(|hand| hand.len() as u64).sum();
+        let mut deck = Self { hands, epoch, seed, dealt, left: Vec::new() };
+        let mut skipped = dealt % epoch;
+        if 0 < skipped {
+            deck.shuffle();
+        }
+        while 0 < skipped {
+            let hand = deck.left.pop().expect("invariant: the hands of an epoch hold every index");
+            skipped = skipped.saturating_sub(hand.len() as u64);
+        }
+        deck
+    }
+
+    /// Indices dealt so far, over all epochs.
+    pub fn dealt(&self) -> u64 {
+        self.dealt
+    }
+
+    /// Indices of one epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Deals at least `count` indices: exactly as many, or up to the end of the last hand.
+    pub fn deal(&mut self, count: usize) -> Vec<usize> {
         let mut dealt = Vec::with_capacity(count);
         while dealt.len() < count {
-            if self.hands.is_empty() {
+            if self.left.is_empty() {
                 self.shuffle();
             }
-            let hand = self.hands.pop().expect("invariant: an epoch has hands");
+            let hand = self.left.pop().expect("invariant: an epoch has hands");
             self.dealt += hand.len() as u64;
-            dealt.extend(hand.into_iter().map(|index| &self.data.examples[index]));
+            dealt.extend(hand);
         }
         dealt
     }
 
     fn shuffle(&mut self) {
-        let epoch = self.dealt / self.epoch();
-        self.hands = match self.order {
-            Order::Trajectories => self.data.trunks.clone(),
-            Order::Examples => (0..self.data.examples.len()).map(|index| vec![index]).collect(),
-        };
-        self.hands.shuffle(&mut seed::rng(self.seed, "epoch", &[epoch]));
+        self.left = self.hands.clone();
+        self.left.shuffle(&mut seed::rng(self.seed, "epoch", &[self.dealt / self.epoch]));
     }
 }
 

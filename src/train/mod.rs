@@ -1,6 +1,6 @@
 //! Trainers: what turns examples and rewards into weights.
 //!
-//! [`sft`] and [`srl`] are the two loops; both end in [`update`]. Guarantees that a training depends on its
+//! [`sft`], [`srl`] and [`grpo`] are the methods; all end in [`update`]. Guarantees that a training depends on its
 //! configuration, data and seed only, and resumes from a checkpoint to the same weights. Imports no sandbox.
 
 pub mod adamw;
@@ -8,14 +8,17 @@ pub mod batch;
 pub mod checkpoint;
 pub mod data;
 pub mod gradients;
+pub mod grpo;
 pub mod loss;
+pub mod reinforce;
 pub mod schedule;
+pub mod score;
 pub mod sft;
 pub mod srl;
 pub mod update;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
@@ -89,7 +92,7 @@ impl Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// Examples (SFT) or groups (SRL); more where whole trajectories are dealt.
+    /// Examples (SFT) or groups (SRL, RLVR); more where whole trajectories are dealt.
     pub size: usize,
     /// The order in which examples are dealt.
     pub order: Order,
@@ -97,11 +100,19 @@ pub struct BatchConfig {
     pub micro_batch_tokens: usize,
     /// What the loss averages over.
     pub average: Average,
+    /// Updates from the same batch (SRL, RLVR).
+    pub passes: usize,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { size: 64, order: Order::Trajectories, micro_batch_tokens: 16_384, average: Average::Sequences }
+        Self {
+            size: 64,
+            order: Order::Trajectories,
+            micro_batch_tokens: 16_384,
+            average: Average::Sequences,
+            passes: 1,
+        }
     }
 }
 
@@ -134,6 +145,8 @@ pub enum Outcome {
 pub struct Training<'a> {
     /// Whose weights change.
     pub student: &'a Student,
+    /// The weights that it keeps near to, where the loss asks for that.
+    pub reference: Option<&'a Student>,
     /// The optimizer's state.
     pub adamw: AdamW,
     /// How far it has come.
@@ -160,7 +173,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let adamw = AdamW::new(config.optimizer, student.vars())?;
         let progress = Progress::new(phase, config.seed);
-        Ok(Self { student, adamw, progress, events, checkpoints: None, stop })
+        Ok(Self { student, reference: None, adamw, progress, events, checkpoints: None, stop })
     }
 
     /// How the training ended, if it did; `epoch` is the number of examples.
@@ -203,9 +216,12 @@ impl<'a> Training<'a> {
     fn save(&mut self) -> Result<()> {
         let Some(dir) = self.checkpoints else { return Ok(()) };
         let saved = checkpoint::save(dir, self.student, &self.adamw, &self.progress)?;
-        let name = saved.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // Relative to the run directory, whose checkpoints lie in `checkpoints`, or below it by stage.
+        let parts: Vec<_> = saved.iter().collect();
+        let first = parts.iter().rposition(|part| *part == "checkpoints").unwrap_or_default();
+        let place: PathBuf = parts[first..].iter().collect();
         let (phase, step) = (self.progress.phase.clone(), self.progress.step);
-        self.events.emit(&Event::CheckpointSaved { phase, step, path: format!("checkpoints/{name}") })
+        self.events.emit(&Event::CheckpointSaved { phase, step, path: place.display().to_string() })
     }
 }
 

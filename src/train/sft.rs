@@ -3,6 +3,8 @@
 //! Guarantees the prompts of SRL, so that the two compare. With [`Target::Replies`] only the expert's replies count;
 //! with [`Target::Conversations`] every token does, which is how a student without any pre-training learns to read.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 
 use super::batch::Sequence;
@@ -82,28 +84,25 @@ fn sequences(
         if config.limits.reply < reply.len() {
             continue;
         }
-        let old_logprobs = vec![0.0; reply.len()];
-        let sequence =
-            Sequence { example: name(example), prompt: prompt.tokens, reply, old_logprobs, advantage: 1.0 };
-        sequences.push(sequence);
+        sequences.push(Sequence::imitated(name(example), prompt.tokens, reply));
     }
     Ok(sequences)
 }
 
 /// Whole conversations: of sequences that each begin the next one, the last, with all but its first token to be predicted.
 fn conversations(sequences: Vec<Sequence>) -> Vec<Sequence> {
-    let mut whole: Vec<Sequence> = Vec::new();
-    for mut sequence in sequences {
-        let mut tokens = sequence.prompt.to_vec();
-        tokens.append(&mut sequence.reply);
-        let begins =
-            |last: &Sequence| tokens.starts_with(&last.prompt) && tokens[1..].starts_with(&last.reply);
-        if whole.last().is_some_and(begins) {
-            whole.pop();
+    let mut whole: Vec<(Arc<str>, Vec<u32>)> = Vec::new();
+    for sequence in sequences {
+        for answer in sequence.answers {
+            let tokens = [&*answer.prompt, &*answer.reply].concat();
+            if whole.last().is_some_and(|(_, last)| tokens.starts_with(last)) {
+                whole.pop();
+            }
+            whole.push((Arc::clone(&sequence.example), tokens));
         }
-        let old_logprobs = vec![0.0; tokens.len() - 1];
-        let prompt = tokens[..1].into();
-        whole.push(Sequence { prompt, reply: tokens[1..].to_vec(), old_logprobs, ..sequence });
     }
-    whole
+    let imitated = |(example, tokens): (Arc<str>, Vec<u32>)| {
+        Sequence::imitated(example, tokens[..1].into(), tokens[1..].to_vec())
+    };
+    whole.into_iter().map(imitated).collect()
 }

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use super::adamw::AdamW;
 use super::batch::{Average, MicroBatch, Sequence, collate, split, weights};
 use super::gradients::{Gradients, clip_scale};
-use super::loss::{Clip, clipped, imitation, is_clipped};
+use super::loss::{Bound, Kl, Loss, imitation, penalty};
 use crate::model::Student;
 
 /// What an update minimises.
@@ -19,10 +19,10 @@ use crate::model::Student;
 pub enum Objective {
     /// The negative log-likelihood of the replies.
     Imitation,
-    /// The clipped objective, on log-probabilities at this temperature.
-    Clipped {
-        /// Bounds of the ratio.
-        clip: Clip,
+    /// A loss from rewards, on log-probabilities at this temperature.
+    Policy {
+        /// The loss.
+        loss: Loss,
         /// The temperature at which the replies were sampled.
         temperature: f64,
     },
@@ -50,10 +50,14 @@ pub struct Updated {
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub grad_norm: f64,
-    /// The share of tokens whose gradient the clip took away.
-    pub clip_fraction: f64,
-    /// The largest distance between a token's log-probability when it was sampled and now.
+    /// The share of tokens whose ratio was beyond the loss's lower bound.
+    pub clip_low: f64,
+    /// The share of tokens whose ratio was beyond the loss's upper bound.
+    pub clip_high: f64,
+    /// The largest distance between a token's log-probability that ratios are taken against and now.
     pub sampler_gap: f64,
+    /// The mean of the estimate k3 of the distance from the first weights, where the loss keeps near them.
+    pub kl: Option<f64>,
     /// What passed the model.
     pub tokens: Tokens,
 }
@@ -110,7 +114,7 @@ pub fn gradients(
     sequences: &[Sequence],
     options: &UpdateOptions,
 ) -> Result<(Gradients, Updated)> {
-    let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.reply.len()).collect();
+    let lengths: Vec<usize> = sequences.iter().map(Sequence::reply_len).collect();
     ensure!(
         !lengths.is_empty() && !lengths.contains(&0),
         "invariant: a batch has replies, and they have tokens"
@@ -118,53 +122,57 @@ pub fn gradients(
     let weights = weights(&lengths, options.average);
     let device = student.network().device();
     let (mut gradients, mut updated, mut first) = (Gradients::default(), Updated::default(), 0);
+    let share = 1.0 / lengths.iter().sum::<usize>() as f64;
     for run in split(sequences, options.micro_batch_tokens) {
         let sequences = &sequences[run];
-        let tokens: usize = sequences.iter().map(|sequence| sequence.reply.len()).sum();
+        let tokens: usize = sequences.iter().map(Sequence::reply_len).sum();
         let batch = collate(sequences, &weights[first..first + tokens], device)?;
         first += tokens;
-        let loss = pass(student, &batch, options.objective, &mut updated)?;
+        let rows = batch.packed.tokens().len() as u64;
+        let without_sharing = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
+        updated.tokens += Tokens { forward: rows, backward: rows, without_sharing };
+        let loss = match options.objective {
+            Objective::Imitation => imitation(&logprobs(student, &batch, 1.0)?, &batch.known.weights)?,
+            Objective::Policy { loss, temperature } => {
+                policy(&loss, &logprobs(student, &batch, temperature)?, &batch, (share, &mut updated))?
+            }
+        };
         let value = f64::from(loss.to_scalar::<f32>()?);
         ensure!(value.is_finite(), "the loss is {value} on {}", names(sequences));
         updated.loss += value;
-        updated.tokens.without_sharing += sequences.iter().map(|s| s.len() as u64 - 1).sum::<u64>();
         gradients.add(student.vars(), loss.backward()?).with_context(|| names(sequences))?;
     }
-    updated.clip_fraction /= lengths.iter().sum::<usize>() as f64;
     Ok((gradients, updated))
 }
 
-/// The loss of a micro-batch with graph; adds what is counted to `updated`.
-fn pass(
-    student: &Student,
-    batch: &MicroBatch,
-    objective: Objective,
-    updated: &mut Updated,
-) -> Result<Tensor> {
-    let rows = batch.packed.tokens().len() as u64;
-    updated.tokens += Tokens { forward: rows, backward: rows, without_sharing: 0 };
-    let temperature = match objective {
-        Objective::Imitation => 1.0,
-        Objective::Clipped { temperature, .. } => temperature,
-    };
-    let logprobs = student.logprobs(&batch.packed, &batch.rows, &batch.targets, temperature)?;
-    match objective {
-        Objective::Imitation => Ok(imitation(&logprobs, &batch.weights)?),
-        Objective::Clipped { clip, .. } => {
-            watch_ratios(&logprobs, batch, clip, updated)?;
-            Ok(clipped(&logprobs, &batch.old_logprobs, &batch.advantages, &batch.weights, clip)?)
-        }
-    }
+fn logprobs(student: &Student, batch: &MicroBatch, temperature: f64) -> Result<Tensor> {
+    Ok(student.logprobs(&batch.packed, &batch.rows, &batch.targets, temperature)?)
 }
 
-fn watch_ratios(logprobs: &Tensor, batch: &MicroBatch, clip: Clip, updated: &mut Updated) -> Result<()> {
-    let log_ratios = (logprobs.detach() - &batch.old_logprobs)?.to_vec1::<f32>()?;
-    for (log_ratio, advantage) in log_ratios.iter().zip(batch.advantages.to_vec1::<f32>()?) {
-        let (log_ratio, advantage) = (f64::from(*log_ratio), f64::from(advantage));
-        updated.sampler_gap = updated.sampler_gap.max(log_ratio.abs());
-        updated.clip_fraction += f64::from(u8::from(is_clipped(log_ratio, advantage, clip)));
+/// The loss of a micro-batch with graph; adds what is seen of its tokens, each `share` of the batch, to `updated`.
+fn policy(
+    loss: &Loss,
+    logprobs: &Tensor,
+    batch: &MicroBatch,
+    (share, updated): (f64, &mut Updated),
+) -> Result<Tensor> {
+    let known = &batch.known;
+    let ratios = loss.policy.ratios(logprobs, known)?;
+    let advantages = known.advantages.to_vec1::<f32>()?;
+    for (ratio, advantage) in std::iter::zip(ratios.detach().to_vec1::<f32>()?, advantages) {
+        match loss.policy.bound(ratio.into(), advantage.into()) {
+            Some(Bound::Low) => updated.clip_low += share,
+            Some(Bound::High) => updated.clip_high += share,
+            None => {}
+        }
     }
-    Ok(())
+    let gaps = (logprobs.detach() - &known.old_logprobs)?.abs()?.to_vec1::<f32>()?;
+    updated.sampler_gap = gaps.into_iter().map(f64::from).fold(updated.sampler_gap, f64::max);
+    if loss.kl != Kl::None {
+        let divergence = penalty::k3(&logprobs.detach(), &known.reference_logprobs)?.sum_all()?;
+        *updated.kl.get_or_insert(0.0) += share * f64::from(divergence.to_scalar::<f32>()?);
+    }
+    Ok(loss.total(logprobs, &ratios, known)?)
 }
 
 fn names(sequences: &[Sequence]) -> String {

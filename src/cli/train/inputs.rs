@@ -16,10 +16,10 @@ use crate::model::merge::merge;
 use crate::model::network::Network;
 use crate::model::tokenizer::{ChatTokenizer, Pieces};
 use crate::model::{Device, Student};
-use crate::recipe::Recipe;
+use crate::recipe::{Method, Recipe};
 use crate::run::RunDir;
 use crate::run::manifest::Digests;
-use crate::task::{LoadedTask, Task};
+use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
 use crate::trajectory::{FORMAT, Trajectory};
 
@@ -45,7 +45,8 @@ impl Inputs {
                 Failure::input(error).with_hint(hint)
             })?);
         }
-        if trajectories.iter().all(|trajectory| trajectory.steps.is_empty()) {
+        if recipe.method != Method::Rlvr && trajectories.iter().all(|trajectory| trajectory.steps.is_empty())
+        {
             return Err(Failure::nothing(anyhow!("the trajectories have no steps to train on")));
         }
         Ok(Self { trajectories, tasks })
@@ -56,15 +57,32 @@ impl Inputs {
         self.trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
     }
 
-    pub(super) fn digests(&self, recipe: &Recipe) -> Result<Digests, Failure> {
-        let mut digests = Digests::default();
+    /// The tasks that a student can work on by itself.
+    pub(super) fn code_tasks(&self) -> Result<BTreeMap<String, LoadedTask>, Failure> {
+        let mut tasks = self.tasks.clone();
+        tasks.retain(|_, loaded| loaded.task.kind == Kind::Code);
+        if tasks.is_empty() {
+            return Err(Failure::nothing(anyhow!("`data.tasks` holds no code task to work on")).with_hint(
+                "import some with `apprentice task import`, or make some with `apprentice task synth`",
+            ));
+        }
+        Ok(tasks)
+    }
+
+    /// Adds what a training depends on.
+    pub(super) fn digest(&self, recipe: &Recipe, digests: &mut Digests) -> Result<(), Failure> {
         for path in &recipe.data.trajectories {
             let digest = fsio::sha256_file(path).map_err(Failure::input)?;
             digests.data.insert(path.display().to_string(), digest);
         }
-        for (_, trajectory) in self.pairs() {
-            let task = self.tasks[&trajectory.task].task.to_yaml();
-            digests.data.insert(format!("task {}", trajectory.task), fsio::sha256_hex(task.as_bytes()));
+        let learned = self.trajectories.iter().map(|trajectory| &self.tasks[&trajectory.task]);
+        let practised = self
+            .tasks
+            .values()
+            .filter(|loaded| recipe.method == Method::Rlvr && loaded.task.kind == Kind::Code);
+        for loaded in learned.chain(practised) {
+            let digest = fsio::sha256_hex(loaded.task.to_yaml().as_bytes());
+            digests.data.insert(format!("task {}", loaded.task.id), digest);
         }
         for dir in recipe.model.dir.iter().chain(&recipe.model.adapter) {
             let digest = fsio::sha256_dir(dir).map_err(Failure::input)?;
@@ -74,10 +92,10 @@ impl Inputs {
             let digest = fsio::sha256_file(config).map_err(Failure::input)?;
             digests.model.insert(config.display().to_string(), digest);
         }
-        Ok(digests)
+        Ok(())
     }
 
-    /// The student of the last checkpoint, else of the recipe, tuned as the recipe says.
+    /// The student of a checkpoint, else of the recipe, tuned as the recipe says.
     pub(super) fn student(
         &self,
         recipe: &Recipe,
@@ -106,6 +124,9 @@ impl Inputs {
             let replies = trajectory.steps.iter().map(render_reply);
             std::iter::once(task.problem.clone()).chain(replies).chain(observed.map(|o| o.output.clone()))
         });
+        // Who has no expert to learn words from has the problems.
+        let problems = self.tasks.values().filter(|_| self.trajectories.is_empty());
+        let said = said.chain(problems.map(|loaded| loaded.task.problem.clone()));
         let system = std::iter::once(recipe.prompt.system.clone());
         let vocab_size = recipe.model.vocab_size.unwrap_or(VOCAB_SIZE);
         let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size, Pieces::Words)?;
@@ -153,16 +174,18 @@ fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec
     Ok(trajectories)
 }
 
-/// Removes the events of updates from `step` on: a resumed run makes them again.
-pub(super) fn forget_after(run: &RunDir, step: u64) -> anyhow::Result<()> {
+/// Removes the events of a phase's updates from `step` on: a resumed run makes them again.
+pub(super) fn forget_after(run: &RunDir, phase: &str, step: u64) -> anyhow::Result<()> {
     let path = run.path().join("events.jsonl");
     if !path.exists() {
         return Ok(());
     }
     let text = fs_err::read_to_string(&path)?;
     let is_kept = |line: &&str| match serde_json::from_str::<Event>(line) {
-        Ok(Event::StepTrained { step: at, .. } | Event::StepSkipped { step: at, .. }) => at < step,
-        Ok(Event::CheckpointSaved { step: at, .. }) => at <= step,
+        Ok(
+            Event::StepTrained { phase: of, step: at, .. } | Event::StepSkipped { phase: of, step: at, .. },
+        ) => of != phase || at < step,
+        Ok(Event::CheckpointSaved { phase: of, step: at, .. }) => of != phase || at <= step,
         // A killed process may leave half a line.
         Err(_) => false,
         Ok(_) => true,

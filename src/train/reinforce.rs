@@ -1,0 +1,331 @@
+//! Reinforcement: groups of attempts, their advantages, updates. The loop that [`srl`](super::srl) and
+//! [`grpo`](super::grpo) share; each brings its own [`Source`] of groups.
+//!
+//! Guarantees that only groups with spread reach the loss, that dropped ones are counted, and that every pass over a
+//! batch has the same normalisers. Does not know what an attempt is rewarded for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::batch::Sequence;
+use super::loss::{Kl, Loss, Truncated};
+use super::score::Scorer;
+use super::update::{Objective, Tokens, UpdateOptions, Updated, update};
+use super::{Outcome, TrainConfig, Training, metrics};
+use crate::group::{Attempt, Group, Scale};
+use crate::model::tree::Packed;
+use crate::model::{SampleOptions, Student};
+use crate::policy::Sample;
+use crate::seed;
+
+/// How groups are sampled and which are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Groups {
+    /// Attempts at each example.
+    pub group_size: usize,
+    /// Temperature of sampling, and of the log-probabilities.
+    pub temperature: f64,
+    /// What the distance from the mean reward is divided by.
+    pub scale: Scale,
+    /// A group is kept iff its standard deviation exceeds this.
+    pub min_spread: f64,
+    /// How often an unfilled batch is refilled with further examples.
+    pub refills: u64,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { group_size: 8, temperature: 1.0, scale: Scale::default(), min_spread: 0.01, refills: 4 }
+    }
+}
+
+impl Groups {
+    /// How attempts are drawn, each reply with at most `reply` tokens.
+    pub(super) fn sampling(&self, reply: usize) -> SampleOptions {
+        // Any top-p below 1 would sample from a distribution that the loss does not know.
+        SampleOptions {
+            temperature: self.temperature,
+            top_p: 1.0,
+            max_new_tokens: reply,
+            ..SampleOptions::default()
+        }
+    }
+}
+
+/// What a method from rewards needs to know beyond [`TrainConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reinforcement {
+    /// The groups.
+    pub groups: Groups,
+    /// What an update minimises.
+    pub loss: Loss,
+}
+
+/// Where groups come from.
+pub(super) trait Source {
+    /// Attempts `count` further examples and hands their groups to `harvest`.
+    fn draw(&mut self, count: usize, seed: u64, student: &Student, harvest: &mut Harvest) -> Result<()>;
+
+    /// Examples dealt so far, over all epochs.
+    fn dealt(&self) -> u64;
+
+    /// Examples of one epoch.
+    fn epoch(&self) -> u64;
+
+    /// Why not one attempt was made.
+    fn fruitless(&self) -> anyhow::Error;
+}
+
+/// Trains until the budget is used.
+pub(super) fn train(
+    config: &TrainConfig,
+    method: &Reinforcement,
+    source: &mut dyn Source,
+    training: &mut Training<'_>,
+) -> Result<Outcome> {
+    ensure!(
+        method.loss.kl == Kl::None || training.reference.is_some(),
+        "invariant: a loss that keeps near the first weights has them"
+    );
+    let objective = Objective::Policy { loss: method.loss, temperature: method.groups.temperature };
+    loop {
+        if let Some(outcome) = training.ended(config, source.epoch()) {
+            return training.end(outcome);
+        }
+        let options =
+            config.update_options(objective, config.budget.used(&training.progress, source.epoch()));
+        let step = training.progress.step;
+        let harvest = fill(config, method, source, (step, training.student))?;
+        training.progress.dealt = source.dealt();
+        let mut sequences = harvest.sequences(method);
+        let mut tokens = harvest.tally.tokens;
+        if sequences.is_empty() {
+            training.progress.units += tokens.units();
+            training.skipped(config, harvest.tally.dropped)?;
+            continue;
+        }
+        let scorer = Scorer {
+            student: training.student,
+            reference: training.reference,
+            temperature: method.groups.temperature,
+            micro_batch_tokens: config.batch.micro_batch_tokens,
+        };
+        tokens += scorer.fill(&method.loss, &mut sequences)?;
+        let updated = passes(training, &sequences, &options, config.batch.passes)
+            .with_context(|| format!("update {step} failed"))?;
+        tokens += updated.tokens;
+        training.progress.units += tokens.units();
+        training.trained(config, harvest.metrics(&updated, tokens, options.rate))?;
+    }
+}
+
+/// Draws groups until the batch is full or the refills are used.
+fn fill(
+    config: &TrainConfig,
+    method: &Reinforcement,
+    source: &mut dyn Source,
+    (step, student): (u64, &Student),
+) -> Result<Harvest> {
+    let mut harvest = Harvest::new(method.groups.min_spread);
+    for round in 0..=method.groups.refills {
+        let missing = config.batch.size.saturating_sub(harvest.groups.len());
+        if missing == 0 {
+            break;
+        }
+        let seed = seed::derive(config.seed, "round", &[step, round]);
+        source.draw(missing, seed, student, &mut harvest)?;
+    }
+    if harvest.tally.attempts == 0 { Err(source.fruitless()) } else { Ok(harvest) }
+}
+
+/// Updates `passes` times on the same sequences, whose old log-probabilities stay. What is told is of the first pass,
+/// before any weight changed, but for the clipping, which only later passes have.
+fn passes(
+    training: &mut Training<'_>,
+    sequences: &[Sequence],
+    options: &UpdateOptions,
+    passes: usize,
+) -> Result<Updated> {
+    let mut told = update(training.student, &mut training.adamw, sequences, options)?;
+    for _ in 1..passes {
+        let updated = update(training.student, &mut training.adamw, sequences, options)?;
+        told.tokens += updated.tokens;
+        (told.clip_low, told.clip_high) = (updated.clip_low, updated.clip_high);
+    }
+    Ok(told)
+}
+
+/// What a batch learns from, and what was seen on the way to it.
+#[derive(Debug)]
+pub(super) struct Harvest {
+    min_spread: f64,
+    /// Groups with spread, each with its example's name.
+    groups: Vec<(Arc<str>, Group)>,
+    pub(super) tally: Tally,
+}
+
+/// Sums over all attempts, those of dropped groups included: leaving these out would flatter.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    groups: u64,
+    dropped: u64,
+    /// Examples whose prompt does not fit.
+    pub(super) too_long: u64,
+    /// Steps that prompts lost to fit.
+    pub(super) lost_steps: u64,
+    /// Attempts that the host lost: they are no attempts.
+    pub(super) lost: u64,
+    attempts: u64,
+    malformed: u64,
+    truncated: u64,
+    replies: u64,
+    reply_tokens: u64,
+    reward: f64,
+    spread: f64,
+    /// What passed the model while sampling.
+    pub(super) tokens: Tokens,
+}
+
+impl Harvest {
+    fn new(min_spread: f64) -> Self {
+        Self { min_spread, groups: Vec::new(), tally: Tally::default() }
+    }
+
+    /// Keeps a group that teaches something, and counts any.
+    pub(super) fn take(&mut self, example: Arc<str>, group: Group) {
+        self.tally.count(&group);
+        // Equal rewards give zero advantages: such a group costs a backward pass and teaches nothing.
+        if group.is_informative(self.min_spread) {
+            self.groups.push((example, group));
+        } else {
+            self.tally.dropped += 1;
+        }
+    }
+
+    /// The attempts that are learned from, with their advantages.
+    fn sequences(&self, method: &Reinforcement) -> Vec<Sequence> {
+        let is_learned = |attempt: &Attempt| match method.loss.truncated {
+            Truncated::Keep => !attempt.replies.is_empty(),
+            Truncated::Mask => !attempt.replies.is_empty() && !attempt.is_truncated(),
+        };
+        let of_group = |(example, group): &(Arc<str>, Group)| -> Vec<Sequence> {
+            std::iter::zip(group.attempts(), group.advantages(method.groups.scale))
+                .filter(|(attempt, _)| is_learned(attempt))
+                .map(|(attempt, advantage)| {
+                    Sequence::sampled(Arc::clone(example), &attempt.replies, advantage)
+                })
+                .collect()
+        };
+        self.groups.iter().flat_map(of_group).collect()
+    }
+
+    fn metrics(&self, updated: &Updated, tokens: Tokens, rate: f64) -> BTreeMap<String, f64> {
+        let tally = &self.tally;
+        let (attempts, groups) = (tally.attempts as f64, tally.groups as f64);
+        let numbers = [
+            ("reward", tally.reward / attempts),
+            ("reward_std", tally.spread / groups),
+            ("kept", self.groups.len() as f64),
+            ("dropped", tally.dropped as f64),
+            ("too_long", tally.too_long as f64),
+            ("lost", tally.lost as f64),
+            ("lost_steps", tally.lost_steps as f64),
+            ("malformed", tally.malformed as f64 / attempts),
+            ("truncated", tally.truncated as f64 / attempts),
+            ("replies", tally.replies as f64 / attempts),
+            ("reply_tokens", tally.reply_tokens as f64 / tally.replies.max(1) as f64),
+            ("clip_fraction", updated.clip_low + updated.clip_high),
+            ("clip_low", updated.clip_low),
+            ("clip_high", updated.clip_high),
+            ("sampler_gap", updated.sampler_gap),
+        ];
+        let mut metrics = metrics(updated, tokens, rate);
+        metrics.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        metrics.extend(updated.kl.map(|kl| ("kl".to_owned(), kl)));
+        metrics
+    }
+}
+
+impl Tally {
+    fn count(&mut self, group: &Group) {
+        self.groups += 1;
+        self.spread += group.spread();
+        for attempt in group.attempts() {
+            self.attempts += 1;
+            self.reward += attempt.reward.value;
+            self.malformed += u64::from(!attempt.reward.well_formed);
+            self.truncated += u64::from(attempt.is_truncated());
+            self.replies += attempt.replies.len() as u64;
+            self.reply_tokens += attempt.replies.iter().map(|reply| reply.tokens.len() as u64).sum::<u64>();
+        }
+    }
+
+    /// Counts the tokens of replies that were sampled together: prompts share their beginnings, and a reply's last
+    /// token is not read again.
+    pub(super) fn count_sampling<'s>(&mut self, replies: impl Iterator<Item = &'s Sample> + Clone) {
+        let shared = Packed::new(replies.clone().map(|reply| &*reply.prompt)).tokens().len() as u64;
+        self.tokens.forward += shared;
+        for reply in replies {
+            let read = reply.tokens.len().saturating_sub(1) as u64;
+            self.tokens.forward += read;
+            self.tokens.without_sharing += reply.prompt.len() as u64 + read;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::Reward;
+
+    fn sample(finished: bool) -> Sample {
+        Sample {
+            prompt: Arc::from([1, 2]),
+            tokens: vec![3, 4],
+            logprobs: vec![-1.0, -2.0],
+            finished,
+            ..Sample::from_text("")
+        }
+    }
+
+    fn harvest(rewards: &[f64], finished: &[bool]) -> Harvest {
+        let attempt = |(&value, &finished): (&f64, &bool)| Attempt {
+            replies: vec![sample(true), sample(finished)],
+            reward: Reward::new(value),
+        };
+        let mut harvest = Harvest::new(0.01);
+        let attempts = std::iter::zip(rewards, finished).map(attempt).collect();
+        harvest.take("t".into(), Group::new(attempts).unwrap());
+        harvest
+    }
+
+    #[test]
+    fn masked_attempts_count_in_the_mean_and_are_not_learned_from() {
+        let harvest = harvest(&[1.0, 0.0, 0.0, 1.0], &[true, true, false, true]);
+        let advantages = |truncated| -> Vec<f64> {
+            let loss = Loss { truncated, ..Loss::default() };
+            let sequences = harvest.sequences(&Reinforcement { loss, ..Reinforcement::default() });
+            sequences.iter().map(|sequence| sequence.advantage).collect()
+        };
+        assert_eq!(advantages(Truncated::Keep), [1.0, -1.0, -1.0, 1.0]);
+        assert_eq!(advantages(Truncated::Mask), [1.0, -1.0, 1.0]);
+    }
+
+    #[test]
+    fn an_attempts_replies_are_one_sequence() {
+        let sequences = harvest(&[1.0, 0.0], &[true, true]).sequences(&Reinforcement::default());
+        assert_eq!(sequences.len(), 2);
+        assert_eq!((sequences[0].answers.len(), sequences[0].reply_len()), (2, 4));
+        assert_eq!(sequences[0].answers[1].old_logprobs, [-1.0, -2.0]);
+    }
+
+    #[test]
+    fn flat_groups_are_dropped_and_counted() {
+        let flat = harvest(&[1.0, 1.0], &[true, true]);
+        assert_eq!((flat.groups.len(), flat.tally.dropped, flat.tally.attempts), (0, 1, 2));
+    }
+}

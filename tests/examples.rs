@@ -116,7 +116,8 @@ fn the_next_steps_title_is_told_where_there_is_one() {
     let (_, _, lines) = examples(dir.path(), &["--hint"]);
     let last = |line: &Value| line["messages"].as_array().unwrap().last().unwrap()["content"].clone();
     assert_eq!(last(&lines[0]), "Fix it.\n\nThe next step: 1. Halve");
-    assert_eq!(last(&lines[1]), "The next step: 2. Add up");
+    let told = "Fix it.\n\nSolution so far:\n\n1. **Halve** it\n\nThe next step: 2. Add up";
+    assert_eq!(last(&lines[1]), told);
 }
 
 #[test]

@@ -67,12 +67,6 @@ pub struct Args {
 pub struct EvalArgs {
     #[command(flatten)]
     rollout: Args,
-    /// Temperature of the K replies to a problem of mathematics
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
-    temperature: f64,
-    /// Tokens after which a reply to a problem of mathematics is cut (default: what the policy takes)
-    #[arg(long, value_name = "N")]
-    reply_tokens: Option<usize>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

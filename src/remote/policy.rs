@@ -10,7 +10,7 @@ use super::client::Client;
 use super::error::RemoteError;
 use super::{Prompted, Query, Sampling};
 use crate::chat::Message;
-use crate::policy::{Policy, Sample, SampleRequest};
+use crate::policy::{Draw, Policy, Sample, SampleRequest};
 
 /// Renders a conversation in the model's tokens.
 pub type Encode = Box<dyn Fn(&[Message]) -> anyhow::Result<Vec<u32>> + Send + Sync>;
@@ -58,6 +58,11 @@ impl Policy for RemotePolicy {
             replies[place] = samples;
         }
         Ok(replies)
+    }
+
+    fn draw_like(&mut self, draw: Draw) {
+        self.sampling.temperature = draw.temperature;
+        self.sampling.max_tokens = draw.reply_tokens.unwrap_or(self.sampling.max_tokens);
     }
 
     fn account(&self) -> Option<String> {

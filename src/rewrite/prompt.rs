@@ -50,7 +50,7 @@ fn question(problem: &str, solution: &str) -> String {
 mod tests {
     use super::*;
     use crate::rewrite::checked;
-    use crate::solve::Exact;
+    use crate::solve::Strict;
 
     #[test]
     fn the_examples_are_what_is_asked_for() {
@@ -58,7 +58,7 @@ mod tests {
             let answer = crate::solution::last_box(solution).unwrap().to_owned();
             let (id, problem, solution) = ("e".to_owned(), problem.to_owned(), solution.to_owned());
             let prose = Prose { id, problem, solution, answer };
-            assert!(checked(&prose, Some(wanted), &Exact).is_ok(), "{wanted}");
+            assert!(checked(&prose, Some(wanted), &Strict).is_ok(), "{wanted}");
         }
     }
 }

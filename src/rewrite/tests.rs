@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::policy::Scripted;
-use crate::solve::Exact;
+use crate::solve::Strict;
 
 const GOOD: &str = "<think>hm</think>SOLUTION:\n1. **Add** $2+2=4$.\n2. **Halve** $4/2=2$, so $\\boxed{2}$.";
 
@@ -23,7 +23,7 @@ fn teacher(replies: &[(&str, &[&str])]) -> Scripted {
 const OPTIONS: Options = Options { tries: 3, seed: 0 };
 
 fn rewritten(teacher: &mut Scripted, prose: &[Prose], path: &std::path::Path) -> Vec<Rewriting> {
-    rewrite(teacher, prose, &Exact, &OPTIONS, &mut Cache::open(path).unwrap()).unwrap()
+    rewrite(teacher, prose, &Strict, &OPTIONS, &mut Cache::open(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn replies_without_the_form_or_the_answer_say_what_is_wrong() {
         ("<think>SOLUTION:\n1. **A** x\n2. **B** \\boxed{2}", "the reply has no `SOLUTION:`"),
     ];
     for (reply, reason) in cases {
-        assert_eq!(checked(&prose("a"), Some(reply), &Exact), Err(reason.to_owned()), "{reply}");
+        assert_eq!(checked(&prose("a"), Some(reply), &Strict), Err(reason.to_owned()), "{reply}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! Guarantees that replies are judged in their order, that a problem no reply came to is wrong and not left out, and that
 //! votes depend on no order but that of the replies. Needs no sandbox.
 
-mod exact;
+mod strict;
 mod vote;
 
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::solution::Thinking;
 use crate::task::Task;
 use crate::trajectory::{Action, End, FORMAT, Source, Step, Trajectory};
 
-pub use exact::Exact;
+pub use strict::Strict;
 
 /// Says whether a reply's answer is right.
 pub trait Judge {

@@ -55,7 +55,7 @@ fn every_problem_is_put_once_without_and_once_with_chance() {
         vec![("a", vec![five, "\\boxed{4}", five, "no idea"]), ("b", vec!["\\boxed{7}", "\\boxed{7}"])];
     let mut policy = Told { replies, ..Told::default() };
     let mut heard = Vec::new();
-    let solved = solve(&mut policy, &[&one, &two], &Exact, &OPTIONS, |solved| {
+    let solved = solve(&mut policy, &[&one, &two], &Strict, &OPTIONS, |solved| {
         heard.push(solved.task.clone());
         Ok(())
     })
@@ -82,8 +82,8 @@ fn every_problem_is_put_once_without_and_once_with_chance() {
 fn the_majority_counts_equal_answers_together_and_the_first_of_equals() {
     let task = problem("a", "b", "1/2");
     let vote = |replies: &[&str]| {
-        let reply = |text: &&str| Reply::of(Sample::from_text(*text), &task, &Exact);
-        vote::is_right(&replies.iter().map(reply).collect::<Vec<_>>(), &Exact)
+        let reply = |text: &&str| Reply::of(Sample::from_text(*text), &task, &Strict);
+        vote::is_right(&replies.iter().map(reply).collect::<Vec<_>>(), &Strict)
     };
     assert!(vote(&["\\boxed{1}", "\\boxed{0.5}", "\\boxed{\\frac{1}{2}}"]));
     assert!(!vote(&["\\boxed{1}", "\\boxed{0.5}", "none", "none"]), "of equals, the first");

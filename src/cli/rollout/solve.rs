@@ -10,13 +10,13 @@ use serde_json::json;
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::super::policy::{Chosen, Named};
-use super::EvalArgs;
+use super::{Args, EvalArgs};
 use crate::fsio;
 use crate::grade::{Outcome, Report, Verdict};
 use crate::policy::{Draw, Policy, Scripted};
 use crate::rate::{Benchmark, Rates, Replies, Sheet, Trial, benchmarks};
 use crate::run::{Manifest, RunDir};
-use crate::solve::{self, Exact, Options, Solved};
+use crate::solve::{self, Strict, Options, Solved};
 use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
 use crate::trajectory::Trajectory;
@@ -70,10 +70,10 @@ pub(super) fn eval(
     output: Output,
 ) -> Result<Answer, Failure> {
     let rollout = &args.rollout;
-    let mut policy = policy(&rollout.policy, problems)?;
+    let mut policy = policy(rollout, problems)?;
     let options = Options {
         samples: rollout.samples.unwrap_or(SAMPLES),
-        draw: Draw { temperature: args.temperature, reply_tokens: args.reply_tokens },
+        draw: Draw { temperature: rollout.ask.temperature, reply_tokens: rollout.ask.reply_tokens },
         seed: rollout.seed,
     };
     let run_dir = RunDir::create(&rollout.out, manifest(args, &options))?;
@@ -85,7 +85,7 @@ pub(super) fn eval(
         output.say(&format!("   Judged {}  {right} of {} right", one.task, one.replies.len()));
         one.trajectories(&name).iter().try_for_each(|trajectory| file.push(trajectory))
     };
-    let solved = solve::solve(policy.as_mut(), &tasks, &Exact, &options, done).map_err(Failure::host)?;
+    let solved = solve::solve(policy.as_mut(), &tasks, &Strict, &options, done).map_err(Failure::host)?;
     let exam = exam(&solved, &options);
     fsio::write_json(&rollout.out.join("grade.json"), &exam).map_err(Failure::host)?;
     output.result(&exam, &exam.text()).map_err(Failure::host)?;
@@ -106,7 +106,8 @@ fn manifest(args: &EvalArgs, options: &Options) -> Manifest {
 }
 
 /// The policy, whose scripts are whole solutions here.
-fn policy(named: &Named, problems: &BTreeMap<String, LoadedTask>) -> Result<Box<dyn Policy>, Failure> {
+fn policy(args: &Args, problems: &BTreeMap<String, LoadedTask>) -> Result<Box<dyn Policy>, Failure> {
+    let named = &args.policy;
     let says = |reply: &dyn Fn(&LoadedTask) -> String| -> Box<dyn Policy> {
         let replies = problems.iter().map(|(id, loaded)| (id.clone(), vec![reply(loaded)]));
         Box::new(Scripted::new(named.to_string(), replies.collect()))
@@ -123,7 +124,7 @@ fn policy(named: &Named, problems: &BTreeMap<String, LoadedTask>) -> Result<Box<
             let policy = Scripted::new(named.to_string(), experts.collect());
             super::super::policy::known(policy, file, problems)
         }
-        Named::Scripted(_) | Named::Checkpoint(_) => match named.open(problems)? {
+        Named::Scripted(_) | Named::Checkpoint(_) | Named::Remote(_) => match named.open(problems, &args.ask)? {
             Chosen::Policy(policy) => Ok(policy),
             Chosen::Prediction(_) => Err(Failure::usage(anyhow!("`{named}` predicts patches"))),
         },

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::json;
 
+use crate::cli::ask::AskArgs;
 use crate::cli::failure::{Answer, Failure};
 use crate::cli::output::Output;
 use crate::cli::policy::{Chosen, Named};
@@ -16,7 +17,7 @@ use crate::import::task::math::{Words, Worked, worked};
 use crate::policy::Policy;
 use crate::rewrite::{self, Cache, Options, Prose};
 use crate::solution::split;
-use crate::solve::Exact;
+use crate::solve::Strict;
 use crate::trajectory::{End, FORMAT, Source, Trajectory};
 
 /// Have a teacher put solutions of mathematics into numbered steps
@@ -34,6 +35,8 @@ pub(super) struct Args {
     /// Who rewrites: any policy that answers, such as checkpoint:DIR
     #[arg(long, value_name = "POLICY")]
     teacher: Named,
+    #[command(flatten)]
+    ask: AskArgs,
     /// How often a teacher is asked about one solution, at most
     #[arg(long, value_name = "N", default_value_t = 3)]
     tries: usize,
@@ -47,7 +50,7 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
-    let mut teacher = teacher(&args.teacher)?;
+    let mut teacher = teacher(&args.teacher, &args.ask)?;
     let mut cache = Cache::open(&beside(&args.out, "teacher.jsonl")).map_err(Failure::input)?;
     let (mut trajectories, mut words, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
     for file in import::files(&args.sources).map_err(Failure::input)? {
@@ -65,7 +68,7 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     let options = Options { tries: args.tries, seed: args.seed };
     let name = teacher.name();
     let rewritings =
-        rewrite::rewrite(teacher.as_mut(), &prose, &Exact, &options, &mut cache).map_err(Failure::host)?;
+        rewrite::rewrite(teacher.as_mut(), &prose, &Strict, &options, &mut cache).map_err(Failure::host)?;
     for (words, rewriting) in words.iter().zip(rewritings) {
         match rewriting {
             Ok(text) => trajectories.push(trajectory(words, &text, &name)),
@@ -95,8 +98,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-fn teacher(named: &Named) -> Result<Box<dyn Policy>, Failure> {
-    match named.open(&BTreeMap::new())? {
+fn teacher(named: &Named, ask: &AskArgs) -> Result<Box<dyn Policy>, Failure> {
+    match named.open(&BTreeMap::new(), ask)? {
         Chosen::Policy(policy) => Ok(policy),
         Chosen::Prediction(_) => Err(Failure::usage(anyhow!("`{named}` answers nothing"))
             .with_hint("name a policy that does, such as checkpoint:DIR")),

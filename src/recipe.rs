@@ -14,6 +14,7 @@ use crate::reward::TextReward;
 use crate::train::adamw::AdamWConfig;
 use crate::train::schedule::{Schedule, Shape};
 use crate::train::srl::SrlConfig;
+use crate::train::validation::ValidationConfig;
 use crate::train::{BatchConfig, Budget, Limits, TrainConfig, batch::Average};
 
 pub use resolve::{RecipeError, load, parse};
@@ -53,6 +54,9 @@ pub struct Recipe {
     pub srl: SrlConfig,
     /// What a reply is worth (SRL).
     pub reward: RewardSource,
+    /// What the student is measured on while it learns.
+    #[serde(default)]
+    pub validation: ValidationConfig,
     /// Updates between two checkpoints; 0 saves at the end only.
     pub save_every: u64,
 }
@@ -134,6 +138,7 @@ impl Recipe {
             limits: Limits::default(),
             srl: SrlConfig::default(),
             reward: RewardSource::Text(TextReward::default()),
+            validation: ValidationConfig::default(),
             save_every: 50,
         }
     }

@@ -110,7 +110,8 @@ fn checkpoint(dir: &Path, name: String) -> Result<Chosen, Failure> {
     use crate::model::policy::StudentPolicy;
     use crate::model::{SampleOptions, Student};
 
-    let student = Student::load(dir, &cpu()).map_err(super::model::failure)?;
+    let dir = crate::train::checkpoint::pointed(dir).map_err(Failure::input)?;
+    let student = Student::load(&dir, &cpu()).map_err(super::model::failure)?;
     Ok(Chosen::Policy(Box::new(StudentPolicy { student, options: SampleOptions::default(), name })))
 }
 

@@ -1,6 +1,7 @@
 //! `apprentice train`: a recipe, a run directory, a checkpoint.
 //!
-//! Guarantees that Ctrl-C ends in a checkpoint and that a resumed run's events are those of an unbroken one.
+//! Guarantees that a training which cannot fit is refused before it takes memory, that Ctrl-C ends in a checkpoint, and that
+//! a resumed run's events are those of an unbroken one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +13,20 @@ use anyhow::{Context, anyhow};
 use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use super::progress::Progress;
-use crate::event::{Event, EventSink};
+use crate::event::{Event, EventSink, Tee};
 use crate::model::Device;
 use crate::recipe::{Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::{DataSet, NothingFits};
-use crate::train::{Budget, Outcome, Training, checkpoint, device, sft, srl};
+use crate::train::pace::Pace;
+use crate::train::validation::Validation;
+use crate::train::{Budget, Outcome, Training, checkpoint, device, flops, sft, srl};
 
+mod forecast;
 mod inputs;
 
-use inputs::Inputs;
+use forecast::Forecast;
+use inputs::{Inputs, Outline};
 
 /// Train a student from a recipe
 #[derive(Debug, clap::Args)]
@@ -38,6 +43,15 @@ pub struct Args {
     /// Continue an interrupted run from its last checkpoint
     #[arg(long, value_name = "RUN", conflicts_with = "out")]
     resume: Option<PathBuf>,
+    /// Only say what would be trained on, and how much memory it would take
+    #[arg(long, visible_alias = "plan")]
+    dry_run: bool,
+    /// Memory that the training may take; one that would take more is refused [default: what is free now]
+    #[arg(long, value_name = "MIB")]
+    memory_mib: Option<u64>,
+    /// What the device does at most, in 10^12 operations a second, for `mfu` [default: measured at the start]
+    #[arg(long, value_name = "TFLOPS")]
+    peak_tflops: Option<f64>,
 }
 
 /// Runs the command.
@@ -49,10 +63,15 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let recipe = recipe(&args)?;
     let device = device().map_err(Failure::host)?;
     let inputs = Inputs::load(&recipe)?;
+    let prepared = Prepared::new(&args, &recipe, &inputs, &device)?;
+    if args.dry_run {
+        return prepared.forecast.answer(output);
+    }
+    prepared.forecast.check()?;
     let run = open(&args, &recipe, &inputs)?;
     let started = Instant::now();
     let stop = stop_on_interrupt(output).map_err(Failure::host)?;
-    let (outcome, progress) = train(&recipe, &inputs, &run, &device, (output, &stop))?;
+    let (outcome, progress) = prepared.train(&args, &run, (output, &stop))?;
     let checkpoint = run.checkpoint(progress.step);
     if outcome == Outcome::Interrupted {
         let failure = anyhow!("interrupted after update {}; saved `{}`", progress.step, checkpoint.display());
@@ -61,11 +80,17 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
             failure.with_hint(format!("continue with `apprentice train --resume {}`", run.path().display()))
         );
     }
+    let best = progress.validation.best.map(|best| (run.checkpoint(best.step), best.reward));
     let value = serde_json::json!({
         "format": "apprentice.train/1", "method": recipe.method, "run": run.path(), "checkpoint": checkpoint,
+        "best": best.as_ref().map(|(checkpoint, _)| checkpoint), "stalled": outcome == Outcome::Stalled,
         "steps": progress.step, "units": progress.units, "seconds": started.elapsed().as_secs_f64(),
     });
-    let human = format!("Trained {} updates: {}", progress.step, checkpoint.display());
+    let why = if outcome == Outcome::Stalled { ", until validation did not improve" } else { "" };
+    let mut human = format!("Trained {} updates{why}: {}", progress.step, checkpoint.display());
+    if let Some((best, reward)) = best {
+        human += &format!("\nBest on held-out steps: {} (reward {reward:.3})", best.display());
+    }
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }
@@ -132,60 +157,97 @@ fn stop_on_interrupt(output: Output) -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Events go to the run's file and to the terminal.
-struct Both<'a> {
-    file: &'a mut dyn EventSink,
-    terminal: Progress,
+/// Everything that a training needs and that is known before it takes memory.
+struct Prepared<'a> {
+    recipe: &'a Recipe,
+    device: &'a Device,
+    data: DataSet<'a>,
+    held_out: DataSet<'a>,
+    /// The checkpoint that it goes on from.
+    saved: Option<PathBuf>,
+    outline: Outline,
+    forecast: Forecast,
 }
 
-impl EventSink for Both<'_> {
-    fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.file.emit(event)?;
-        self.terminal.emit(event)
+impl<'a> Prepared<'a> {
+    fn new(args: &Args, recipe: &'a Recipe, inputs: &'a Inputs, device: &'a Device) -> Result<Self, Failure> {
+        let (data, held_out) = (DataSet::new(inputs.pairs()), DataSet::new(inputs.held_out()));
+        let saved = args.resume.as_deref().map(|run| checkpoint::latest(&run.join("checkpoints")));
+        let saved = saved.transpose().map_err(Failure::host)?.flatten();
+        let outline = inputs.outline(recipe, saved.as_deref())?;
+        let forecast = forecast::forecast(recipe, (&data, &held_out), &outline, device, args.memory_mib)?;
+        Ok(Self { recipe, device, data, held_out, saved, outline, forecast })
     }
-}
 
-fn train(
-    recipe: &Recipe,
-    inputs: &Inputs,
-    run: &RunDir,
-    device: &Device,
-    (output, stop): (Output, &AtomicBool),
-) -> Result<(Outcome, checkpoint::Progress), Failure> {
-    let data = DataSet::new(inputs.pairs());
-    let config = recipe.train_config();
-    let dir = run.checkpoints();
-    let saved = checkpoint::latest(&dir).map_err(Failure::host)?;
-    let student = inputs.student(recipe, saved.as_deref(), device)?;
-    let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
-    inputs::forget_after(run, progress.as_ref().map_or(0, |progress| progress.step))
-        .map_err(Failure::host)?;
-    let mut file = run.events().map_err(run_failure)?;
-    let mut events = Both { file: &mut file, terminal: Progress::new(output) };
-    let phase = recipe.method.name().to_owned();
-    let total = if let Budget::Steps(steps) = recipe.budget { Some(steps) } else { None };
-    events.emit(&Event::PhaseStarted { phase: phase.clone(), total }).map_err(Failure::host)?;
-    if 0 < data.unreadable() {
-        let text = format!("left out {} steps whose expert reply would be malformed", data.unreadable());
-        events.emit(&Event::Note { text }).map_err(Failure::host)?;
-    }
-    let started = Instant::now();
-    let mut training = Training::new(&phase, &config, &student, &mut events, stop).map_err(Failure::host)?;
-    training.checkpoints = Some(&dir);
-    if let (Some(saved), Some(progress)) = (&saved, progress) {
-        training.adamw = checkpoint::adamw(saved, config.optimizer, &student).map_err(Failure::input)?;
-        training.progress = progress;
-    }
-    let outcome = match recipe.method {
-        Method::Sft => sft::train(&config, sft::Target::Replies, &data, &mut training),
-        Method::Srl => {
-            let RewardSource::Text(judge) = recipe.reward;
-            srl::train(&config, &recipe.srl, &data, &judge, &mut training)
+    fn train(
+        self,
+        args: &Args,
+        run: &RunDir,
+        (output, stop): (Output, &AtomicBool),
+    ) -> Result<(Outcome, checkpoint::Progress), Failure> {
+        let Self { recipe, device, data, held_out, saved, outline, forecast } = self;
+        let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
+        let mut events = events(run, progress.as_ref(), output)?;
+        if args.resume.is_none() {
+            forecast.lines().into_iter().try_for_each(|line| note(&mut events, line))?;
         }
-    };
-    let outcome = outcome.map_err(untrained)?;
-    let progress = training.progress.clone();
-    let ended = Event::PhaseEnded { phase, seconds: started.elapsed().as_secs_f64() };
-    events.emit(&ended).map_err(Failure::host)?;
-    Ok((outcome, progress))
+        if 0 < data.unreadable() {
+            let text = format!("left out {} steps whose expert reply would be malformed", data.unreadable());
+            note(&mut events, text)?;
+        }
+        let student = outline.fill(recipe, saved.as_deref(), device)?;
+        let phase = recipe.method.name().to_owned();
+        let total = if let Budget::Steps(steps) = recipe.budget { Some(steps) } else { None };
+        events.emit(&Event::PhaseStarted { phase: phase.clone(), total }).map_err(Failure::host)?;
+        let started = Instant::now();
+        let (config, dir, RewardSource::Text(judge)) =
+            (recipe.train_config(), run.checkpoints(), recipe.reward);
+        let mut training =
+            Training::new(&phase, &config, &student, &mut events, stop).map_err(Failure::host)?;
+        training.checkpoints = Some(&dir);
+        if 0 < recipe.validation.every {
+            let validation = Validation::new(&recipe.validation, &config, &held_out, &student, &judge);
+            training.validation = Some(validation.context("nothing can be validated on").map_err(untrained)?);
+        }
+        if let (Some(saved), Some(progress)) = (&saved, progress) {
+            training.adamw = checkpoint::adamw(saved, config.optimizer, &student).map_err(Failure::input)?;
+            training.progress = progress;
+        }
+        training.pace = Pace::start(Some(peak(args, device)?));
+        let outcome = match recipe.method {
+            Method::Sft => sft::train(&config, sft::Target::Replies, &data, &mut training),
+            Method::Srl => srl::train(&config, &recipe.srl, &data, &judge, &mut training),
+        };
+        let outcome = outcome.map_err(untrained)?;
+        let progress = training.progress.clone();
+        let ended = Event::PhaseEnded { phase, seconds: started.elapsed().as_secs_f64() };
+        events.emit(&ended).map_err(Failure::host)?;
+        Ok((outcome, progress))
+    }
+}
+
+/// The run's file without what is made again, TensorBoard's, and the terminal.
+fn events(
+    run: &RunDir,
+    saved: Option<&checkpoint::Progress>,
+    output: Output,
+) -> Result<Tee<'static>, Failure> {
+    inputs::forget_after(run, saved).map_err(Failure::host)?;
+    let step = saved.map_or(0, |progress| progress.step);
+    let file = run.events().map_err(run_failure)?;
+    let tensorboard = run.tensorboard(step).map_err(run_failure)?;
+    Ok(Tee::new().with(file).with(tensorboard).with(Progress::new(output)))
+}
+
+fn note(events: &mut Tee<'_>, text: String) -> Result<(), Failure> {
+    events.emit(&Event::Note { text }).map_err(Failure::host)
+}
+
+/// Operations a second that the device does at most.
+fn peak(args: &Args, device: &Device) -> Result<f64, Failure> {
+    match args.peak_tflops {
+        Some(tflops) if 0.0 < tflops => Ok(tflops * 1e12),
+        Some(tflops) => Err(Failure::usage(anyhow!("`--peak-tflops {tflops}` must be more than 0"))),
+        None => flops::measured_peak(device).map_err(Failure::host),
+    }
 }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::{FORMAT, Method, Recipe};
 use crate::difflib::{Autojunk, ratio};
 use crate::train::Budget;
+use crate::train::validation::HeldOut;
 
 /// Why a recipe cannot be used.
 #[derive(Debug, Error)]
@@ -56,10 +57,11 @@ fn near(nearest: Option<&str>) -> String {
 }
 
 /// Keys whose value is one choice of several, each with its own shape: a choice replaces the default whole.
-const CHOICES: [(&str, &[&str]); 3] = [
+const CHOICES: [(&str, &[&str]); 4] = [
     ("budget", &["steps", "epochs", "compute"]),
     ("prompt.context", &["full", "last"]),
     ("reward", &["text"]),
+    ("validation.data", &["share", "file"]),
 ];
 
 /// Reads the recipe at `path` with overrides of the form `a.b=value`.
@@ -237,6 +239,17 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
             "must be a share from 0 to below 1",
         ),
         (recipe.max_grad_norm <= 0.0, "max_grad_norm", "must be more than 0"),
+        (
+            matches!(recipe.validation.data, HeldOut::Share(share) if !(0.0 < share && share < 1.0)),
+            "validation.data.share",
+            "must be a share between 0 and 1",
+        ),
+        (recipe.validation.samples == 0, "validation.samples", "must be at least 1"),
+        (
+            recipe.validation.temperature.is_nan() || recipe.validation.temperature < 0.0,
+            "validation.temperature",
+            "must be at least 0",
+        ),
     ];
     faults.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, problem)| (key, problem.to_owned()))
 }
@@ -354,6 +367,22 @@ data:
         assert_eq!(recipe.prompt.context, Context::Last(2));
         let recipe = read("prompt: {context: full}\n", &["reward.text.scope=wrapped"]).unwrap();
         assert_eq!(recipe.prompt.context, Context::Full);
+    }
+
+    #[test]
+    fn validation_is_off_until_it_is_asked_for_and_its_data_is_one_choice() {
+        let recipe = read("", &[]).unwrap();
+        assert_eq!((recipe.validation.every, recipe.validation.patience), (0, 0));
+        let recipe = read("validation:\n  every: 10\n", &["validation.data.file=held_out.jsonl"]).unwrap();
+        assert_eq!(recipe.validation.data, HeldOut::File("held_out.jsonl".into()));
+        assert_eq!(
+            read("validation:\n  data: {share: 1.5}\n", &[]).unwrap_err(),
+            "`r.yaml`: `validation.data.share`: must be a share between 0 and 1"
+        );
+        assert_eq!(
+            read("validation:\n  evry: 3\n", &[]).unwrap_err(),
+            "`r.yaml` line 9: unknown key `validation.evry`, did you mean `validation.every`?"
+        );
     }
 
     #[test]

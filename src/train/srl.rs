@@ -4,7 +4,6 @@
 //! Differs from the paper where a comment says so. Guarantees that only groups with spread reach the loss and that
 //! dropped ones are counted. Needs no sandbox: the judge may bring one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::batch::Sequence;
 use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
 use super::loss::Clip;
-use super::update::{Objective, Tokens, Updated, update};
+use super::tally::Tally;
+use super::update::{Objective, Tokens, attended, update};
 use super::{Outcome, TrainConfig, Training, metrics};
 use crate::example::Example;
 use crate::group::{Attempt, Group};
@@ -69,16 +69,21 @@ pub fn train(
         let step = training.progress.step;
         let harvest = sampler.fill(step, training.student, &mut cursor)?;
         training.progress.dealt = cursor.dealt();
-        training.progress.units += harvest.tally.tokens.units();
+        training.spend(harvest.tally.tokens);
         if harvest.groups.is_empty() {
-            training.skipped(config, harvest.tally.dropped)?;
+            training.skipped(config, harvest.tally.dropped())?;
             continue;
         }
         let sequences: Vec<Sequence> = harvest.groups.iter().flat_map(sequences).collect();
         let updated = update(training.student, &mut training.adamw, &sequences, &options)
             .with_context(|| format!("update {step} failed"))?;
-        training.progress.units += updated.tokens.units();
-        training.trained(config, harvest.metrics(&updated, options.rate))?;
+        training.spend(updated.tokens);
+        let mut tokens = harvest.tally.tokens;
+        tokens += updated.tokens;
+        let mut metrics = metrics(&updated, tokens, options.rate);
+        metrics.extend(harvest.tally.group_metrics());
+        metrics.extend(updated.ratio_metrics());
+        training.trained(config, metrics)?;
     }
 }
 
@@ -98,25 +103,6 @@ struct Harvest {
     tally: Tally,
 }
 
-/// Sums over all attempts, those of dropped groups included: leaving these out would flatter.
-#[derive(Debug, Default)]
-struct Tally {
-    groups: u64,
-    dropped: u64,
-    too_long: u64,
-    lost_steps: u64,
-    attempts: u64,
-    malformed: u64,
-    truncated: u64,
-    reply_tokens: u64,
-    reward: f64,
-    spread: f64,
-    tokens: Tokens,
-}
-
-/// Prompts that are answered together; more would hold more keys and values at once.
-const PROMPTS_AT_ONCE: usize = 64;
-
 impl Sampler<'_> {
     /// Draws groups until the batch is full or the refills are used.
     fn fill(&self, step: u64, student: &Student, cursor: &mut Cursor<'_, '_>) -> Result<Harvest> {
@@ -128,10 +114,10 @@ impl Sampler<'_> {
             }
             let examples = cursor.deal(missing);
             let seed = seed::derive(self.config.seed, "round", &[step, round]);
+            harvest.tally.rounds += 1;
             self.draw(seed, student, &examples, &mut harvest)?;
         }
-        let attempts = harvest.tally.attempts;
-        ensure!(0 < attempts, NothingFits(self.config.limits.context));
+        ensure!(0 < harvest.tally.attempts(), NothingFits(self.config.limits.context));
         Ok(harvest)
     }
 
@@ -154,7 +140,7 @@ impl Sampler<'_> {
             answered.push(*example);
         }
         for (prompts, examples) in
-            std::iter::zip(prompts.chunks(PROMPTS_AT_ONCE), answered.chunks(PROMPTS_AT_ONCE))
+            std::iter::zip(prompts.chunks(Prompt::AT_ONCE), answered.chunks(Prompt::AT_ONCE))
         {
             let replies = student.generate(prompts, &self.sample_options())?;
             harvest.tally.tokens += sampling_tokens(prompts, &replies);
@@ -182,25 +168,26 @@ impl Sampler<'_> {
         let attempt = |(sample, reward)| Attempt { sample, reward };
         let group =
             Group::new(std::iter::zip(replies, rewards).map(attempt).collect()).with_context(context)?;
-        harvest.tally.count(&group);
         // Equal rewards give zero advantages: such a group costs a backward pass and teaches nothing.
-        if group.is_informative(self.srl.min_spread) {
-            harvest.groups.push((name, group));
-        } else {
-            harvest.tally.dropped += 1;
-        }
+        let kept = group.is_informative(self.srl.min_spread);
+        harvest.tally.count_group(&group, Some(example.index), kept);
+        harvest.groups.extend(kept.then_some((name, group)));
         Ok(())
     }
 }
 
 /// The tokens of sampling: prompts share their beginnings, and a reply's last token is not read again.
 fn sampling_tokens(prompts: &[Prompt], replies: &[Vec<Sample>]) -> Tokens {
-    let shared = Packed::new(prompts.iter().map(|prompt| &*prompt.tokens)).tokens().len() as u64;
-    let mut tokens = Tokens { forward: shared, backward: 0, without_sharing: 0 };
+    let packed = Packed::new(prompts.iter().map(|prompt| &*prompt.tokens));
+    let shared = packed.tokens().len() as u64;
+    let mut tokens = Tokens { forward: shared, pairs: attended(&packed), ..Tokens::default() };
     for reply in replies.iter().flatten() {
-        let read = reply.tokens.len().saturating_sub(1) as u64;
+        let (prompt, read) = (reply.prompt.len() as u64, reply.tokens.len().saturating_sub(1) as u64);
         tokens.forward += read;
-        tokens.without_sharing += reply.prompt.len() as u64 + read;
+        tokens.without_sharing += prompt + read;
+        // The i-th of them attends to the prompt, to those before it, and to itself.
+        tokens.pairs += read * prompt + read * (read + 1) / 2;
+        tokens.predictions += reply.tokens.len() as u64;
     }
     tokens
 }
@@ -215,43 +202,4 @@ fn sequences((example, group): &(Arc<str>, Group)) -> Vec<Sequence> {
         advantage,
     };
     std::iter::zip(group.attempts(), group.advantages()).map(sequence).collect()
-}
-
-impl Tally {
-    fn count(&mut self, group: &Group) {
-        self.groups += 1;
-        self.spread += group.spread();
-        for attempt in group.attempts() {
-            self.attempts += 1;
-            self.reward += attempt.reward.value;
-            self.malformed += u64::from(!attempt.reward.well_formed);
-            self.truncated += u64::from(!attempt.sample.finished);
-            self.reply_tokens += attempt.sample.tokens.len() as u64;
-        }
-    }
-}
-
-impl Harvest {
-    fn metrics(&self, updated: &Updated, rate: f64) -> BTreeMap<String, f64> {
-        let tally = &self.tally;
-        let mut tokens = tally.tokens;
-        tokens += updated.tokens;
-        let (attempts, groups) = (tally.attempts as f64, tally.groups as f64);
-        let numbers = [
-            ("reward", tally.reward / attempts),
-            ("reward_std", tally.spread / groups),
-            ("kept", self.groups.len() as f64),
-            ("dropped", tally.dropped as f64),
-            ("too_long", tally.too_long as f64),
-            ("lost_steps", tally.lost_steps as f64),
-            ("malformed", tally.malformed as f64 / attempts),
-            ("truncated", tally.truncated as f64 / attempts),
-            ("reply_tokens", tally.reply_tokens as f64 / attempts),
-            ("clip_fraction", updated.clip_fraction),
-            ("sampler_gap", updated.sampler_gap),
-        ];
-        let mut metrics = metrics(updated, tokens, rate);
-        metrics.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        metrics
-    }
 }

@@ -42,6 +42,16 @@ pub enum Event {
         #[serde(deserialize_with = "finite")]
         metrics: BTreeMap<String, f64>,
     },
+    /// What an update cost on this machine. Depends on the clock, so whoever compares runs leaves it out.
+    StepTimed {
+        /// The phase.
+        phase: String,
+        /// Which update, from 0.
+        step: u64,
+        /// The numbers by name: `seconds`, `tokens_per_second`, `mfu`, `memory_mib` …
+        #[serde(deserialize_with = "finite")]
+        metrics: BTreeMap<String, f64>,
+    },
     /// An update that had nothing to learn from: every group was flat.
     StepSkipped {
         /// The phase.
@@ -50,6 +60,18 @@ pub enum Event {
         step: u64,
         /// Groups that were dropped.
         dropped: u64,
+    },
+    /// The student answered held-out examples.
+    Validated {
+        /// The phase.
+        phase: String,
+        /// Updates done so far.
+        step: u64,
+        /// The numbers of its replies by name: `reward`, `malformed`, `reply_tokens` …
+        #[serde(deserialize_with = "finite")]
+        metrics: BTreeMap<String, f64>,
+        /// Whether no earlier validation of the phase had as high a reward.
+        best: bool,
     },
     /// The student was saved.
     CheckpointSaved {

@@ -111,6 +111,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the names of our temporary files begin with.
+const TEMPORARY: &str = ".apprentice-";
+
+/// Whether a file of this name is one that a process of ours was writing, and was killed before it had its own name.
+pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
+}
+
 /// A temporary file in the directory of `path`, which is made.
 fn temporary_beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     let parent = match path.parent() {
@@ -118,8 +126,7 @@ fn temporary_beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
         _ => Path::new("."),
     };
     fs_err::create_dir_all(parent)?;
-    let made =
-        tempfile::Builder::new().prefix(".apprentice-").permissions(plain_file_mode()).tempfile_in(parent);
+    let made = tempfile::Builder::new().prefix(TEMPORARY).permissions(plain_file_mode()).tempfile_in(parent);
     made.with_context(|| format!("could not write `{}`", path.display()))
 }
 

@@ -64,6 +64,8 @@ pub struct Sample {
     pub tokens: Vec<u32>,
     /// Natural-log probability of each token under the sampling distribution (temperature applied, no top-p).
     pub logprobs: Vec<f32>,
+    /// The entropies of the distributions that its tokens were drawn from, in nats, summed; 0 for policies without tokens.
+    pub entropy: f64,
     /// The reply's text, without end token.
     pub text: String,
     /// False when the length limit cut it.
@@ -77,6 +79,7 @@ impl Sample {
             prompt: Arc::from([]),
             tokens: Vec::new(),
             logprobs: Vec::new(),
+            entropy: 0.0,
             text: text.into(),
             finished: true,
         }

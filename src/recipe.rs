@@ -20,6 +20,7 @@ use crate::train::adamw::AdamWConfig;
 use crate::train::loss::Loss;
 use crate::train::reinforce::{Groups, Reinforcement};
 use crate::train::schedule::{Schedule, Shape};
+use crate::train::validation::ValidationConfig;
 use crate::train::{BatchConfig, Budget, Limits, TrainConfig, batch::Average};
 
 pub use course::Course;
@@ -70,6 +71,9 @@ pub struct Recipe {
     pub loss: Loss,
     /// What a reply is worth (SRL).
     pub reward: RewardSource,
+    /// What the student is measured on while it learns.
+    #[serde(default)]
+    pub validation: ValidationConfig,
     /// Updates between two checkpoints; 0 saves at the end only.
     pub save_every: u64,
 }
@@ -181,6 +185,7 @@ impl Recipe {
             rlvr: Rlvr::default(),
             loss: Loss::default(),
             reward: RewardSource::Text(TextReward::default()),
+            validation: ValidationConfig::default(),
             save_every: 50,
         }
     }

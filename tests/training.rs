@@ -25,6 +25,7 @@ use apprentice::train::reinforce::{Groups, Reinforcement};
 use apprentice::train::schedule::{Schedule, Shape};
 use apprentice::train::srl;
 use apprentice::train::update::{Objective, UpdateOptions, gradients, update};
+use apprentice::train::validation::{Validation, ValidationConfig};
 use apprentice::train::{
     BatchConfig, Budget, Limits, Outcome, TrainConfig, Training, adamw::AdamW, checkpoint, sft,
 };
@@ -155,6 +156,29 @@ fn srl_raises_the_reward() {
     assert!(before + 0.15 < after, "{before} to {after}");
     // On policy, the first pass of each batch sees the sampler's own probabilities.
     assert!(metrics.iter().all(|m| m["clip_fraction"] == 0.0 && m["sampler_gap"] < 1e-2));
+    for numbers in &metrics {
+        assert!((0.0..1e-4).contains(&numbers["approx_kl"]), "{numbers:?}");
+        // Nats a token, of 320 or so tokens.
+        assert!(0.0 < numbers["entropy"] && numbers["entropy"] < 6.0, "{numbers:?}");
+        assert!(0.0 < numbers["tokens_saved"] && numbers["tokens_saved"] < 1.0, "{numbers:?}");
+        assert!(
+            numbers["reply_tokens"] <= numbers["reply_tokens_max"] && numbers["reply_tokens_max"] <= 24.0
+        );
+        assert!(numbers["malformed"] == 1.0 || numbers["reward"] <= numbers["similarity"], "{numbers:?}");
+        let by_step: Vec<&str> =
+            numbers.keys().filter_map(|name| name.strip_prefix("reward_step_")).collect();
+        assert_eq!(by_step, ["01", "02", "03_04"]);
+    }
+    // What the clock says is told apart, so that the others can be compared.
+    let clock = ["seconds", "tokens_per_second", "flops_per_second", "memory_mib"];
+    let times: Vec<&BTreeMap<String, f64>> = events
+        .iter()
+        .filter_map(|event| if let Event::StepTimed { metrics, .. } = event { Some(metrics) } else { None })
+        .collect();
+    let skipped = events.iter().filter(|event| matches!(event, Event::StepSkipped { .. })).count();
+    assert_eq!(times.len(), metrics.len() + skipped);
+    assert!(times.iter().all(|times| clock.iter().all(|name| 0.0 < times[*name])), "{times:?}");
+    assert!(metrics.iter().all(|numbers| clock.iter().all(|name| !numbers.contains_key(*name))));
 }
 
 #[test]
@@ -405,4 +429,91 @@ fn a_judges_failure_is_an_error_and_never_a_reward() {
         srl::train(&config, &srl_method(), &data(&tasks, &trajectories), &Lost, &mut training).unwrap_err();
     assert_eq!(format!("{:#}", error.root_cause()), "sandbox lost");
     assert!(metrics(&events).is_empty());
+}
+
+fn every(every: u64, patience: u64) -> ValidationConfig {
+    ValidationConfig { every, patience, examples: 5, ..ValidationConfig::default() }
+}
+
+/// SFT with validation on held-out trajectories.
+fn train_validated<'a>(
+    training: &mut Training<'a>,
+    (config, validation): (&TrainConfig, &ValidationConfig),
+    (learned, held_out): (&DataSet<'a>, &DataSet<'a>),
+    judge: &'a dyn StepReward,
+) -> Outcome {
+    let validation = Validation::new(validation, config, held_out, training.student, judge);
+    training.validation = Some(validation.unwrap());
+    sft::train(config, sft::Target::Replies, learned, training).unwrap()
+}
+
+fn validations(events: &[Event]) -> Vec<(u64, f64, bool)> {
+    let one = |event: &Event| match event {
+        Event::Validated { step, metrics, best, .. } => Some((*step, metrics["reward"], *best)),
+        _ => None,
+    };
+    events.iter().filter_map(one).collect()
+}
+
+#[test]
+fn validation_finds_the_best_checkpoint_and_resumes_with_what_it_found() {
+    let (whole_dir, parted_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (tasks, trajectories) = world();
+    let sides = (&data(&tasks[2..], &trajectories[2..]), &data(&tasks[..2], &trajectories[..2]));
+    let (config, validation, judge) = (config(Budget::Steps(7), 3e-3), every(2, 0), TextReward::default());
+    let configs = (&config, &validation);
+
+    let (whole, never, mut events) = (student(11), AtomicBool::new(false), Vec::new());
+    let mut training = Training::new("sft", &config, &whole, &mut events, &never).unwrap();
+    training.checkpoints = Some(whole_dir.path());
+    assert_eq!(train_validated(&mut training, configs, sides, &judge), Outcome::Done);
+    let expected = training.progress.clone();
+    let found = validations(&events);
+    let steps: Vec<u64> = found.iter().map(|(step, ..)| *step).collect();
+    assert_eq!(steps, [2, 4, 6, 7], "the last is measured, too");
+    let highest = found.iter().map(|(_, reward, _)| *reward).fold(f64::MIN, f64::max);
+    let first = found.iter().find(|(_, reward, _)| *reward == highest).unwrap();
+    let best = expected.validation.best.unwrap();
+    assert_eq!((best.step, best.reward), (first.0, highest));
+    let pointed = checkpoint::pointed(&whole_dir.path().join("best")).unwrap();
+    assert_eq!(checkpoint::progress(&pointed).unwrap().step, best.step);
+
+    let (parted, stop) = (student(11), AtomicBool::new(false));
+    let mut sink = StopAfter { events: Vec::new(), updates: 3, stop: &stop };
+    let mut training = Training::new("sft", &config, &parted, &mut sink, &stop).unwrap();
+    training.checkpoints = Some(parted_dir.path());
+    assert_eq!(train_validated(&mut training, configs, sides, &judge), Outcome::Interrupted);
+    let saved = checkpoint::latest(parted_dir.path()).unwrap().unwrap();
+    let (resumed, mut rest) = (Student::load(&saved, &Device::Cpu).unwrap(), Vec::new());
+    let mut training = Training::new("sft", &config, &resumed, &mut rest, &never).unwrap();
+    training.checkpoints = Some(parted_dir.path());
+    training.progress = checkpoint::progress(&saved).unwrap();
+    training.adamw = checkpoint::adamw(&saved, config.optimizer, &resumed).unwrap();
+    assert_eq!(train_validated(&mut training, configs, sides, &judge), Outcome::Done);
+    assert_eq!(training.progress, expected);
+    assert_eq!([validations(&sink.events), validations(&rest)].concat(), found);
+    assert_eq!(bytes(&resumed), bytes(&whole));
+    let read = |dir: &Path| fs_err::read_to_string(dir.join("best")).unwrap();
+    assert_eq!(read(parted_dir.path()), read(whole_dir.path()));
+}
+
+/// A judge to whom all replies are alike.
+struct Indifferent;
+
+impl StepReward for Indifferent {
+    fn rewards(&self, _example: &Example<'_>, replies: &[Sample]) -> anyhow::Result<Vec<Reward>> {
+        Ok(vec![Reward::new(0.5); replies.len()])
+    }
+}
+
+#[test]
+fn a_training_whose_validation_does_not_improve_ends_early() {
+    let (student, stop, mut events) = (student(12), AtomicBool::new(false), Vec::new());
+    let (tasks, trajectories) = world();
+    let sides = (&data(&tasks[2..], &trajectories[2..]), &data(&tasks[..2], &trajectories[..2]));
+    let (config, validation) = (config(Budget::Steps(50), 1e-3), every(2, 2));
+    let mut training = Training::new("sft", &config, &student, &mut events, &stop).unwrap();
+    let outcome = train_validated(&mut training, (&config, &validation), sides, &Indifferent);
+    assert_eq!((outcome, training.progress.step), (Outcome::Stalled, 6));
+    assert_eq!(validations(&events), [(2, 0.5, true), (4, 0.5, false), (6, 0.5, false)]);
 }

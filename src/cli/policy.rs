@@ -134,7 +134,8 @@ fn checkpoint(dir: &Path, name: String, ask: &AskArgs) -> Result<Chosen, Failure
     let default = SampleOptions::default();
     let max_new_tokens = ask.reply_tokens.unwrap_or(default.max_new_tokens);
     let options = SampleOptions { temperature: ask.temperature, max_new_tokens, ..default };
-    let student = Student::load(dir, &cpu()).map_err(super::model::failure)?;
+    let dir = crate::train::checkpoint::pointed(dir).map_err(Failure::input)?;
+    let student = Student::load(&dir, &cpu()).map_err(super::model::failure)?;
     Ok(Chosen::Policy(Box::new(StudentPolicy { student, options, name })))
 }
 

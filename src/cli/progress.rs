@@ -66,6 +66,12 @@ impl Progress {
         }
     }
 
+    /// Takes the newest numbers of a phase; those that an update does not have stay.
+    fn learn(&mut self, name: &str, metrics: &BTreeMap<String, f64>) {
+        let known = &mut self.phases.entry(name.to_owned()).or_default().metrics;
+        known.extend(metrics.iter().map(|(metric, value)| (metric.clone(), *value)));
+    }
+
     fn finish(&mut self, name: &str, seconds: f64) {
         let phase = self.phases.remove(name).unwrap_or_default();
         if let Some(bar) = &phase.bar {
@@ -73,6 +79,12 @@ impl Progress {
         }
         let amount = if 0 < phase.done { format!("  {} in", phase.done) } else { "  in".to_owned() };
         self.line("Finished", &format!("{name}{amount} {}{}", duration(seconds), phase.suffix()));
+    }
+
+    fn validated(&self, phase: &str, step: u64, metrics: &BTreeMap<String, f64>, best: bool) {
+        let reward = metrics.get("reward").copied().unwrap_or(f64::NAN);
+        let best = if best { ", the best so far" } else { "" };
+        self.line("Validated", &format!("{phase}  reward {reward:.3} after {step} updates{best}"));
     }
 
     fn measured(&self, row: &MethodRow) {
@@ -92,9 +104,11 @@ impl EventSink for Progress {
             Event::PhaseAdvanced { phase, done } => self.advance(phase, *done),
             Event::PhaseEnded { phase, seconds } => self.finish(phase, *seconds),
             Event::StepTrained { phase, step, metrics } => {
-                self.phases.entry(phase.clone()).or_default().metrics.clone_from(metrics);
+                self.learn(phase, metrics);
                 self.advance(phase, step + 1);
             }
+            Event::StepTimed { phase, metrics, .. } => self.learn(phase, metrics),
+            Event::Validated { phase, step, metrics, best } => self.validated(phase, *step, metrics, *best),
             Event::StepSkipped { phase, step, .. } => self.advance(phase, step + 1),
             Event::TaskGraded { phase, outcome, .. } => {
                 let phase = self.phases.entry(phase.clone()).or_default();
@@ -200,6 +214,19 @@ mod tests {
             ..Phase::default()
         };
         assert_eq!(phase.message(), "reward 0.412  loss 0.003  kept 13/16  grad 0.84");
+    }
+
+    #[test]
+    fn times_are_shown_beside_what_was_learnt() {
+        let mut progress = Progress::new(Output::new(false, true));
+        let metrics =
+            |pairs: &[(&str, f64)]| pairs.iter().map(|(name, x)| ((*name).to_owned(), *x)).collect();
+        let (phase, step) = ("srl".to_owned(), 0);
+        let times = metrics(&[("tokens_per_second", 1234.4), ("seconds", 3.0)]);
+        progress.emit(&Event::StepTimed { phase: phase.clone(), step, metrics: times }).unwrap();
+        let learnt = metrics(&[("loss", 0.5)]);
+        progress.emit(&Event::StepTrained { phase, step, metrics: learnt }).unwrap();
+        assert_eq!(progress.phases["srl"].message(), "loss 0.500  1234 tok/s");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `apprentice train`: a recipe, a run directory, a checkpoint.
 //!
-//! Guarantees that Ctrl-C ends in a checkpoint, that a resumed run's events are those of an unbroken one, and that a
-//! stage begins from the last checkpoint of the stage before it.
+//! Guarantees that a training which cannot fit is refused before it takes memory, that Ctrl-C ends in a checkpoint, that a
+//! resumed run's events are those of an unbroken one, and that a stage begins from the last checkpoint of the stage before it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,17 +14,21 @@ use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use super::progress::Progress;
 use super::sandboxes::HostArgs;
-use crate::event::{Event, EventSink};
+use crate::event::{Event, EventSink, Tee};
 use crate::model::Device;
 use crate::recipe::{Course, Method, Recipe, RewardSource};
 use crate::run::{Manifest, RunDir, RunError, free_path};
 use crate::train::data::{DataSet, NothingFits};
 use crate::train::loss::Kl;
-use crate::train::{Budget, Outcome, Training, checkpoint, device, grpo, sft, srl};
+use crate::train::pace::Pace;
+use crate::train::validation::Validation;
+use crate::train::{Budget, Outcome, Training, checkpoint, device, flops, grpo, sft, srl};
 
+mod forecast;
 mod ground;
 mod inputs;
 
+use forecast::Forecast;
 use ground::Ground;
 use inputs::Inputs;
 
@@ -43,6 +47,15 @@ pub struct Args {
     /// Continue an interrupted run from its last checkpoint
     #[arg(long, value_name = "RUN", conflicts_with = "out")]
     resume: Option<PathBuf>,
+    /// Only say what would be trained on, and how much memory it would take
+    #[arg(long, visible_alias = "plan")]
+    dry_run: bool,
+    /// Memory that the training may take; one that would take more is refused [default: what is free now]
+    #[arg(long, value_name = "MIB")]
+    memory_mib: Option<u64>,
+    /// What the device does at most, in 10^12 operations a second, for `mfu` [default: measured at the start]
+    #[arg(long, value_name = "TFLOPS")]
+    peak_tflops: Option<f64>,
     /// Where a student works on tasks by itself (RLVR)
     #[command(flatten)]
     host: HostArgs,
@@ -66,21 +79,39 @@ struct Stage<'a> {
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let course = course(&args)?;
     let device = device().map_err(Failure::host)?;
-    let stages = stages(&args, &course, output)?;
+    let mut stages = stages(&course)?;
     if stages.iter().any(|stage| stage.recipe.recompute) && !device.is_cpu() {
         let failure = anyhow!("`recompute: true` is implemented on a CPU only");
         return Err(
             Failure::usage(failure).with_hint("leave `recompute` out, and lower `batch.micro_batch_tokens`")
         );
     }
+    let forecasts = forecasts(&args, &stages, &device)?;
+    if args.dry_run {
+        return forecast::answer(&forecasts, output);
+    }
+    forecasts.iter().try_for_each(Forecast::check)?;
+    for stage in &mut stages {
+        stage.find_ground(&args.host, output)?;
+    }
     let run = open(&args, &course, &stages)?;
+    let desk = Desk {
+        args: &args,
+        run: &run,
+        device: &device,
+        output,
+        stop: &*stop_on_interrupt(output).map_err(Failure::host)?,
+    };
+    if args.resume.is_none() {
+        desk.note(forecasts.iter().flat_map(Forecast::lines))?;
+    }
     let started = Instant::now();
-    let stop = stop_on_interrupt(output).map_err(Failure::host)?;
     let (mut steps, mut units, mut reached) = (0, 0, None);
+    let (mut best, mut is_stalled) = (None, false);
     for stage in &stages {
-        let desk = Desk { run: &run, device: &device, host: &args.host, output, stop: &stop };
         let (outcome, progress) = desk.train(stage, reached.as_deref())?;
-        let checkpoint = desk.checkpoints(stage).join(format!("step-{}", progress.step));
+        let checkpoints = desk.checkpoints(stage);
+        let checkpoint = checkpoints.join(format!("step-{}", progress.step));
         if outcome == Outcome::Interrupted {
             let failure =
                 anyhow!("interrupted after update {}; saved `{}`", progress.step, checkpoint.display());
@@ -88,6 +119,11 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
             let again = format!("continue with `apprentice train --resume {}`", run.path().display());
             return Err(failure.with_hint(again));
         }
+        is_stalled = outcome == Outcome::Stalled;
+        best = progress
+            .validation
+            .best
+            .map(|best| (checkpoints.join(format!("step-{}", best.step)), best.reward));
         (steps, units, reached) = (steps + progress.step, units + progress.units, Some(checkpoint));
     }
     let checkpoint = reached.expect("invariant: a course has a stage");
@@ -95,9 +131,14 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let method = stages.last().map(|stage| stage.recipe.method);
     let value = serde_json::json!({
         "format": "apprentice.train/1", "method": method, "stages": names, "run": run.path(),
-        "checkpoint": checkpoint, "steps": steps, "units": units, "seconds": started.elapsed().as_secs_f64(),
+        "checkpoint": checkpoint, "best": best.as_ref().map(|(checkpoint, _)| checkpoint), "stalled": is_stalled,
+        "steps": steps, "units": units, "seconds": started.elapsed().as_secs_f64(),
     });
-    let human = format!("Trained {steps} updates: {}", checkpoint.display());
+    let why = if is_stalled { ", until validation did not improve" } else { "" };
+    let mut human = format!("Trained {steps} updates{why}: {}", checkpoint.display());
+    if let Some((best, reward)) = best {
+        human += &format!("\nBest on held-out steps: {} (reward {reward:.3})", best.display());
+    }
     output.result(&value, &human).map_err(Failure::host)?;
     Ok(Answer::Yes)
 }
@@ -115,16 +156,32 @@ fn course(args: &Args) -> Result<Course, Failure> {
     })
 }
 
-fn stages<'a>(args: &Args, course: &'a Course, output: Output) -> Result<Vec<Stage<'a>>, Failure> {
-    let stage = |(stage_idx, recipe): (usize, &'a Recipe)| {
-        let inputs = Inputs::load(recipe)?;
-        let ground = match recipe.method {
-            Method::Rlvr => Some(Ground::open(&args.host, inputs.code_tasks()?, output)?),
-            Method::Sft | Method::Srl => None,
-        };
-        Ok(Stage { recipe, name: course.name(stage_idx), inputs, ground })
+fn stages(course: &Course) -> Result<Vec<Stage<'_>>, Failure> {
+    let stage = |(stage_idx, recipe)| {
+        Ok(Stage { recipe, name: course.name(stage_idx), inputs: Inputs::load(recipe)?, ground: None })
     };
     course.stages.iter().enumerate().map(stage).collect()
+}
+
+impl Stage<'_> {
+    /// The name of its directories; nothing where it is the only stage.
+    fn subdirectory(&self) -> Option<&str> {
+        (self.name != self.recipe.method.name()).then_some(&*self.name)
+    }
+
+    /// Finds a place where its student can work on tasks, if it is to.
+    fn find_ground(&mut self, host: &HostArgs, output: Output) -> Result<(), Failure> {
+        if self.recipe.method == Method::Rlvr {
+            self.ground = Some(Ground::open(host, self.inputs.code_tasks()?, output)?);
+        }
+        Ok(())
+    }
+}
+
+/// The plans of the stages that learn from experts; what a student meets by itself is not known before.
+fn forecasts(args: &Args, stages: &[Stage<'_>], device: &Device) -> Result<Vec<Forecast>, Failure> {
+    let planned = stages.iter().filter(|stage| stage.recipe.method != Method::Rlvr);
+    planned.map(|stage| forecast::forecast(stage.recipe, &stage.inputs, device, args.memory_mib)).collect()
 }
 
 fn open(args: &Args, course: &Course, stages: &[Stage<'_>]) -> Result<RunDir, Failure> {
@@ -183,24 +240,11 @@ fn stop_on_interrupt(output: Output) -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Events go to the run's file and to the terminal.
-struct Both<'a> {
-    file: &'a mut dyn EventSink,
-    terminal: Progress,
-}
-
-impl EventSink for Both<'_> {
-    fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.file.emit(event)?;
-        self.terminal.emit(event)
-    }
-}
-
 /// What the stages of a course share.
 struct Desk<'a> {
+    args: &'a Args,
     run: &'a RunDir,
     device: &'a Device,
-    host: &'a HostArgs,
     output: Output,
     stop: &'a AtomicBool,
 }
@@ -209,7 +253,7 @@ impl Desk<'_> {
     /// Where a stage's checkpoints lie: below its name where there are several stages.
     fn checkpoints(&self, stage: &Stage<'_>) -> PathBuf {
         let all = self.run.checkpoints();
-        if stage.name == stage.recipe.method.name() { all } else { all.join(&stage.name) }
+        stage.subdirectory().map_or(all.clone(), |name| all.join(name))
     }
 
     /// Trains from the stage's last checkpoint, else from `before`, where the stage before it ended.
@@ -219,20 +263,16 @@ impl Desk<'_> {
         before: Option<&Path>,
     ) -> Result<(Outcome, checkpoint::Progress), Failure> {
         let Stage { recipe, name, inputs, ground } = stage;
-        let data = DataSet::new(inputs.pairs());
-        let config = recipe.train_config();
-        let dir = self.checkpoints(stage);
+        let (data, held_out) = (DataSet::new(inputs.pairs()), DataSet::new(inputs.held_out()));
+        let (config, dir) = (recipe.train_config(), self.checkpoints(stage));
         let saved = checkpoint::latest(&dir).map_err(Failure::host)?;
+        let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
+        let mut events = self.events(stage, progress.as_ref())?;
         let student = inputs.student(recipe, saved.as_deref().or(before), self.device)?;
         let reference = match recipe.loss.kl {
             Kl::None => None,
             _ => Some(inputs.student(recipe, before, self.device)?),
         };
-        let progress = saved.as_deref().map(checkpoint::progress).transpose().map_err(Failure::input)?;
-        inputs::forget_after(self.run, name, progress.as_ref().map_or(0, |progress| progress.step))
-            .map_err(Failure::host)?;
-        let mut file = self.run.events().map_err(run_failure)?;
-        let mut events = Both { file: &mut file, terminal: Progress::new(self.output) };
         let total = if let Budget::Steps(steps) = recipe.budget { Some(steps) } else { None };
         events.emit(&Event::PhaseStarted { phase: name.clone(), total }).map_err(Failure::host)?;
         if 0 < data.unreadable() {
@@ -240,23 +280,26 @@ impl Desk<'_> {
             events.emit(&Event::Note { text }).map_err(Failure::host)?;
         }
         let started = Instant::now();
+        let RewardSource::Text(judge) = recipe.reward;
         let mut training =
             Training::new(name, &config, &student, &mut events, self.stop).map_err(Failure::host)?;
         training.checkpoints = Some(&dir);
         training.reference = reference.as_ref();
+        if 0 < recipe.validation.every {
+            let validation = Validation::new(&recipe.validation, &config, &held_out, &student, &judge);
+            training.validation = Some(validation.context("nothing can be validated on").map_err(untrained)?);
+        }
         if let (Some(saved), Some(progress)) = (&saved, progress) {
             training.adamw = checkpoint::adamw(saved, config.optimizer, &student).map_err(Failure::input)?;
             training.progress = progress;
         }
+        training.pace = Pace::start(Some(peak(self.args, self.device)?));
         let method = recipe.reinforcement();
         let outcome = match (recipe.method, ground) {
             (Method::Sft, _) => sft::train(&config, sft::Target::Replies, &data, &mut training),
-            (Method::Srl, _) => {
-                let RewardSource::Text(judge) = recipe.reward;
-                srl::train(&config, &method, &data, &judge, &mut training)
-            }
+            (Method::Srl, _) => srl::train(&config, &method, &data, &judge, &mut training),
             (Method::Rlvr, Some(ground)) => {
-                let mut workshop = ground.workshop(recipe, self.host, self.output)?;
+                let mut workshop = ground.workshop(recipe, &self.args.host, self.output)?;
                 grpo::train(&config, &method, &mut workshop, &mut training)
             }
             (Method::Rlvr, None) => unreachable!("invariant: a stage that practises has a place to"),
@@ -266,5 +309,34 @@ impl Desk<'_> {
         let ended = Event::PhaseEnded { phase: name.clone(), seconds: started.elapsed().as_secs_f64() };
         events.emit(&ended).map_err(Failure::host)?;
         Ok((outcome, progress))
+    }
+
+    /// The run's file without what is made again, the stage's file of TensorBoard, and the terminal.
+    fn events(
+        &self,
+        stage: &Stage<'_>,
+        saved: Option<&checkpoint::Progress>,
+    ) -> Result<Tee<'static>, Failure> {
+        inputs::forget_after(self.run, &stage.name, saved).map_err(Failure::host)?;
+        let step = saved.map_or(0, |progress| progress.step);
+        let file = self.run.events().map_err(run_failure)?;
+        let tensorboard = self.run.tensorboard(stage.subdirectory(), step).map_err(run_failure)?;
+        Ok(Tee::new().with(file).with(tensorboard).with(Progress::new(self.output)))
+    }
+
+    /// Says lines in the run's file and on the terminal.
+    fn note(&self, lines: impl Iterator<Item = String>) -> Result<(), Failure> {
+        let file = self.run.events().map_err(run_failure)?;
+        let mut events = Tee::new().with(file).with(Progress::new(self.output));
+        lines.map(|text| Event::Note { text }).try_for_each(|note| events.emit(&note)).map_err(Failure::host)
+    }
+}
+
+/// Operations a second that the device does at most.
+fn peak(args: &Args, device: &Device) -> Result<f64, Failure> {
+    match args.peak_tflops {
+        Some(tflops) if 0.0 < tflops => Ok(tflops * 1e12),
+        Some(tflops) => Err(Failure::usage(anyhow!("`--peak-tflops {tflops}` must be more than 0"))),
+        None => flops::measured_peak(device).map_err(Failure::host),
     }
 }

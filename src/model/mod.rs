@@ -8,6 +8,7 @@ mod adapter;
 pub mod config;
 pub mod decode;
 pub mod error;
+pub mod footprint;
 mod fused;
 mod gguf;
 mod kernels;
@@ -62,6 +63,13 @@ pub struct Prompt {
     pub n: usize,
     /// Reply `i` is drawn from the stream of `seed::derive(seed, "sample", &[i])`.
     pub seed: u64,
+}
+
+impl Prompt {
+    /// Prompts that are best answered together: more would hold more keys and values at once.
+    pub const AT_ONCE: usize = 64;
+    /// Replies that a thread draws together at most.
+    pub(crate) const MOST_TOGETHER: usize = 48;
 }
 
 /// How replies are drawn.
@@ -190,6 +198,7 @@ impl Student {
             finished: reply.tokens.last() == Some(&end),
             tokens: reply.tokens,
             logprobs: reply.logprobs,
+            entropy: reply.entropy,
         };
         let of_prompt = |(prompt, replies): (&Prompt, Vec<decode::Reply>)| {
             replies.into_iter().map(|reply| sample(prompt, reply)).collect()

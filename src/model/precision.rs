@@ -44,6 +44,15 @@ impl Precision {
         }
     }
 
+    /// Bytes of a parameter that has so many values.
+    pub(crate) fn bytes(self, name: &str, values: usize) -> u64 {
+        let (size, count) = match self.blocks().filter(|_| is_matrix_of_layer(name)) {
+            Some(blocks) => (blocks.type_size(), blocks.block_size()),
+            None => (self.dense().size_in_bytes(), 1),
+        };
+        (values.div_ceil(count) * size) as u64
+    }
+
     /// What is not kept in blocks.
     pub(crate) fn dense(self) -> DType {
         match self {

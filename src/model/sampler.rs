@@ -1,7 +1,7 @@
 //! Draws a token from logits.
 //!
-//! Guarantees that the log-probability it gives is that of the distribution at the temperature, before
-//! min-p, top-k and top-p cut it: the one that `logprobs` recomputes.
+//! Guarantees that the log-probability and the entropy that it gives are those of the distribution at the temperature,
+//! before min-p, top-k and top-p cut it: the one that `logprobs` recomputes.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +15,8 @@ pub(crate) struct Sampler {
     rng: ChaCha8Rng,
     temperature: f64,
     cut: Cut,
+    /// The entropies of the distributions that were drawn from, in nats, summed.
+    entropy: f64,
 }
 
 /// Which tokens may be drawn.
@@ -29,17 +31,18 @@ impl Sampler {
     pub(crate) fn new(prompt: &Prompt, reply: usize, options: &SampleOptions) -> Self {
         let seed = seed::derive(prompt.seed, "sample", &[reply as u64]);
         let SampleOptions { temperature, top_p, top_k, min_p, .. } = *options;
-        Self { rng: seed::rng(seed, "tokens", &[]), temperature, cut: Cut { top_p, top_k, min_p } }
+        let cut = Cut { top_p, top_k, min_p };
+        Self { rng: seed::rng(seed, "tokens", &[]), temperature, cut, entropy: 0.0 }
     }
 
     /// A token and its log-probability; greedy choice gives that of temperature 1.
     pub(crate) fn draw(&mut self, logits: &[f32]) -> (u32, f32) {
         if self.temperature <= 0.0 {
             let best = argmax(logits);
-            return (best as u32, logits[best] - log_sum_exp(logits, 1.0) as f32);
+            return (best as u32, logits[best] - self.normalizer(logits, 1.0) as f32);
         }
         let scale = self.temperature.recip();
-        let normalizer = log_sum_exp(logits, scale);
+        let normalizer = self.normalizer(logits, scale);
         let point: f64 = self.rng.random();
         let probabilities = logits.iter().map(|&x| (f64::from(x) * scale - normalizer).exp()).enumerate();
         let token = if self.cut.is_none() {
@@ -55,9 +58,21 @@ impl Sampler {
     /// The most probable tokens with their log-probabilities, as [`Sampler::draw`] gives them; the best first.
     pub(crate) fn top(&self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
         let scale = if self.temperature <= 0.0 { 1.0 } else { self.temperature.recip() };
-        let normalizer = log_sum_exp(logits, scale);
+        let normalizer = normalizer_and_entropy(logits, scale).0;
         let logprobs = logits.iter().map(|&x| f64::from(x) * scale - normalizer).enumerate().collect();
         best(logprobs, count).into_iter().map(|(token, logprob)| (token as u32, logprob as f32)).collect()
+    }
+
+    /// The entropies of the distributions so far, in nats, summed.
+    pub(crate) fn entropy(&self) -> f64 {
+        self.entropy
+    }
+
+    /// The logarithm of what divides the exponentials of the scaled logits; adds their entropy.
+    fn normalizer(&mut self, logits: &[f32], scale: f64) -> f64 {
+        let (normalizer, entropy) = normalizer_and_entropy(logits, scale);
+        self.entropy += entropy;
+        normalizer
     }
 }
 
@@ -119,10 +134,19 @@ fn argmax(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, better)
 }
 
-fn log_sum_exp(logits: &[f32], scale: f64) -> f64 {
+/// The logarithm of the sum of the exponentials of scaled logits, and the entropy ln Σe − Σ(e·x) / Σe of what they
+/// describe, in one pass over x − max.
+fn normalizer_and_entropy(logits: &[f32], scale: f64) -> (f64, f64) {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted = logits.iter().map(|&x| ((f64::from(x) - f64::from(max)) * scale).exp());
-    f64::from(max) * scale + shifted.sum::<f64>().ln()
+    let (mut sum, mut weighted) = (0.0, 0.0);
+    for &x in logits {
+        let shifted = (f64::from(x) - f64::from(max)) * scale;
+        let weight = shifted.exp();
+        sum += weight;
+        // A token that cannot be drawn has a logit of −∞, and 0 · ∞ is no number.
+        weighted += if 0.0 < weight { weight * shifted } else { 0.0 };
+    }
+    (f64::from(max) * scale + sum.ln(), sum.ln() - weighted / sum)
 }
 
 #[cfg(test)]
@@ -151,6 +175,23 @@ mod tests {
         for (frequency, expected) in frequencies.iter().zip([1.0 / 21.0, 4.0 / 21.0, 16.0 / 21.0]) {
             assert!((frequency - expected).abs() < 0.01, "{frequencies:?}");
         }
+    }
+
+    #[test]
+    fn the_entropy_is_that_of_the_distribution_at_the_temperature() {
+        let prompt = Prompt { tokens: Arc::from([0]), n: 1, seed: 5 };
+        let entropy = |temperature: f64, logits: &[f32]| {
+            let options = SampleOptions { temperature, ..SampleOptions::default() };
+            let mut sampler = Sampler::new(&prompt, 0, &options);
+            sampler.draw(logits);
+            sampler.entropy()
+        };
+        let of = |probabilities: &[f64]| -probabilities.iter().map(|p| p * p.ln()).sum::<f64>();
+        assert!((entropy(1.0, &[3.0; 8]) - 8f64.ln()).abs() < 1e-12);
+        let skewed = [0.0, 2f32.ln(), 4f32.ln(), f32::NEG_INFINITY];
+        let halved = of(&[1.0 / 21.0, 4.0 / 21.0, 16.0 / 21.0]);
+        assert!((entropy(0.5, &skewed) - halved).abs() < 1e-6);
+        assert!((entropy(0.0, &skewed) - of(&[1.0 / 7.0, 2.0 / 7.0, 4.0 / 7.0])).abs() < 1e-6);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::difflib::{Autojunk, ratio};
 use crate::model::lora::{LoraConfig, Tuning};
 use crate::model::precision::Precision;
 use crate::train::Budget;
+use crate::train::validation::HeldOut;
 
 /// Why a recipe cannot be used.
 #[derive(Debug, Error)]
@@ -58,7 +59,7 @@ fn near(nearest: Option<&str>) -> String {
 }
 
 /// Keys whose value is one choice of several, each with its own shape: a choice replaces the default whole.
-const CHOICES: [(&str, &[&str]); 10] = [
+const CHOICES: [(&str, &[&str]); 11] = [
     ("batch.average", &["sequences", "tokens", "fixed"]),
     ("budget", &["steps", "epochs", "compute"]),
     ("loss.correction", &["none", "truncate"]),
@@ -69,6 +70,7 @@ const CHOICES: [(&str, &[&str]); 10] = [
     ("rlvr.scale", &["none", "std"]),
     ("srl.scale", &["none", "std"]),
     ("tuning", &["full", "lora"]),
+    ("validation.data", &["share", "file"]),
 ];
 
 /// The recipe that these layers make, the first of which is the file.
@@ -244,6 +246,17 @@ fn fault(recipe: &Recipe) -> Option<(&'static str, String)> {
             "must be a share from 0 to below 1",
         ),
         (recipe.max_grad_norm <= 0.0, "max_grad_norm", "must be more than 0"),
+        (
+            matches!(recipe.validation.data, HeldOut::Share(share) if !(0.0 < share && share < 1.0)),
+            "validation.data.share",
+            "must be a share between 0 and 1",
+        ),
+        (recipe.validation.samples == 0, "validation.samples", "must be at least 1"),
+        (
+            recipe.validation.temperature.is_nan() || recipe.validation.temperature < 0.0,
+            "validation.temperature",
+            "must be at least 0",
+        ),
     ]);
     faults.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, problem)| (key, problem.to_owned()))
 }
@@ -419,6 +432,22 @@ data:
         wrong("tuning: {lora: {targets: [lm_head]}}\n", "unknown variant `lm_head`");
         wrong("tuning: {lora: {targets: [q_proj, q_proj]}}\n", "twice");
         wrong("tuning: dora\n", "unknown variant `dora`");
+    }
+
+    #[test]
+    fn validation_is_off_until_it_is_asked_for_and_its_data_is_one_choice() {
+        let recipe = read("", &[]).unwrap();
+        assert_eq!((recipe.validation.every, recipe.validation.patience), (0, 0));
+        let recipe = read("validation:\n  every: 10\n", &["validation.data.file=held_out.jsonl"]).unwrap();
+        assert_eq!(recipe.validation.data, HeldOut::File("held_out.jsonl".into()));
+        assert_eq!(
+            read("validation:\n  data: {share: 1.5}\n", &[]).unwrap_err(),
+            "`r.yaml`: `validation.data.share`: must be a share between 0 and 1"
+        );
+        assert_eq!(
+            read("validation:\n  evry: 3\n", &[]).unwrap_err(),
+            "`r.yaml` line 9: unknown key `validation.evry`, did you mean `validation.every`?"
+        );
     }
 
     #[test]

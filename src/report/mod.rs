@@ -163,8 +163,14 @@ impl RunReport {
                 self.phase(&phase);
             }
             Event::PhaseEnded { phase, seconds } => self.phase(&phase).seconds = Some(seconds),
-            Event::StepTrained { phase, step, metrics } => {
+            Event::StepTrained { phase, step, metrics } | Event::StepTimed { phase, step, metrics } => {
                 for (name, value) in metrics {
+                    self.phase(&phase).metrics.entry(name).or_default().insert(step, value);
+                }
+            }
+            Event::Validated { phase, step, metrics, .. } => {
+                for (name, value) in metrics {
+                    let name = format!("validation_{name}");
                     self.phase(&phase).metrics.entry(name).or_default().insert(step, value);
                 }
             }

@@ -1,4 +1,4 @@
-//! The time of day, for the `at` of event lines and nothing else.
+//! The time of day, for the `at` of event lines and of TensorBoard's records, and nothing else.
 //!
 //! Guarantees civil dates in UTC. Results and weights never see it.
 
@@ -8,6 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     timestamp(since.as_secs(), since.subsec_millis())
+}
+
+/// Seconds since 1970, as TensorBoard has them.
+pub(super) fn seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Days to a date: the civil calendar from a March-based year, exact from 1970 on.

@@ -6,6 +6,7 @@
 
 mod clock;
 pub mod manifest;
+pub mod tensorboard;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::event::{Event, EventSink};
-use crate::fsio::JsonLines;
+use crate::fsio::{self, JsonLines};
 pub use manifest::Manifest;
+use tensorboard::TensorBoard;
 
 /// Name and version in the first field of every line of `events.jsonl`.
 pub const EVENT_FORMAT: &str = "apprentice.event/1";
@@ -173,6 +175,17 @@ impl RunDir {
         Ok(EventFile { lines: self.lines("events.jsonl")? })
     }
 
+    /// The sink of a TensorBoard file of this start, which goes on after `step` updates; for one stage of several in a
+    /// directory of its name, which TensorBoard takes for a run of its own.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn tensorboard(&self, stage: Option<&str>, step: u64) -> Result<TensorBoard, RunError> {
+        let dir = stage.map_or_else(|| self.path.clone(), |stage| self.path.join(stage));
+        fs_err::create_dir_all(&dir).map_err(|error| RunError::File(error.into()))?;
+        TensorBoard::create(&dir, step).map_err(RunError::File)
+    }
+
     /// `trajectories.jsonl`, to append to.
     ///
     /// # Errors
@@ -301,7 +314,8 @@ impl EventSink for EventFile {
 
 fn is_empty(path: &Path) -> io::Result<bool> {
     for entry in fs_err::read_dir(path)? {
-        if entry?.file_name() != LOCK {
+        let name = entry?.file_name();
+        if name != LOCK && !fsio::is_temporary(&name) {
             return Ok(false);
         }
     }

@@ -49,6 +49,14 @@ fn a_directory_with_something_in_it_is_refused() {
 }
 
 #[test]
+fn a_directory_of_a_process_that_was_killed_before_it_began_is_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join(".lock"), "").unwrap();
+    fs_err::write(directory.path().join(".apprentice-Xy12Zz"), "{\"form").unwrap();
+    RunDir::create(directory.path(), manifest()).unwrap();
+}
+
+#[test]
 fn two_processes_do_not_write_to_one_run() {
     let directory = tempfile::tempdir().unwrap();
     let first = RunDir::create(directory.path(), manifest()).unwrap();

@@ -82,7 +82,7 @@ impl Answer {
     }
 
     /// The tokens that predict another one.
-    fn inputs(&self) -> Vec<u32> {
+    pub(super) fn inputs(&self) -> Vec<u32> {
         let mut tokens = self.prompt.to_vec();
         tokens.extend_from_slice(&self.reply[..self.reply.len() - 1]);
         tokens

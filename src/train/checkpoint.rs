@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, AdamWConfig};
+use super::validation::{Best, Findings};
 use crate::fsio;
 use crate::model::Student;
 
@@ -16,7 +17,7 @@ use crate::model::Student;
 pub const FORMAT: &str = "apprentice.checkpoint/1";
 
 /// How far a training has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Always [`FORMAT`].
@@ -31,13 +32,60 @@ pub struct Progress {
     pub dealt: u64,
     /// Compute spent: one unit a token forward, two a token backward.
     pub units: u64,
+    /// What validations found.
+    #[serde(default)]
+    pub validation: Findings,
 }
 
 impl Progress {
     /// The beginning of a phase.
     pub fn new(phase: &str, seed: u64) -> Self {
-        Self { format: FORMAT.to_owned(), phase: phase.to_owned(), seed, step: 0, dealt: 0, units: 0 }
+        let (format, phase) = (FORMAT.to_owned(), phase.to_owned());
+        Self { format, phase, seed, step: 0, dealt: 0, units: 0, validation: Findings::default() }
     }
+}
+
+/// Name and version in the first field of the file `best`.
+pub const BEST_FORMAT: &str = "apprentice.best/1";
+
+/// The file `best` beside checkpoints: which of them did best on held-out examples.
+#[derive(Debug, Serialize, Deserialize)]
+struct BestFile {
+    format: String,
+    /// The checkpoint's directory, beside the file.
+    checkpoint: String,
+    step: u64,
+    reward: f64,
+}
+
+/// Says below `dir` which checkpoint is the best.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn point_to(dir: &Path, best: Best) -> Result<()> {
+    let (format, checkpoint) = (BEST_FORMAT.to_owned(), format!("step-{}", best.step));
+    fsio::write_json(
+        &dir.join("best"),
+        &BestFile { format, checkpoint, step: best.step, reward: best.reward },
+    )
+}
+
+/// The model directory that `path` names: itself, or the checkpoint that a file `best` points to.
+///
+/// # Errors
+/// When the file cannot be read or is of another format.
+pub fn pointed(path: &Path) -> Result<PathBuf> {
+    if !path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let file: BestFile = fsio::read_json(path)?;
+    ensure!(
+        file.format == BEST_FORMAT,
+        "`{}` has format `{}`, not `{BEST_FORMAT}`",
+        path.display(),
+        file.format
+    );
+    Ok(path.with_file_name(file.checkpoint))
 }
 
 /// Writes the checkpoint of this progress below `dir` and gives its path.
@@ -114,4 +162,24 @@ pub fn latest(dir: &Path) -> Result<Option<PathBuf>> {
         }
     }
     Ok(found.map(|(_, path)| path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_checkpoint_is_found_through_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        point_to(dir.path(), Best { step: 9, reward: 0.1 }).unwrap();
+        point_to(dir.path(), Best { step: 12, reward: 0.5 }).unwrap();
+        assert_eq!(pointed(&dir.path().join("best")).unwrap(), dir.path().join("step-12"));
+        assert_eq!(pointed(dir.path()).unwrap(), dir.path());
+        fs_err::write(
+            dir.path().join("best"),
+            r#"{"format": "x", "checkpoint": "", "step": 1, "reward": 0}"#,
+        )
+        .unwrap();
+        assert!(pointed(&dir.path().join("best")).unwrap_err().to_string().contains("format `x`"));
+    }
 }

@@ -150,7 +150,7 @@ fn gather(
     // What is left of a group whose other tries were lost has nothing to compare with.
     if 2 <= attempts.len() {
         let group = Group::new(attempts).with_context(|| format!("could not group the tries at {task}"))?;
-        harvest.take(task.into(), group);
+        harvest.take(task.into(), group, None);
     }
     Ok(())
 }

@@ -7,15 +7,20 @@ pub mod adamw;
 pub mod batch;
 pub mod checkpoint;
 pub mod data;
+pub mod flops;
 pub mod gradients;
 pub mod grpo;
 pub mod loss;
+pub mod pace;
+pub mod plan;
 pub mod reinforce;
 pub mod schedule;
 pub mod score;
 pub mod sft;
 pub mod srl;
+mod tally;
 pub mod update;
+pub mod validation;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,13 +31,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::Scaffold;
 use crate::event::{Event, EventSink};
+use crate::model::config::QwenConfig;
 use crate::model::{Device, Student};
 use adamw::{AdamW, AdamWConfig};
 use batch::Average;
 use checkpoint::Progress;
 use data::{Order, Prompter};
+use pace::Pace;
 use schedule::Schedule;
 use update::{Objective, Tokens, UpdateOptions, Updated};
+use validation::Validation;
 
 /// The device that this build trains on: the first GPU with the feature `cuda`, else the CPU.
 ///
@@ -137,6 +145,8 @@ impl Default for Limits {
 pub enum Outcome {
     /// Its budget is used.
     Done,
+    /// Its validation reward did not rise for as long as it was to wait.
+    Stalled,
     /// It was told to stop, and can go on.
     Interrupted,
 }
@@ -155,6 +165,10 @@ pub struct Training<'a> {
     pub events: &'a mut dyn EventSink,
     /// Where checkpoints go, if any.
     pub checkpoints: Option<&'a Path>,
+    /// What it is measured on, if anything.
+    pub validation: Option<Validation<'a>>,
+    /// How fast it is; sees the clock.
+    pub pace: Pace,
     /// Set from outside, it ends the training after the present update.
     pub stop: &'a AtomicBool,
 }
@@ -173,26 +187,49 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let adamw = AdamW::new(config.optimizer, student.vars())?;
         let progress = Progress::new(phase, config.seed);
-        Ok(Self { student, reference: None, adamw, progress, events, checkpoints: None, stop })
+        let pace = Pace::start(None);
+        Ok(Self {
+            student,
+            reference: None,
+            adamw,
+            progress,
+            events,
+            checkpoints: None,
+            validation: None,
+            pace,
+            stop,
+        })
     }
 
     /// How the training ended, if it did; `epoch` is the number of examples.
     fn ended(&self, config: &TrainConfig, epoch: u64) -> Option<Outcome> {
         if 1.0 <= config.budget.used(&self.progress, epoch) {
             Some(Outcome::Done)
+        } else if self.validation.as_ref().is_some_and(|v| v.is_over(&self.progress.validation)) {
+            Some(Outcome::Stalled)
         } else {
             self.stop.load(Ordering::Relaxed).then_some(Outcome::Interrupted)
         }
     }
 
-    /// Saves what the training came to.
+    /// Saves what the training came to, measured first if it goes no further.
     fn end(&mut self, outcome: Outcome) -> Result<Outcome> {
+        if outcome != Outcome::Interrupted && self.progress.validation.at != Some(self.progress.step) {
+            self.validate()?;
+        }
         self.save()?;
         Ok(outcome)
     }
 
+    /// Counts what passed the model.
+    fn spend(&mut self, tokens: Tokens) {
+        self.progress.units += tokens.units();
+        self.pace.spend(tokens);
+    }
+
     /// Records an update with its numbers.
     fn trained(&mut self, config: &TrainConfig, metrics: BTreeMap<String, f64>) -> Result<()> {
+        self.timed()?;
         let (phase, step) = (self.progress.phase.clone(), self.progress.step);
         self.events.emit(&Event::StepTrained { phase, step, metrics })?;
         self.advance(config)
@@ -200,22 +237,47 @@ impl<'a> Training<'a> {
 
     /// Records an update that had nothing to learn from.
     fn skipped(&mut self, config: &TrainConfig, dropped: u64) -> Result<()> {
+        self.timed()?;
         let (phase, step) = (self.progress.phase.clone(), self.progress.step);
         self.events.emit(&Event::StepSkipped { phase, step, dropped })?;
         self.advance(config)
     }
 
+    /// Records what an update cost; before the update itself, so that a terminal shows both together.
+    fn timed(&mut self) -> Result<()> {
+        let (phase, step) = (self.progress.phase.clone(), self.progress.step);
+        let metrics = self.pace.metrics(self.student.config());
+        self.events.emit(&Event::StepTimed { phase, step, metrics })
+    }
+
     fn advance(&mut self, config: &TrainConfig) -> Result<()> {
         self.progress.step += 1;
-        if 0 < config.save_every && self.progress.step.is_multiple_of(config.save_every) {
+        let step = self.progress.step;
+        let is_due = self.validation.as_ref().is_some_and(|validation| validation.is_due(step));
+        let is_best = is_due && self.validate()?;
+        if is_best || 0 < config.save_every && step.is_multiple_of(config.save_every) {
             self.save()?;
         }
+        self.pace.restart();
         Ok(())
+    }
+
+    /// Measures the student; says whether it is the best so far.
+    fn validate(&mut self) -> Result<bool> {
+        let Some(validation) = &self.validation else { return Ok(false) };
+        let (phase, step) = (self.progress.phase.clone(), self.progress.step);
+        let metrics = validation.measure(self.student)?;
+        let best = self.progress.validation.take(step, metrics["reward"]);
+        self.events.emit(&Event::Validated { phase, step, metrics, best })?;
+        Ok(best)
     }
 
     fn save(&mut self) -> Result<()> {
         let Some(dir) = self.checkpoints else { return Ok(()) };
         let saved = checkpoint::save(dir, self.student, &self.adamw, &self.progress)?;
+        if let Some(best) = self.progress.validation.best {
+            checkpoint::point_to(dir, best)?;
+        }
         // Relative to the run directory, whose checkpoints lie in `checkpoints`, or below it by stage.
         let parts: Vec<_> = saved.iter().collect();
         let first = parts.iter().rposition(|part| *part == "checkpoints").unwrap_or_default();
@@ -238,20 +300,25 @@ impl TrainConfig {
 
     /// Makes prompts that leave room for a reply.
     pub fn prompter(&self, student: &Student) -> Prompter {
-        let context = self.limits.context.min(student.config().max_positions);
+        self.prompter_of(student.config())
+    }
+
+    /// Makes prompts for a student of this shape.
+    fn prompter_of(&self, shape: &QwenConfig) -> Prompter {
+        let context = self.limits.context.min(shape.max_positions);
         Prompter { scaffold: self.scaffold.clone(), max_tokens: context.saturating_sub(self.limits.reply) }
     }
 }
 
 /// The numbers that every method reports of an update.
 fn metrics(updated: &Updated, tokens: Tokens, rate: f64) -> BTreeMap<String, f64> {
-    let numbers = [
+    tally::named([
         ("loss", updated.loss),
         ("grad_norm", updated.grad_norm),
         ("lr", rate),
         ("tokens_forward", tokens.forward as f64),
         ("tokens_backward", tokens.backward as f64),
         ("tokens_without_sharing", tokens.without_sharing as f64),
-    ];
-    numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        ("tokens_saved", 1.0 - tokens.forward as f64 / tokens.without_sharing as f64),
+    ])
 }

@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::batch::Sequence;
 use super::loss::{Kl, Loss, Truncated};
 use super::score::Scorer;
+use super::tally::Tally;
 use super::update::{Objective, Tokens, UpdateOptions, Updated, update};
 use super::{Outcome, TrainConfig, Training, metrics};
 use crate::group::{Attempt, Group, Scale};
-use crate::model::tree::Packed;
 use crate::model::{SampleOptions, Student};
-use crate::policy::Sample;
 use crate::seed;
 
 /// How groups are sampled and which are learned from.
@@ -104,8 +103,8 @@ pub(super) fn train(
         let mut sequences = harvest.sequences(method);
         let mut tokens = harvest.tally.tokens;
         if sequences.is_empty() {
-            training.progress.units += tokens.units();
-            training.skipped(config, harvest.tally.dropped)?;
+            training.spend(tokens);
+            training.skipped(config, harvest.tally.dropped())?;
             continue;
         }
         let scorer = Scorer {
@@ -118,7 +117,7 @@ pub(super) fn train(
         let updated = passes(training, &sequences, &options, config.batch.passes)
             .with_context(|| format!("update {step} failed"))?;
         tokens += updated.tokens;
-        training.progress.units += tokens.units();
+        training.spend(tokens);
         training.trained(config, harvest.metrics(&updated, tokens, options.rate))?;
     }
 }
@@ -137,9 +136,10 @@ fn fill(
             break;
         }
         let seed = seed::derive(config.seed, "round", &[step, round]);
+        harvest.tally.rounds += 1;
         source.draw(missing, seed, student, &mut harvest)?;
     }
-    if harvest.tally.attempts == 0 { Err(source.fruitless()) } else { Ok(harvest) }
+    if harvest.tally.attempts() == 0 { Err(source.fruitless()) } else { Ok(harvest) }
 }
 
 /// Updates `passes` times on the same sequences, whose old log-probabilities stay. What is told is of the first pass,
@@ -168,42 +168,17 @@ pub(super) struct Harvest {
     pub(super) tally: Tally,
 }
 
-/// Sums over all attempts, those of dropped groups included: leaving these out would flatter.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    groups: u64,
-    dropped: u64,
-    /// Examples whose prompt does not fit.
-    pub(super) too_long: u64,
-    /// Steps that prompts lost to fit.
-    pub(super) lost_steps: u64,
-    /// Attempts that the host lost: they are no attempts.
-    pub(super) lost: u64,
-    attempts: u64,
-    malformed: u64,
-    truncated: u64,
-    replies: u64,
-    reply_tokens: u64,
-    reward: f64,
-    spread: f64,
-    /// What passed the model while sampling.
-    pub(super) tokens: Tokens,
-}
-
 impl Harvest {
     fn new(min_spread: f64) -> Self {
         Self { min_spread, groups: Vec::new(), tally: Tally::default() }
     }
 
-    /// Keeps a group that teaches something, and counts any.
-    pub(super) fn take(&mut self, example: Arc<str>, group: Group) {
-        self.tally.count(&group);
+    /// Keeps a group that teaches something, and counts any; `position` is that of the step it is about, if it is about one.
+    pub(super) fn take(&mut self, example: Arc<str>, group: Group, position: Option<usize>) {
         // Equal rewards give zero advantages: such a group costs a backward pass and teaches nothing.
-        if group.is_informative(self.min_spread) {
-            self.groups.push((example, group));
-        } else {
-            self.tally.dropped += 1;
-        }
+        let is_kept = group.is_informative(self.min_spread);
+        self.tally.count_group(&group, position, is_kept);
+        self.groups.extend(is_kept.then_some((example, group)));
     }
 
     /// The attempts that are learned from, with their advantages.
@@ -224,56 +199,10 @@ impl Harvest {
     }
 
     fn metrics(&self, updated: &Updated, tokens: Tokens, rate: f64) -> BTreeMap<String, f64> {
-        let tally = &self.tally;
-        let (attempts, groups) = (tally.attempts as f64, tally.groups as f64);
-        let numbers = [
-            ("reward", tally.reward / attempts),
-            ("reward_std", tally.spread / groups),
-            ("kept", self.groups.len() as f64),
-            ("dropped", tally.dropped as f64),
-            ("too_long", tally.too_long as f64),
-            ("lost", tally.lost as f64),
-            ("lost_steps", tally.lost_steps as f64),
-            ("malformed", tally.malformed as f64 / attempts),
-            ("truncated", tally.truncated as f64 / attempts),
-            ("replies", tally.replies as f64 / attempts),
-            ("reply_tokens", tally.reply_tokens as f64 / tally.replies.max(1) as f64),
-            ("clip_fraction", updated.clip_low + updated.clip_high),
-            ("clip_low", updated.clip_low),
-            ("clip_high", updated.clip_high),
-            ("sampler_gap", updated.sampler_gap),
-        ];
         let mut metrics = metrics(updated, tokens, rate);
-        metrics.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        metrics.extend(updated.kl.map(|kl| ("kl".to_owned(), kl)));
+        metrics.extend(self.tally.group_metrics());
+        metrics.extend(updated.ratio_metrics());
         metrics
-    }
-}
-
-impl Tally {
-    fn count(&mut self, group: &Group) {
-        self.groups += 1;
-        self.spread += group.spread();
-        for attempt in group.attempts() {
-            self.attempts += 1;
-            self.reward += attempt.reward.value;
-            self.malformed += u64::from(!attempt.reward.well_formed);
-            self.truncated += u64::from(attempt.is_truncated());
-            self.replies += attempt.replies.len() as u64;
-            self.reply_tokens += attempt.replies.iter().map(|reply| reply.tokens.len() as u64).sum::<u64>();
-        }
-    }
-
-    /// Counts the tokens of replies that were sampled together: prompts share their beginnings, and a reply's last
-    /// token is not read again.
-    pub(super) fn count_sampling<'s>(&mut self, replies: impl Iterator<Item = &'s Sample> + Clone) {
-        let shared = Packed::new(replies.clone().map(|reply| &*reply.prompt)).tokens().len() as u64;
-        self.tokens.forward += shared;
-        for reply in replies {
-            let read = reply.tokens.len().saturating_sub(1) as u64;
-            self.tokens.forward += read;
-            self.tokens.without_sharing += reply.prompt.len() as u64 + read;
-        }
     }
 }
 
@@ -281,6 +210,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::group::Reward;
+    use crate::policy::Sample;
 
     fn sample(finished: bool) -> Sample {
         Sample {
@@ -299,7 +229,7 @@ mod tests {
         };
         let mut harvest = Harvest::new(0.01);
         let attempts = std::iter::zip(rewards, finished).map(attempt).collect();
-        harvest.take("t".into(), Group::new(attempts).unwrap());
+        harvest.take("t".into(), Group::new(attempts).unwrap(), None);
         harvest
     }
 
@@ -326,6 +256,6 @@ mod tests {
     #[test]
     fn flat_groups_are_dropped_and_counted() {
         let flat = harvest(&[1.0, 1.0], &[true, true]);
-        assert_eq!((flat.groups.len(), flat.tally.dropped, flat.tally.attempts), (0, 1, 2));
+        assert_eq!((flat.groups.len(), flat.tally.dropped(), flat.tally.attempts()), (0, 1, 2));
     }
 }

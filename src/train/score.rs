@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::batch::{Answer, Sequence, collate, split};
 use super::loss::{Correction, Kl, Loss};
-use super::update::Tokens;
+use super::update::{Tokens, attended};
 use crate::model::Student;
 
 /// Who is asked, and how.
@@ -58,8 +58,13 @@ impl Scorer<'_> {
             let batch = collate(sequences, &unweighed, model.network().device())?;
             let answers = model.logprobs(&batch.packed, &batch.rows, &batch.targets, self.temperature)?;
             logprobs.extend(answers.detach().to_vec1::<f32>()?);
-            tokens.forward += batch.packed.tokens().len() as u64;
-            tokens.without_sharing += sequences.iter().map(|sequence| sequence.rows() as u64).sum::<u64>();
+            *tokens += Tokens {
+                forward: batch.packed.tokens().len() as u64,
+                without_sharing: sequences.iter().map(|sequence| sequence.rows() as u64).sum(),
+                pairs: attended(&batch.packed),
+                predictions: batch.rows.len() as u64,
+                ..Tokens::default()
+            };
         }
         Ok(logprobs)
     }

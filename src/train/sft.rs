@@ -13,6 +13,7 @@ use super::update::{Objective, update};
 use super::{Outcome, TrainConfig, Training, metrics};
 use crate::chat::render_reply;
 use crate::example::Example;
+use crate::model::tokenizer::ChatTokenizer;
 
 /// Which tokens the student learns to predict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub fn train(
             .update_options(Objective::Imitation, config.budget.used(&training.progress, cursor.epoch()));
         let examples = cursor.deal(config.batch.size);
         training.progress.dealt = cursor.dealt();
-        let sequences = sequences(config, &prompter, training, &examples)?;
+        let sequences = sequences(config, &prompter, training.student.tokenizer(), &examples)?;
         let left_out = examples.len() - sequences.len();
         let sequences = match target {
             Target::Replies => sequences,
@@ -61,7 +62,7 @@ pub fn train(
         (fruitless, learned) = (0, true);
         let updated = update(training.student, &mut training.adamw, &sequences, &options)
             .with_context(|| format!("update {} failed", training.progress.step))?;
-        training.progress.units += updated.tokens.units();
+        training.spend(updated.tokens);
         let mut metrics = metrics(&updated, updated.tokens, options.rate);
         metrics.insert("examples".to_owned(), sequences.len() as f64);
         metrics.insert("left_out".to_owned(), left_out as f64);
@@ -70,13 +71,12 @@ pub fn train(
 }
 
 /// Prompts with the expert's replies; those that do not fit or are nothing to imitate are left out whole.
-fn sequences(
+pub(super) fn sequences(
     config: &TrainConfig,
     prompter: &Prompter,
-    training: &Training<'_>,
+    tokenizer: &ChatTokenizer,
     examples: &[&Example<'_>],
 ) -> Result<Vec<Sequence>> {
-    let tokenizer = training.student.tokenizer();
     let mut sequences = Vec::with_capacity(examples.len());
     for example in examples.iter().filter(|example| example.is_imitable()) {
         let Some(prompt) = prompter.prompt(tokenizer, example)? else { continue };

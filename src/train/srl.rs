@@ -42,9 +42,6 @@ struct Steps<'a, 'd> {
     cursor: Cursor<'a, 'd>,
 }
 
-/// Prompts that are answered together; more would hold more keys and values at once.
-const PROMPTS_AT_ONCE: usize = 64;
-
 impl Source for Steps<'_, '_> {
     fn draw(&mut self, count: usize, seed: u64, student: &Student, harvest: &mut Harvest) -> Result<()> {
         let (mut prompts, mut answered) = (Vec::new(), Vec::new());
@@ -60,7 +57,7 @@ impl Source for Steps<'_, '_> {
         }
         let sampling = self.method.groups.sampling(self.config.limits.reply);
         for (prompts, examples) in
-            std::iter::zip(prompts.chunks(PROMPTS_AT_ONCE), answered.chunks(PROMPTS_AT_ONCE))
+            std::iter::zip(prompts.chunks(Prompt::AT_ONCE), answered.chunks(Prompt::AT_ONCE))
         {
             let replies = student.generate(prompts, &sampling)?;
             harvest.tally.count_sampling(replies.iter().flatten());
@@ -93,7 +90,7 @@ impl Steps<'_, '_> {
         let attempt = |(reply, reward)| Attempt { replies: vec![reply], reward };
         let group =
             Group::new(std::iter::zip(replies, rewards).map(attempt).collect()).with_context(context)?;
-        harvest.take(name, group);
+        harvest.take(name, group, Some(example.index));
         Ok(())
     }
 }

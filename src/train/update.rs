@@ -3,6 +3,7 @@
 //! Guarantees that micro-batches give the gradient of the whole batch, that a loss or gradient that is not finite
 //! stops the run before a weight changes, and that tokens are counted as the model sees them.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +13,9 @@ use super::adamw::AdamW;
 use super::batch::{Average, MicroBatch, Sequence, collate, split, weights};
 use super::gradients::{Gradients, clip_scale};
 use super::loss::{Bound, Kl, Loss, imitation, penalty};
+use super::tally::named;
 use crate::model::Student;
+use crate::model::tree::Packed;
 
 /// What an update minimises.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,12 +57,30 @@ pub struct Updated {
     pub clip_low: f64,
     /// The share of tokens whose ratio was beyond the loss's upper bound.
     pub clip_high: f64,
+    /// How far the policy is from the one that ratios are taken against: the mean of ρ − 1 − ln ρ over the tokens, with ρ
+    /// their ratio of new to old probability (Schulman's k3, an estimate of KL(old ‖ new) that is never negative).
+    pub approx_kl: f64,
     /// The largest distance between a token's log-probability that ratios are taken against and now.
     pub sampler_gap: f64,
     /// The mean of the estimate k3 of the distance from the first weights, where the loss keeps near them.
     pub kl: Option<f64>,
     /// What passed the model.
     pub tokens: Tokens,
+}
+
+impl Updated {
+    /// How far the policy is from the one that sampled, by name; nothing to report where nothing was sampled.
+    pub(super) fn ratio_metrics(&self) -> BTreeMap<String, f64> {
+        let mut metrics = named([
+            ("clip_low", self.clip_low),
+            ("clip_high", self.clip_high),
+            ("clip_fraction", self.clip_low + self.clip_high),
+            ("approx_kl", self.approx_kl),
+            ("sampler_gap", self.sampler_gap),
+        ]);
+        metrics.extend(self.kl.map(|kl| ("kl".to_owned(), kl)));
+        metrics
+    }
 }
 
 /// Tokens that passed the model.
@@ -71,9 +92,20 @@ pub struct Tokens {
     pub backward: u64,
     /// What would have passed forward if no sequence shared its beginning with another.
     pub without_sharing: u64,
+    /// Pairs of a token and one that it attends to, itself included; one a pair forward, two backward.
+    pub pairs: u64,
+    /// Tokens that the head was asked about, counted alike.
+    pub predictions: u64,
 }
 
 impl Tokens {
+    /// Those of one pass forward and back.
+    fn of_pass(packed: &Packed, predictions: usize) -> Self {
+        let rows = packed.tokens().len() as u64;
+        let pairs = 3 * attended(packed);
+        Self { forward: rows, backward: rows, without_sharing: 0, pairs, predictions: 3 * predictions as u64 }
+    }
+
     /// Their compute: a token costs 1 forward and 2 backward.
     pub fn units(&self) -> u64 {
         self.forward + 2 * self.backward
@@ -85,7 +117,14 @@ impl AddAssign for Tokens {
         self.forward += other.forward;
         self.backward += other.backward;
         self.without_sharing += other.without_sharing;
+        self.pairs += other.pairs;
+        self.predictions += other.predictions;
     }
+}
+
+/// Pairs of a row and one that it attends to: those of its sequence up to itself.
+pub(super) fn attended(packed: &Packed) -> u64 {
+    packed.positions().iter().map(|&position| u64::from(position) + 1).sum()
 }
 
 /// Changes the student's weights once.
@@ -128,9 +167,8 @@ pub fn gradients(
         let tokens: usize = sequences.iter().map(Sequence::reply_len).sum();
         let batch = collate(sequences, &weights[first..first + tokens], device)?;
         first += tokens;
-        let rows = batch.packed.tokens().len() as u64;
         let without_sharing = sequences.iter().map(|sequence| sequence.rows() as u64).sum();
-        updated.tokens += Tokens { forward: rows, backward: rows, without_sharing };
+        updated.tokens += Tokens { without_sharing, ..Tokens::of_pass(&batch.packed, batch.rows.len()) };
         let loss = match options.objective {
             Objective::Imitation => imitation(&logprobs(student, &batch, 1.0)?, &batch.known.weights)?,
             Objective::Policy { loss, temperature } => {
@@ -166,8 +204,10 @@ fn policy(
             None => {}
         }
     }
-    let gaps = (logprobs.detach() - &known.old_logprobs)?.abs()?.to_vec1::<f32>()?;
-    updated.sampler_gap = gaps.into_iter().map(f64::from).fold(updated.sampler_gap, f64::max);
+    for log_ratio in (logprobs.detach() - &known.old_logprobs)?.to_vec1::<f32>()?.into_iter().map(f64::from) {
+        updated.sampler_gap = updated.sampler_gap.max(log_ratio.abs());
+        updated.approx_kl += share * k3(log_ratio);
+    }
     if loss.kl != Kl::None {
         let divergence = penalty::k3(&logprobs.detach(), &known.reference_logprobs)?.sum_all()?;
         *updated.kl.get_or_insert(0.0) += share * f64::from(divergence.to_scalar::<f32>()?);
@@ -175,8 +215,38 @@ fn policy(
     Ok(loss.total(logprobs, &ratios, known)?)
 }
 
+/// ρ − 1 − ln ρ; bounded, so that one impossible token does not hide all others.
+fn k3(log_ratio: f64) -> f64 {
+    const LARGEST: f64 = 20.0;
+    let log_ratio = log_ratio.clamp(-LARGEST, LARGEST);
+    log_ratio.exp_m1() - log_ratio
+}
+
 fn names(sequences: &[Sequence]) -> String {
     let mut names: Vec<&str> = sequences.iter().map(|sequence| &*sequence.example).collect();
     names.dedup();
     format!("examples {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_of_policies_is_never_negative_and_zero_only_where_they_agree() {
+        assert_eq!(k3(0.0), 0.0);
+        // ρ = 2 and ρ = 1/2: 2 − 1 − ln 2, and 1/2 − 1 + ln 2.
+        assert!((k3(2f64.ln()) - (1.0 - 2f64.ln())).abs() < 1e-15);
+        assert!((k3(-(2f64.ln())) - (2f64.ln() - 0.5)).abs() < 1e-15);
+        assert!(0.0 < k3(1e-9) && k3(f64::INFINITY).is_finite());
+    }
+
+    #[test]
+    fn a_token_attends_to_its_own_prefix_however_it_is_shared() {
+        let packed = Packed::new([[1u32, 2, 3].as_slice(), &[1, 2, 4, 5]]);
+        // Rows 1, 2, 3 of the first sequence, then 4 at position 2 and 5 at position 3.
+        assert_eq!(attended(&packed), (1 + 2 + 3) + (3 + 4));
+        let tokens = Tokens::of_pass(&packed, 3);
+        assert_eq!((tokens.units(), tokens.pairs, tokens.predictions), (15, 39, 9));
+    }
 }

@@ -16,7 +16,7 @@ use crate::grade::{Outcome, Report, Verdict};
 use crate::policy::{Draw, Policy, Scripted};
 use crate::rate::{Benchmark, Rates, Replies, Sheet, Trial, benchmarks};
 use crate::run::{Manifest, RunDir};
-use crate::solve::{self, Strict, Options, Solved};
+use crate::solve::{self, Options, Solved, Strict};
 use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
 use crate::trajectory::Trajectory;
@@ -124,10 +124,12 @@ fn policy(args: &Args, problems: &BTreeMap<String, LoadedTask>) -> Result<Box<dy
             let policy = Scripted::new(named.to_string(), experts.collect());
             super::super::policy::known(policy, file, problems)
         }
-        Named::Scripted(_) | Named::Checkpoint(_) | Named::Remote(_) => match named.open(problems, &args.ask)? {
-            Chosen::Policy(policy) => Ok(policy),
-            Chosen::Prediction(_) => Err(Failure::usage(anyhow!("`{named}` predicts patches"))),
-        },
+        Named::Scripted(_) | Named::Checkpoint(_) | Named::Remote(_) => {
+            match named.open(problems, &args.ask)? {
+                Chosen::Policy(policy) => Ok(policy),
+                Chosen::Prediction(_) => Err(Failure::usage(anyhow!("`{named}` predicts patches"))),
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a training reads: trajectories, their tasks, the student; and what a resumed run forgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
@@ -21,6 +21,8 @@ use crate::run::RunDir;
 use crate::run::manifest::Digests;
 use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
+use crate::train::checkpoint::Progress;
+use crate::train::validation::{self, HeldOut};
 use crate::trajectory::{FORMAT, Trajectory};
 
 /// Standard deviation of a new student's weights: what widths around 100 need.
@@ -31,7 +33,14 @@ const VOCAB_SIZE: usize = 512;
 /// Trajectories with their tasks.
 pub(super) struct Inputs {
     trajectories: Vec<Trajectory>,
+    held_out: Vec<Trajectory>,
     tasks: BTreeMap<String, LoadedTask>,
+}
+
+/// A student without its weights.
+pub(super) struct Outline {
+    pub(super) config: QwenConfig,
+    pub(super) tokenizer: ChatTokenizer,
 }
 
 impl Inputs {
@@ -40,21 +49,31 @@ impl Inputs {
         let tasks = task_dir::load_all(tasks).map_err(Failure::input)?;
         let mut trajectories = Vec::new();
         for path in &recipe.data.trajectories {
-            trajectories.extend(read(path, &tasks).map_err(|error| {
-                let hint = "make it with `apprentice trajectory import`, and its tasks with `apprentice task import`";
-                Failure::input(error).with_hint(hint)
-            })?);
+            trajectories.extend(read(path, &tasks)?);
         }
+        let held_out = hold_out(recipe, &mut trajectories, &tasks)?;
         if recipe.method != Method::Rlvr && trajectories.iter().all(|trajectory| trajectory.steps.is_empty())
         {
             return Err(Failure::nothing(anyhow!("the trajectories have no steps to train on")));
         }
-        Ok(Self { trajectories, tasks })
+        Ok(Self { trajectories, held_out, tasks })
     }
 
-    /// Each trajectory with its task.
+    /// Each trajectory to learn from with its task.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&Task, &Trajectory)> {
-        self.trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
+        self.with_tasks(&self.trajectories)
+    }
+
+    /// Each held-out trajectory with its task.
+    pub(super) fn held_out(&self) -> impl Iterator<Item = (&Task, &Trajectory)> {
+        self.with_tasks(&self.held_out)
+    }
+
+    fn with_tasks<'i>(
+        &'i self,
+        trajectories: &'i [Trajectory],
+    ) -> impl Iterator<Item = (&'i Task, &'i Trajectory)> {
+        trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
     }
 
     /// The tasks that a student can work on by itself.
@@ -71,11 +90,16 @@ impl Inputs {
 
     /// Adds what a training depends on.
     pub(super) fn digest(&self, recipe: &Recipe, digests: &mut Digests) -> Result<(), Failure> {
-        for path in &recipe.data.trajectories {
+        let held_out = match &recipe.validation.data {
+            HeldOut::File(path) if 0 < recipe.validation.every => Some(path),
+            _ => None,
+        };
+        for path in recipe.data.trajectories.iter().chain(held_out) {
             let digest = fsio::sha256_file(path).map_err(Failure::input)?;
             digests.data.insert(path.display().to_string(), digest);
         }
-        let learned = self.trajectories.iter().map(|trajectory| &self.tasks[&trajectory.task]);
+        let learned =
+            self.trajectories.iter().chain(&self.held_out).map(|trajectory| &self.tasks[&trajectory.task]);
         let practised = self
             .tasks
             .values()
@@ -105,20 +129,29 @@ impl Inputs {
         let student = match (&recipe.model.dir, saved, &recipe.model.config) {
             (Some(dir), ..) => tuned(recipe, dir, saved, device),
             (None, Some(saved), _) => Student::load(saved, device),
-            (None, None, Some(config)) => self.new_student(recipe, config, device),
+            (None, None, Some(config)) => self.new_outline(recipe, config).and_then(|outline| {
+                let std = recipe.model.std.unwrap_or(STD);
+                Student::init(outline.config, outline.tokenizer, recipe.seed, std, device)
+            }),
             (None, None, None) => unreachable!("invariant: a recipe says where its student comes from"),
         };
-        student.map(|student| student.with_activations(recipe.activations())).map_err(|error| {
-            let hint = error.hint();
-            let failure = Failure::input(error);
-            match hint {
-                Some(hint) => failure.with_hint(hint),
-                None => failure,
-            }
-        })
+        student.map(|student| student.with_activations(recipe.activations())).map_err(model_failure)
     }
 
-    fn new_student(&self, recipe: &Recipe, config: &Path, device: &Device) -> Result<Student, ModelError> {
+    /// The outline of the recipe's student.
+    pub(super) fn outline(&self, recipe: &Recipe) -> Result<Outline, Failure> {
+        let outline = match (&recipe.model.dir, &recipe.model.config) {
+            (Some(dir), _) => QwenConfig::load(&dir.join("config.json")).and_then(|config| {
+                let tokenizer = ChatTokenizer::load(dir)?;
+                Ok(Outline { config, tokenizer })
+            }),
+            (None, Some(config)) => self.new_outline(recipe, config),
+            (None, None) => unreachable!("invariant: a recipe says where its student comes from"),
+        };
+        outline.map_err(model_failure)
+    }
+
+    fn new_outline(&self, recipe: &Recipe, config: &Path) -> Result<Outline, ModelError> {
         let said = self.pairs().flat_map(|(task, trajectory)| {
             let observed = trajectory.steps.iter().filter_map(|step| step.observation.as_ref());
             let replies = trajectory.steps.iter().map(render_reply);
@@ -131,7 +164,7 @@ impl Inputs {
         let vocab_size = recipe.model.vocab_size.unwrap_or(VOCAB_SIZE);
         let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size, Pieces::Words)?;
         let config = QwenConfig::load(config)?.with_vocab_size(tokenizer.vocab_size());
-        Student::init(config, tokenizer, recipe.seed, recipe.model.std.unwrap_or(STD), device)
+        Ok(Outline { config, tokenizer })
     }
 }
 
@@ -157,7 +190,63 @@ fn tuned(recipe: &Recipe, dir: &Path, saved: Option<&Path>, device: &Device) -> 
     Student::new(network, ChatTokenizer::load(saved.unwrap_or(dir))?)
 }
 
-fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec<Trajectory>> {
+fn model_failure(error: ModelError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::input(error);
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// Takes the trajectories that are held out from those to learn from, or reads them from their own file.
+fn hold_out(
+    recipe: &Recipe,
+    trajectories: &mut Vec<Trajectory>,
+    tasks: &BTreeMap<String, LoadedTask>,
+) -> Result<Vec<Trajectory>, Failure> {
+    if recipe.validation.every == 0 {
+        return Ok(Vec::new());
+    }
+    match &recipe.validation.data {
+        HeldOut::File(path) => {
+            let held_out = read(path, tasks)?;
+            let known: BTreeSet<&str> =
+                trajectories.iter().map(|trajectory| trajectory.id.as_str()).collect();
+            match held_out.iter().find(|trajectory| known.contains(trajectory.id.as_str())) {
+                None => Ok(held_out),
+                Some(both) => {
+                    let problem = anyhow!("trajectory `{}` is held out and learned from", both.id);
+                    Err(Failure::usage(problem)
+                        .with_hint("take it out of `data.trajectories` or of `validation.data.file`"))
+                }
+            }
+        }
+        HeldOut::Share(share) => {
+            let known = trajectories.iter().map(|trajectory| trajectory.task.as_str()).collect();
+            let chosen = validation::held_out(&known, *share, recipe.seed);
+            let chosen: BTreeSet<String> = chosen.into_iter().map(str::to_owned).collect();
+            if chosen.is_empty() {
+                let problem =
+                    anyhow!("a share of the tasks is to be held out, and the trajectories have only one");
+                return Err(Failure::usage(problem).with_hint("name a file with `validation.data.file`"));
+            }
+            let (held_out, rest) =
+                std::mem::take(trajectories).into_iter().partition(|one| chosen.contains(&one.task));
+            *trajectories = rest;
+            Ok(held_out)
+        }
+    }
+}
+
+fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> Result<Vec<Trajectory>, Failure> {
+    trajectories(path, tasks).map_err(|error| {
+        let hint = "make it with `apprentice trajectory import`, and its tasks with `apprentice task import`";
+        Failure::input(error).with_hint(hint)
+    })
+}
+
+fn trajectories(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec<Trajectory>> {
     let trajectories: Vec<Trajectory> = fsio::read_json_lines(path)?;
     for (index, trajectory) in trajectories.iter().enumerate() {
         let place = || format!("`{}`: trajectory {} (`{}`)", path.display(), index + 1, trajectory.id);
@@ -174,8 +263,10 @@ fn read(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Result<Vec
     Ok(trajectories)
 }
 
-/// Removes the events of a phase's updates from `step` on: a resumed run makes them again.
-pub(super) fn forget_after(run: &RunDir, phase: &str, step: u64) -> anyhow::Result<()> {
+/// Removes the events of a phase's updates beyond a checkpoint: a resumed run makes them again.
+pub(super) fn forget_after(run: &RunDir, phase: &str, progress: Option<&Progress>) -> anyhow::Result<()> {
+    let step = progress.map_or(0, |progress| progress.step);
+    let validated = progress.and_then(|progress| progress.validation.at);
     let path = run.path().join("events.jsonl");
     if !path.exists() {
         return Ok(());
@@ -183,9 +274,12 @@ pub(super) fn forget_after(run: &RunDir, phase: &str, step: u64) -> anyhow::Resu
     let text = fs_err::read_to_string(&path)?;
     let is_kept = |line: &&str| match serde_json::from_str::<Event>(line) {
         Ok(
-            Event::StepTrained { phase: of, step: at, .. } | Event::StepSkipped { phase: of, step: at, .. },
+            Event::StepTrained { phase: of, step: at, .. }
+            | Event::StepTimed { phase: of, step: at, .. }
+            | Event::StepSkipped { phase: of, step: at, .. },
         ) => of != phase || at < step,
         Ok(Event::CheckpointSaved { phase: of, step: at, .. }) => of != phase || at <= step,
+        Ok(Event::Validated { phase: of, step: at, .. }) => of != phase || Some(at) <= validated,
         // A killed process may leave half a line.
         Err(_) => false,
         Ok(_) => true,

@@ -27,6 +27,8 @@ pub struct Reply {
     pub tokens: Vec<u32>,
     /// The log-probability of each.
     pub logprobs: Vec<f32>,
+    /// The entropies of the distributions that they were drawn from, in nats, summed.
+    pub entropy: f64,
 }
 
 /// Draws `n` replies to each prompt; each ends with `end`, after `max_new_tokens`, or at the model's last position.
@@ -89,7 +91,7 @@ fn batches(prompts: &[Prompt], options: &SampleOptions, max_positions: usize) ->
             index,
             limit: options.max_new_tokens.min(max_positions - prompt.tokens.len()),
             sampler: Sampler::new(prompt, index, options),
-            reply: Reply { tokens: Vec::new(), logprobs: Vec::new() },
+            reply: Reply { tokens: Vec::new(), logprobs: Vec::new(), entropy: 0.0 },
             tail: Tail::default(),
         }));
     }
@@ -104,7 +106,7 @@ fn batches(prompts: &[Prompt], options: &SampleOptions, max_positions: usize) ->
 /// How many of so many replies advance together: enough to use each weight several times, few enough for every
 /// thread to have some.
 fn batch_size(replies: usize) -> usize {
-    replies.div_ceil(16).clamp(6, 48)
+    replies.div_ceil(16).clamp(6, Prompt::MOST_TOGETHER)
 }
 
 /// Replies that advance together.
@@ -144,6 +146,7 @@ impl Batch<'_> {
             let (token, logprob) = live.sampler.draw(row);
             live.reply.tokens.push(token);
             live.reply.logprobs.push(logprob);
+            live.reply.entropy = live.sampler.entropy();
             let complete = Some(token) == self.end || live.reply.tokens.len() == live.limit;
             if complete {
                 self.done.push(((live.prompt, live.index), live.reply.clone()));

@@ -115,7 +115,9 @@ impl<'a> Decoder<'a> {
         let hidden = self.config.hidden_size;
         let mut x = Vec::with_capacity(rows.len() * hidden);
         for row in rows.iter() {
-            x.extend_from_slice(&self.weights.embedding.rows(row.token as usize..row.token as usize + 1, hidden));
+            x.extend_from_slice(
+                &self.weights.embedding.rows(row.token as usize..row.token as usize + 1, hidden),
+            );
         }
         for (index, layer) in self.layers.iter().enumerate() {
             let mixed = self.attend(layer, index, &x, rows);

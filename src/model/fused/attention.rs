@@ -20,6 +20,11 @@ const KEYS: usize = 256;
 /// Values of all partial gradients of keys and values together: 256 MiB.
 const PARTIAL_VALUES: usize = 1 << 26;
 
+/// How many chunks of tiles sum the gradients of so many keys and values, each for itself.
+pub(crate) fn partials(keys_values: usize) -> usize {
+    (PARTIAL_VALUES / keys_values.max(1)).clamp(1, 8)
+}
+
 /// The widths of heads, and the tiles of a packed tree.
 #[derive(Debug)]
 pub(crate) struct Attention {
@@ -155,7 +160,7 @@ impl Attention {
     /// Consecutive tiles of about equal work. Each chunk sums the gradients of keys and values in memory of
     /// its own, so their number bounds the memory; it must not follow the number of threads.
     fn chunks(&self, rows: usize) -> Vec<&[Tile]> {
-        let count = (PARTIAL_VALUES / (rows * 2 * self.heads.kv_width()).max(1)).clamp(1, 8);
+        let count = partials(rows * 2 * self.heads.kv_width());
         let total: usize = self.tiles.iter().map(Tile::cost).sum();
         let mut chunks = Vec::with_capacity(count);
         let (mut start, mut done) = (0, 0);

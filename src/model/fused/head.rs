@@ -18,7 +18,7 @@ const ENTRIES: usize = 128;
 /// Tokens of the vocabulary of a block.
 const TOKENS: usize = 1024;
 /// Parts of the vocabulary that threads pull through at once; each sums the hidden gradient on its own.
-const PARTS: usize = 8;
+pub(crate) const PARTS: usize = 8;
 
 /// The weights of the head.
 #[derive(Debug, Clone)]

@@ -29,6 +29,12 @@ use super::tree::Packed;
 /// Values kept for the backward pass (2 GiB). Beyond, layers keep their inputs only and run forward once more.
 const KEPT_VALUES: usize = 1 << 29;
 
+/// Whether a pass over so many rows keeps what its layers save.
+pub(crate) fn keeps_layers(config: &QwenConfig, rows: usize) -> bool {
+    let row = 3 * Heads::new(config).row_width() + 2 * config.hidden_size + 2 * config.intermediate_size;
+    row * rows * config.layers <= KEPT_VALUES
+}
+
 /// What the forward pass leaves for the backward pass.
 #[derive(Debug)]
 pub(crate) struct Tape {
@@ -83,9 +89,7 @@ pub(crate) fn forward(
     activations: Activations,
 ) -> Tape {
     let frame = frame(config, packed);
-    let row = 3 * frame.heads.row_width() + 2 * config.hidden_size + 2 * config.intermediate_size;
-    let fits = row * packed.tokens().len() * config.layers <= KEPT_VALUES;
-    let keep = fits && activations == Activations::Kept;
+    let keep = activations == Activations::Kept && keeps_layers(config, packed.tokens().len());
     let mut tape = Tape { inputs: vec![embed(config, weights, packed.tokens())], layers: Vec::new() };
     for layer in &weights.layers {
         let x = tape.inputs.last().expect("invariant: the embedding is first");

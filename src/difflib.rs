@@ -2,7 +2,7 @@
 //!
 //! Guarantees the same matching blocks and a bit-equal `ratio` as CPython's, on every input. Not symmetric:
 //! `a` and `b` keep CPython's roles. Knows no junk function, because nobody here passes one. Never quadratic, where
-//! CPython's is cubic: small windows are searched by a table of bounded size, large ones by an index of both texts.
+//! CPython's is cubic: small windows are searched by a table, large ones by an index; `index` says how the work grows.
 
 mod automaton;
 mod index;
@@ -57,7 +57,9 @@ pub fn ratio_of(blocks: &[Block], total: usize) -> f64 {
 
 /// The runs that both texts share, in order, without Python's empty block at the end.
 pub fn matching_blocks(a: &str, b: &str, autojunk: Autojunk) -> Vec<Block> {
-    Matcher::new(a, b, autojunk, TABLED).blocks()
+    let [a, b] = [a, b].map(code_points);
+    let tabled = if a.len() * b.len() <= NOT_INDEXED { usize::MAX } else { TABLED };
+    Matcher::new(a, b, autojunk, tabled).blocks()
 }
 
 /// Joins blocks that touch in both texts.
@@ -86,8 +88,16 @@ impl Window {
     }
 }
 
-/// Up to so many pairs of elements, measured, a table beats the index.
+/// Texts of up to so many pairs of elements are, measured, searched sooner than indexed.
+const NOT_INDEXED: usize = 1 << 18;
+
+/// Beside an index, a window of up to so many pairs is, measured, searched sooner by the table. Bounds the work of many
+/// small windows at O(n) times itself.
 const TABLED: usize = 1 << 12;
+
+fn code_points(text: &str) -> Vec<u32> {
+    text.chars().map(u32::from).collect()
+}
 
 /// Both texts as numbers, and the two ways of searching them.
 struct Matcher {
@@ -95,21 +105,21 @@ struct Matcher {
     b: Vec<u32>,
     /// `b` with what equals nothing in place of popular elements: what may start a match.
     seeds: Vec<u32>,
-    table: Table,
+    /// None where `b` has more characters than it can hold.
+    table: Option<Table>,
     /// Made for the first window that is too large for the table.
     index: Option<Index>,
     tabled: usize,
 }
 
 impl Matcher {
-    fn new(a: &str, b: &str, autojunk: Autojunk, tabled: usize) -> Self {
-        let a: Vec<u32> = a.chars().map(u32::from).collect();
-        let b: Vec<u32> = b.chars().map(u32::from).collect();
+    /// With a table for windows of up to `tabled` pairs and an index for larger ones.
+    fn new(a: Vec<u32>, b: Vec<u32>, autojunk: Autojunk, tabled: usize) -> Self {
         let seeds = match autojunk {
             Autojunk::On => without_popular(&b),
             Autojunk::Off => b.clone(),
         };
-        let table = Table::new(b.len().min(tabled));
+        let table = Table::new(&a, &seeds);
         Self { a, b, seeds, table, index: None, tabled }
     }
 
@@ -135,11 +145,12 @@ impl Matcher {
 
     /// The longest run of seeds in the window, the first in `a` and then in `b`, grown over popular neighbours.
     fn longest_match(&mut self, window: &Window) -> Block {
-        let seeded = if window.pairs() <= self.tabled {
-            self.table.longest_match(&self.a, &self.seeds, window)
-        } else {
-            let index = self.index.get_or_insert_with(|| Index::new(&self.a, &self.seeds));
-            index.longest_match(window)
+        let seeded = match &mut self.table {
+            Some(table) if window.pairs() <= self.tabled => table.longest_match(window),
+            _ => {
+                let index = self.index.get_or_insert_with(|| Index::new(&self.a, &self.seeds));
+                index.longest_match(window)
+            }
         };
         self.grown(seeded, window)
     }
@@ -186,7 +197,7 @@ mod tests {
     use super::*;
 
     fn chosen(a: &str, b: &str, autojunk: Autojunk, tabled: usize) -> Vec<Block> {
-        Matcher::new(a, b, autojunk, tabled).blocks()
+        Matcher::new(code_points(a), code_points(b), autojunk, tabled).blocks()
     }
 
     /// Whether the index, alone and together with the table, finds what the table finds.
@@ -275,6 +286,14 @@ mod tests {
     fn elements_are_code_points_not_bytes() {
         assert_eq!(matching_blocks("naïve", "naive", Autojunk::Off).len(), 2);
         assert_eq!(ratio("äö", "äü", Autojunk::Off), 0.5);
+    }
+
+    #[test]
+    fn more_characters_than_the_table_holds_are_indexed() {
+        let b: String = (0..3000).filter_map(|at| char::from_u32(0x20000 + at)).collect();
+        let a: String = b.chars().filter(|symbol| u32::from(*symbol) != 0x20000 + 1000).collect();
+        let blocks = [Block { a: 0, b: 0, len: 1000 }, Block { a: 1000, b: 1001, len: 1999 }];
+        assert_eq!(matching_blocks(&a, &b, Autojunk::Off), blocks);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Finds the longest match in windows that only shrink, without looking at every pair of elements.
 //!
-//! For each element of `a` it keeps the longest run that ends there and may occur in its window. Windows of one level do
-//! not overlap and later ones lie within earlier ones, so a run that is too long for one is so for all after it:
-//! it is shortened when it is the longest of its window and does not fit, and never grows again.
+//! For each element of `a` it keeps the longest run that ends there and may occur in its window. Windows of one
+//! level do not overlap and later ones lie within earlier ones, so a run that is too long for one is so for all
+//! after it: it is shortened when it is the longest of its window and does not fit, and never grows again.
 //!
-//! Guarantees O((n + m + s) log² m) time and O((n + m) log m) memory, with s the shortenings. A run that is shortened k
-//! times leaves matches of at least 1, 2, …, k elements on the way, hence s ≤ n √(2 min(n, m)); on texts, about n.
+//! Guarantees O((n + m + s) log² (n + m)) time and O(n + m) words, with s the shortenings. When a run is
+//! shortened for the k-th time before the last, its window's match is at least k long, and the matches of nested
+//! windows do not overlap: hence s ≤ n √(2 min(n, m)) + n.
 
 use super::automaton::{Automaton, Locus, NONE};
 use super::occurrences::{Found, Occurrences};

@@ -22,7 +22,7 @@ pub(super) struct Occurrences {
 struct Node {
     len: u32,
     link: u32,
-    /// An ancestor far up, so that O(log n) leaps reach every ancestor (Myers 1983, an applicative random-access stack).
+    /// An ancestor far up, so that O(log n) steps reach every ancestor (Myers 1983, random-access stacks).
     leap: u32,
     depth: u32,
     /// Its ends: `ends[first..][..count]`.

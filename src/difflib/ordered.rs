@@ -115,7 +115,8 @@ mod tests {
     proptest! {
         #[test]
         fn answers_are_those_of_a_sorted_copy(
-            numbers in prop::collection::vec(0..300_u32, 1..200), from in 0..200_usize, to in 0..200_usize, bound in 0..600_u32,
+            numbers in prop::collection::vec(0..300_u32, 1..200),
+            from in 0..200_usize, to in 0..200_usize, bound in 0..600_u32,
         ) {
             let (from, to) = (from.min(to).min(numbers.len()), from.max(to).min(numbers.len()));
             let ordered = Ordered::new(&numbers);

@@ -19,6 +19,16 @@ pub(super) struct Index {
     runs: Vec<Found>,
     /// The lengths of `runs`.
     lens: Tournament,
+    /// What was last found for a state's runs, because many elements share a state in repetitive texts.
+    answers: Vec<Answer>,
+    windows: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Answer {
+    window: u32,
+    longest: u32,
+    found: Option<Found>,
 }
 
 impl Index {
@@ -27,18 +37,20 @@ impl Index {
         let runs: Vec<Found> =
             automaton.read(a).into_iter().map(|locus| Found { locus, end: NONE }).collect();
         let lens = Tournament::new(runs.iter().map(|run| run.locus.len));
-        Self { occurrences: Occurrences::new(&automaton), runs, lens }
+        let answers = vec![Answer { window: 0, longest: 0, found: None }; automaton.states.len()];
+        Self { occurrences: Occurrences::new(&automaton), runs, lens, answers, windows: 0 }
     }
 
     /// The longest run of seeds in the window, the first in `a` and then in `b`.
     pub(super) fn longest_match(&mut self, window: &Window) -> Block {
+        self.windows += 1;
         while let Some((at, len)) = self.lens.first_longest(&window.a) {
             let run = self.runs[at];
             let longest = len.min((at + 1 - window.a.start) as u32);
             if longest == len && is_within(run, window) {
                 return self.block(at, run.locus, window);
             }
-            let found = self.occurrences.longest_within(run.locus, longest, &window.b);
+            let found = self.longest_within(run.locus, longest, window);
             let shorter = found.map_or(0, |found| found.locus.len);
             self.runs[at] = found.unwrap_or(run);
             if shorter == len {
@@ -47,6 +59,15 @@ impl Index {
             self.lens.shorten(at, shorter);
         }
         Block { a: window.a.start, b: window.b.start, len: 0 }
+    }
+
+    fn longest_within(&mut self, run: Locus, longest: u32, window: &Window) -> Option<Found> {
+        let answer = &mut self.answers[run.state as usize];
+        if (answer.window, answer.longest) != (self.windows, longest) {
+            let found = self.occurrences.longest_within(run, longest, &window.b);
+            *answer = Answer { window: self.windows, longest, found };
+        }
+        answer.found
     }
 
     fn block(&self, at: usize, run: Locus, window: &Window) -> Block {

@@ -1,9 +1,21 @@
 //! CPython's `difflib.SequenceMatcher(None, a, b, autojunk=…)` on Unicode code points.
 //!
 //! Guarantees the same matching blocks and a bit-equal `ratio` as CPython's, on every input. Not symmetric:
-//! `a` and `b` keep CPython's roles. Knows no junk function, because nobody here passes one.
+//! `a` and `b` keep CPython's roles. Knows no junk function, because nobody here passes one. Never quadratic, where
+//! CPython's is cubic: small windows are searched by a table, large ones by an index; `index` says how the work grows.
+
+mod automaton;
+mod index;
+mod occurrences;
+mod ordered;
+mod table;
+mod tournament;
 
 use std::collections::HashMap;
+use std::ops::Range;
+
+use index::Index;
+use table::Table;
 
 /// Python's heuristic for popular elements of `b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -45,21 +57,9 @@ pub fn ratio_of(blocks: &[Block], total: usize) -> f64 {
 
 /// The runs that both texts share, in order, without Python's empty block at the end.
 pub fn matching_blocks(a: &str, b: &str, autojunk: Autojunk) -> Vec<Block> {
-    let mut matcher = Matcher::new(a, b, autojunk);
-    let mut blocks = Vec::new();
-    let mut pending = vec![Window { a: 0..matcher.a.len(), b: 0..matcher.b.len() }];
-    while let Some(window) = pending.pop() {
-        let block = matcher.longest_match(&window);
-        if block.len == 0 {
-            continue;
-        }
-        let left = Window { a: window.a.start..block.a, b: window.b.start..block.b };
-        let right = Window { a: block.a + block.len..window.a.end, b: block.b + block.len..window.b.end };
-        pending.extend([left, right].into_iter().filter(|w| !w.a.is_empty() && !w.b.is_empty()));
-        blocks.push(block);
-    }
-    blocks.sort_unstable();
-    joined(&blocks)
+    let [a, b] = [a, b].map(code_points);
+    let tabled = if a.len() * b.len() <= NOT_INDEXED { usize::MAX } else { TABLED };
+    Matcher::new(a, b, autojunk, tabled).blocks()
 }
 
 /// Joins blocks that touch in both texts.
@@ -76,54 +76,83 @@ fn joined(blocks: &[Block]) -> Vec<Block> {
     joined
 }
 
+#[derive(Debug, Clone)]
 struct Window {
-    a: std::ops::Range<usize>,
-    b: std::ops::Range<usize>,
+    a: Range<usize>,
+    b: Range<usize>,
 }
 
-/// Both texts as small numbers, and the rows of the search.
+impl Window {
+    fn pairs(&self) -> usize {
+        self.a.len() * self.b.len()
+    }
+}
+
+/// Texts of up to so many pairs of elements are, measured, searched sooner than indexed.
+const NOT_INDEXED: usize = 1 << 18;
+
+/// Beside an index, a window of up to so many pairs is, measured, searched sooner by the table. Bounds the work of many
+/// small windows at O(n) times itself.
+const TABLED: usize = 1 << 12;
+
+fn code_points(text: &str) -> Vec<u32> {
+    text.chars().map(u32::from).collect()
+}
+
+/// Both texts as numbers, and the two ways of searching them.
 struct Matcher {
     a: Vec<u32>,
     b: Vec<u32>,
-    /// `b` with [`NEVER`] in place of popular elements: what may start a match.
+    /// `b` with what equals nothing in place of popular elements: what may start a match.
     seeds: Vec<u32>,
-    above: Vec<u32>,
-    row: Vec<u32>,
+    /// None where `b` has more characters than it can hold.
+    table: Option<Table>,
+    /// Made for the first window that is too large for the table.
+    index: Option<Index>,
+    tabled: usize,
 }
 
-/// Equal to no code point.
-const NEVER: u32 = u32::MAX;
-
 impl Matcher {
-    fn new(a: &str, b: &str, autojunk: Autojunk) -> Self {
-        let a: Vec<u32> = a.chars().map(u32::from).collect();
-        let b: Vec<u32> = b.chars().map(u32::from).collect();
+    /// With a table for windows of up to `tabled` pairs and an index for larger ones.
+    fn new(a: Vec<u32>, b: Vec<u32>, autojunk: Autojunk, tabled: usize) -> Self {
         let seeds = match autojunk {
             Autojunk::On => without_popular(&b),
             Autojunk::Off => b.clone(),
         };
-        let width = b.len() + 1;
-        Self { a, b, seeds, above: vec![0; width], row: vec![0; width] }
+        let table = Table::new(&a, &seeds);
+        Self { a, b, seeds, table, index: None, tabled }
+    }
+
+    fn blocks(&mut self) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        let mut pending = vec![Window { a: 0..self.a.len(), b: 0..self.b.len() }];
+        while let Some(window) = pending.pop() {
+            if window.pairs() == 0 {
+                continue;
+            }
+            let block = self.longest_match(&window);
+            if block.len == 0 {
+                continue;
+            }
+            let left = Window { a: window.a.start..block.a, b: window.b.start..block.b };
+            let right = Window { a: block.a + block.len..window.a.end, b: block.b + block.len..window.b.end };
+            pending.extend([left, right]);
+            blocks.push(block);
+        }
+        blocks.sort_unstable();
+        joined(&blocks)
     }
 
     /// The longest run of seeds in the window, the first in `a` and then in `b`, grown over popular neighbours.
     fn longest_match(&mut self, window: &Window) -> Block {
-        let mut best = Block { a: window.a.start, b: window.b.start, len: 0 };
-        let seeds = &self.seeds[window.b.clone()];
-        // `above[j]` is the length of the run that ends before `a[i]` and `seeds[j]`.
-        let (mut above, mut row) = (&mut self.above[..=seeds.len()], &mut self.row[..=seeds.len()]);
-        above.fill(0);
-        row[0] = 0;
-        for i in window.a.clone() {
-            let longest = advance(self.a[i], seeds, above, &mut row[1..]) as usize;
-            if best.len < longest {
-                let end = row[1..].iter().position(|&len| len as usize == longest);
-                let end = end.expect("invariant: the row holds its maximum");
-                best = Block { a: i + 1 - longest, b: window.b.start + end + 1 - longest, len: longest };
+        let seeded = match &mut self.table {
+            Some(table) if window.pairs() <= self.tabled => table.longest_match(window),
+            _ => {
+                let index = self.index.get_or_insert_with(|| Index::new(&self.a, &self.seeds));
+                index.longest_match(window)
             }
-            std::mem::swap(&mut above, &mut row);
-        }
-        self.grown(best, window)
+        };
+        self.grown(seeded, window)
     }
 
     fn grown(&self, mut block: Block, window: &Window) -> Block {
@@ -143,16 +172,10 @@ impl Matcher {
     }
 }
 
-/// Fills the next row of run lengths and gives its maximum. Branch-free, so that it becomes vector code.
-fn advance(element: u32, seeds: &[u32], above: &[u32], row: &mut [u32]) -> u32 {
-    let mut longest = 0;
-    for ((seed, before), len) in seeds.iter().zip(above).zip(row) {
-        *len = if *seed == element { before + 1 } else { 0 };
-        longest = longest.max(*len);
-    }
-    longest
-}
+/// Equal to no code point.
+const BEYOND_UNICODE: u32 = char::MAX as u32 + 1;
 
+/// `b` with a number of its own for each popular element, so that no run of `a` has it and none repeats.
 fn without_popular(b: &[u32]) -> Vec<u32> {
     const SMALLEST: usize = 200;
     if b.len() < SMALLEST {
@@ -163,12 +186,88 @@ fn without_popular(b: &[u32]) -> Vec<u32> {
         *counts.entry(element).or_default() += 1;
     }
     let bound = b.len() / 100 + 1;
-    b.iter().map(|element| if bound < counts[element] { NEVER } else { *element }).collect()
+    let seed = |(at, &element)| if bound < counts[&element] { BEYOND_UNICODE + at as u32 } else { element };
+    b.iter().enumerate().map(seed).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn chosen(a: &str, b: &str, autojunk: Autojunk, tabled: usize) -> Vec<Block> {
+        Matcher::new(code_points(a), code_points(b), autojunk, tabled).blocks()
+    }
+
+    /// Whether the index, alone and together with the table, finds what the table finds.
+    fn ways_agree(a: &str, b: &str) -> Result<(), TestCaseError> {
+        for autojunk in [Autojunk::Off, Autojunk::On] {
+            let expected = chosen(a, b, autojunk, usize::MAX);
+            for tabled in [0, 60, 1000] {
+                prop_assert_eq!(
+                    &chosen(a, b, autojunk, tabled),
+                    &expected,
+                    "{:?} {} {:?} {:?}",
+                    autojunk,
+                    tabled,
+                    a,
+                    b
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A text over the first `symbols` characters from `first` on, which lie below, within and beyond 16 bits.
+    fn text(symbols: u32, first: u32, length: usize) -> impl Strategy<Value = String> {
+        let symbol = (0..symbols).prop_map(move |at| char::from_u32(first + at).expect("a character"));
+        prop::collection::vec(symbol, 0..length).prop_map(String::from_iter)
+    }
+
+    fn texts() -> impl Strategy<Value = (String, String)> {
+        let alphabets = [(1, 0), (2, u32::from('a')), (3, 0), (20, 0x1f600), (5000, 0x4e00)];
+        prop::sample::select(alphabets.to_vec()).prop_flat_map(|(symbols, first)| {
+            let text = move || text(symbols, first, 450);
+            (text(), text())
+        })
+    }
+
+    /// What editing leaves: mostly the same runs, some gone, some twice, some new.
+    fn edited() -> impl Strategy<Value = (String, String)> {
+        let part = || text(4, u32::from('a'), 40);
+        let edit = (part(), part(), 0..6_u8).prop_map(|(old, new, kind)| match kind {
+            0 => (old, new),
+            1 => (old, String::new()),
+            2 => (String::new(), new),
+            3 => (old.clone(), old.repeat(2)),
+            _ => (old.clone(), old),
+        });
+        prop::collection::vec(edit, 0..25).prop_map(|edits| edits.into_iter().unzip())
+    }
+
+    fn periodic() -> impl Strategy<Value = (String, String)> {
+        let text = || (text(3, u32::from('a'), 12), 0..60_usize, text(3, u32::from('a'), 5));
+        let repeated = |(period, times, rest): (String, usize, String)| period.repeat(times) + &rest;
+        (text(), text()).prop_map(move |(a, b)| (repeated(a), repeated(b)))
+    }
+
+    proptest! {
+        #[test]
+        fn index_equals_table_on_random_texts((a, b) in texts()) {
+            ways_agree(&a, &b)?;
+        }
+
+        #[test]
+        fn index_equals_table_on_edited_texts((a, b) in edited()) {
+            ways_agree(&a, &b)?;
+        }
+
+        #[test]
+        fn index_equals_table_on_periodic_texts((a, b) in periodic()) {
+            ways_agree(&a, &b)?;
+        }
+    }
 
     #[test]
     fn roles_are_not_interchangeable() {
@@ -187,6 +286,14 @@ mod tests {
     fn elements_are_code_points_not_bytes() {
         assert_eq!(matching_blocks("naïve", "naive", Autojunk::Off).len(), 2);
         assert_eq!(ratio("äö", "äü", Autojunk::Off), 0.5);
+    }
+
+    #[test]
+    fn more_characters_than_the_table_holds_are_indexed() {
+        let b: String = (0..3000).filter_map(|at| char::from_u32(0x20000 + at)).collect();
+        let a: String = b.chars().filter(|symbol| u32::from(*symbol) != 0x20000 + 1000).collect();
+        let blocks = [Block { a: 0, b: 0, len: 1000 }, Block { a: 1000, b: 1001, len: 1999 }];
+        assert_eq!(matching_blocks(&a, &b, Autojunk::Off), blocks);
     }
 
     #[test]

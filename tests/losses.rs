@@ -33,7 +33,12 @@ fn student(seed: u64) -> Student {
 
 fn reply(student: &Student, prompt: Arc<[u32]>, seed: u64) -> Sample {
     // Replies of different lengths: averages over sequences and over tokens then differ.
-    let options = SampleOptions { temperature: 1.0, top_p: 1.0, max_new_tokens: 3 + (seed % 5) as usize };
+    let options = SampleOptions {
+        temperature: 1.0,
+        top_p: 1.0,
+        max_new_tokens: 3 + (seed % 5) as usize,
+        ..SampleOptions::default()
+    };
     student.generate(&[Prompt { tokens: prompt, n: 1, seed }], &options).unwrap().remove(0).remove(0)
 }
 

@@ -91,7 +91,10 @@ fn a_recipe_that_asks_for_titles_shows_them_in_training() {
     let tokenizer =
         ChatTokenizer::train(std::iter::once(problem.solution.clone()), 400, Pieces::Words).unwrap();
     let shown = |setting: &str| {
-        let recipe = recipe::parse(recipe, Path::new("r.yaml"), &[setting.to_owned()]).unwrap();
+        let recipe = recipe::Course::parse(recipe, Path::new("r.yaml"), &[setting.to_owned()])
+            .unwrap()
+            .stages
+            .remove(0);
         let prompter = Prompter { scaffold: recipe.train_config().scaffold, max_tokens: 4096 };
         let fitted = prompter.prompt(&tokenizer, &all[1]).unwrap().unwrap();
         tokenizer.decode(&fitted.tokens)
@@ -101,7 +104,7 @@ fn a_recipe_that_asks_for_titles_shows_them_in_training() {
     assert!(told.contains(&format!("The next step: 2. {title}")), "{told}");
     assert!(!untold.contains("The next step") && untold.contains("Solution so far:"), "{untold}");
     let unknown =
-        recipe::parse(recipe, Path::new("r.yaml"), &["math.titel_hint=true".to_owned()]).unwrap_err();
+        recipe::Course::parse(recipe, Path::new("r.yaml"), &["math.titel_hint=true".to_owned()]).unwrap_err();
     assert!(unknown.to_string().ends_with("did you mean `math.title_hint`?"), "{unknown}");
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use apprentice::difflib::{self, Autojunk};
-use apprentice::group::{Attempt, Group, Reward};
+use apprentice::group::{Attempt, Group, Reward, Scale};
 use apprentice::model::decode::{self, Reply};
 use apprentice::model::network::Network;
 use apprentice::model::tokenizer::ChatTokenizer;
@@ -15,7 +15,7 @@ use apprentice::model::{Prompt, SampleOptions, Student, cpu};
 use apprentice::policy::Sample;
 use apprentice::train::adamw::{AdamW, AdamWConfig};
 use apprentice::train::batch::{Average, Sequence};
-use apprentice::train::loss::Clip;
+use apprentice::train::loss::Loss;
 use apprentice::train::update::{Objective, UpdateOptions, update};
 use serde_json::{Map, Value, json};
 
@@ -98,7 +98,7 @@ fn updates(directory: &Path, sharing: Sharing) -> Result<Value> {
     let student = Student::load(&directory.join("small"), &cpu())?;
     let steps: Steps = serde_json::from_str(&fs_err::read_to_string(directory.join("steps.json"))?)?;
     let mut adamw = AdamW::new(AdamWConfig::default(), student.vars())?;
-    let options = options(Objective::Clipped { clip: Clip::default(), temperature: 1.0 });
+    let options = options(Objective::Policy { loss: Loss::default(), temperature: 1.0 });
     timed(UPDATES, |repetition| {
         let prompts = sharing.prompts(&steps, repetition as u64);
         let started = Instant::now();
@@ -143,17 +143,14 @@ fn rewarded(student: &Student, attempts: &[(Arc<[u32]>, Reply)], expert: &str) -
         let text = student.tokenizer().decode(&reply.tokens);
         let reward = Reward::new(difflib::ratio(&text, expert, Autojunk::Off));
         let (prompt, Reply { tokens, logprobs, .. }) = (Arc::clone(prompt), reply.clone());
-        Attempt { sample: Sample { prompt, tokens, logprobs, text, finished: true }, reward }
+        Attempt { replies: vec![Sample { prompt, tokens, logprobs, ..Sample::from_text(text) }], reward }
     };
     let group = Group::new(attempts.iter().map(attempt).collect())?;
-    let sequence = |(attempt, advantage): (&Attempt, f64)| Sequence {
-        example: Arc::from("bench"),
-        prompt: Arc::clone(&attempt.sample.prompt),
-        reply: attempt.sample.tokens.clone(),
-        old_logprobs: attempt.sample.logprobs.clone(),
-        advantage,
+    let advantages = group.advantages(Scale::default());
+    let sequence = |(attempt, advantage): (&Attempt, f64)| {
+        Sequence::sampled(Arc::from("bench"), &attempt.replies, advantage)
     };
-    Ok(group.attempts().iter().zip(group.advantages()).map(sequence).collect())
+    Ok(group.attempts().iter().zip(advantages).map(sequence).collect())
 }
 
 /// Forward, backward and AdamW over random sequences.
@@ -168,12 +165,9 @@ fn steps(contest: &str, directory: &Path) -> Result<Value> {
     let student = Student::new(network, ChatTokenizer::load(&directory.join("small"))?)?;
     let mut adamw = AdamW::new(AdamWConfig::default(), student.vars())?;
     let options = options(Objective::Imitation);
-    let sequence = |row: usize| Sequence {
-        example: Arc::from("bench"),
-        prompt: Arc::from(&tokens(row, length)[..1]),
-        reply: tokens(row, length)[1..].to_vec(),
-        old_logprobs: vec![0.0; length - 1],
-        advantage: 1.0,
+    let sequence = |row: usize| {
+        let tokens = tokens(row, length);
+        Sequence::imitated(Arc::from("bench"), tokens[..1].into(), tokens[1..].to_vec())
     };
     let sequences: Vec<Sequence> = (0..rows).map(sequence).collect();
     timed(repetitions, |_| {

@@ -47,7 +47,11 @@ mod tests {
     #[test]
     fn only_measured_quantities_have_slack() {
         let of = |repo: &str| {
-            let origin = crate::task::Origin { repo: repo.to_owned(), ..crate::task::Origin::default() };
+            let origin = crate::task::Origin {
+                dataset: repo.to_owned(),
+                repo: repo.to_owned(),
+                row_hash: String::new(),
+            };
             Task { answer: Some("1.60e3".to_owned()), origin: Some(origin), ..Task::default() }
         };
         let judged = |repo: &str| Strict.judge(&of(repo), "\\boxed{1603}").is_right;

@@ -53,7 +53,7 @@ fn tensorboard_reads_a_run_and_forgets_what_a_killed_start_wrote_beyond_its_chec
     let directory = tempfile::tempdir().unwrap();
     let run = RunDir::create(directory.path(), Manifest::new([], json!({}))).unwrap();
 
-    let mut first = run.tensorboard(0).unwrap();
+    let mut first = run.tensorboard(None, 0).unwrap();
     for step in 0..5 {
         first.emit(&trained(step, 1.0 + step as f64)).unwrap();
     }
@@ -66,7 +66,7 @@ fn tensorboard_reads_a_run_and_forgets_what_a_killed_start_wrote_beyond_its_chec
     let bytes = fs_err::read(&killed).unwrap();
     fs_err::write(&killed, &bytes[..bytes.len() - 7]).unwrap();
 
-    let mut second = run.tensorboard(3).unwrap();
+    let mut second = run.tensorboard(None, 3).unwrap();
     second.emit(&trained(3, 0.5)).unwrap();
     second.emit(&Event::StepSkipped { phase: "srl".to_owned(), step: 4, dropped: 8 }).unwrap();
 

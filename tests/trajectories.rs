@@ -157,7 +157,7 @@ fn an_unknown_format_says_what_was_found() {
          swe-gym, coderforge, sera, mini-coder, kwai-klear, mini-swe-agent, swe-smith, openhands, s1k, gsm8k, \
          olympiad-bench, minerva, math, aime, problems"
     );
-    assert_eq!((reject.byte, reject.remedy.as_str()), (1, "name the format with `--from`"));
+    assert_eq!((reject.byte, reject.remedy), (1, "name the format with `--from`"));
 }
 
 #[test]

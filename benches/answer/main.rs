@@ -59,10 +59,10 @@ fn main() -> Result<()> {
     println!("| side | answers/s | ratio |\n|---|---|---|");
     println!("| {REFERENCE} | {:.0} | 1 |", rate(theirs));
     let mut rows = Vec::new();
-    let sides: [(&str, &dyn Fn(&Case) -> bool); 3] = [
-        ("strict", &|case| judge(&case.gold, &case.response, Profile::Exact).extracted.is_some()),
-        ("compat math-verify", &|case| accepts(Grader::MathVerify, case)),
-        ("compat qwen", &|case| accepts(Grader::Qwen, case)),
+    let sides: [(&str, Side); 3] = [
+        ("strict", |case| judge(&case.gold, &case.response, Profile::Exact).extracted.is_some()),
+        ("compat math-verify", |case| accepts(Grader::MathVerify, case)),
+        ("compat qwen", |case| accepts(Grader::Qwen, case)),
     ];
     for (name, side) in sides {
         let ours = ours(&cases, rounds, side);
@@ -80,6 +80,9 @@ fn main() -> Result<()> {
     println!("wrote {}", file.display());
     Ok(())
 }
+
+/// What one of our sides says of a case.
+type Side = fn(&Case) -> bool;
 
 fn accepts(grader: Grader, case: &Case) -> bool {
     compat::judge(grader, &case.gold, &case.response).is_accepted
@@ -127,7 +130,7 @@ fn reference(python: &Path, cases: &[Case], rounds: usize, directory: &Path) -> 
 }
 
 /// The median seconds of a turn over all cases.
-fn ours(cases: &[Case], rounds: usize, side: &dyn Fn(&Case) -> bool) -> f64 {
+fn ours(cases: &[Case], rounds: usize, side: Side) -> f64 {
     // Compiles the patterns, which a process does once.
     side(&cases[0]);
     let turn = || {

@@ -9,6 +9,7 @@
 mod inputs;
 mod ours;
 #[path = "../process/mod.rs"]
+#[allow(dead_code, reason = "sides time themselves here")]
 mod process;
 mod turns;
 
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("finding the target directory")?;
     let directory = target.join("bench/train");
     fs_err::create_dir_all(&directory)?;
-    let peer = peer(&target.join("bench/trainers"))?;
+    let peer = peer(&target.join("bench/trainers"));
     let mut rows = Vec::new();
     for contest in CONTESTS {
         if !words.is_empty() && !words.iter().any(|word| contest.name.starts_with(word.as_str())) {
@@ -76,7 +77,7 @@ fn main() -> Result<()> {
 }
 
 /// The Python that has the peers, installed on the first call; absent where they cannot be.
-fn peer(environment: &Path) -> Result<Option<Peer>> {
+fn peer(environment: &Path) -> Option<Peer> {
     let python = environment.join("bin/python");
     let has = |python: &Path| {
         let mut ask = Command::new(python);
@@ -89,8 +90,8 @@ fn peer(environment: &Path) -> Result<Option<Peer>> {
         let install = Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages).status();
         if !made.is_ok_and(|status| status.success()) || !install.is_ok_and(|status| status.success()) {
             println!("skipped: the peers cannot be installed");
-            return Ok(None);
+            return None;
         }
     }
-    Ok(Some(Peer { python }))
+    Some(Peer { python })
 }

@@ -205,7 +205,7 @@ impl Automaton {
 }
 
 fn hash(from: u32, symbol: u32) -> usize {
-    let product =
-        u128::from(u64::from(from) << 32 | u64::from(symbol)) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-    (product >> 64) as usize
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let product = u128::from(u64::from(from) << 32 | u64::from(symbol)) * u128::from(GOLDEN);
+    (product as u64 ^ (product >> 64) as u64) as usize
 }

@@ -200,7 +200,7 @@ pub struct Reject {
     /// What is wrong.
     pub reason: String,
     /// What to do about it.
-    pub remedy: String,
+    pub remedy: &'static str,
 }
 
 impl std::fmt::Display for Reject {

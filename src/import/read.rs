@@ -191,6 +191,6 @@ fn reject(path: &Path, record: &Record, located: &Located) -> Reject {
         step,
         no_steps: matches!(located.error, RecordError::NoSteps { .. }),
         reason: located.error.to_string(),
-        remedy: located.error.remedy().to_owned(),
+        remedy: located.error.remedy(),
     }
 }

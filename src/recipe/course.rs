@@ -105,15 +105,12 @@ impl<'a> Override<'a> {
             return Ok(Self { text, stage: None, given: nested(text)? });
         };
         let own = rest.split_once('.').and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
-        match own.filter(|(number, _)| (1..=stages).contains(number)) {
-            Some((number, rest)) => Ok(Self { text, stage: Some(number), given: nested(rest)? }),
-            None => {
-                let layer = Layer { origin: Origin::Override(text), given: Value::Null };
-                let problem =
-                    format!("write `stages.N.key=value`; there are {stages} stages, counted from 1");
-                Err(layer.value(&["stages"], problem))
-            }
+        if let Some((number, rest)) = own.filter(|(number, _)| (1..=stages).contains(number)) {
+            return Ok(Self { text, stage: Some(number), given: nested(rest)? });
         }
+        let layer = Layer { origin: Origin::Override(text), given: Value::Null };
+        let problem = format!("write `stages.N.key=value`; there are {stages} stages, counted from 1");
+        Err(layer.value(&["stages"], problem))
     }
 
     fn layer(&self) -> Layer<'a> {

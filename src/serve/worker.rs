@@ -239,9 +239,9 @@ mod tests {
         Arc::new(Ask { prompts, n, seed: 7, options, stops: Vec::new(), top: 0 })
     }
 
-    fn token(hear: &mut UnboundedReceiver<Said>) -> Box<Token> {
+    fn token(hear: &mut UnboundedReceiver<Said>) -> Token {
         match hear.blocking_recv().unwrap() {
-            Said::Token(token) => token,
+            Said::Token(token) => *token,
             Said::Refused(refusal) => panic!("{refusal:?}"),
         }
     }

@@ -45,14 +45,10 @@ pub(super) fn forecast(
     let shape = (&outline.config, &outline.tokenizer, &form);
     let (data, held_out) = (DataSet::new(inputs.pairs()), DataSet::new(inputs.held_out()));
     let plan = Plan::new(&recipe.train_config(), replies, (&data, &held_out), shape).map_err(untrained)?;
-    let available = device.is_cpu().then(|| match memory_mib {
-        Some(mib) => mib.saturating_mul(1 << 20),
-        // What this process holds already is part of the plan.
-        None => {
-            let free = Capacity::of_process().free_memory_mib;
-            free.saturating_mul(1 << 20).saturating_add(plan.memory.base)
-        }
-    });
+    // What this process holds already is part of the plan.
+    let free =
+        || (Capacity::of_process().free_memory_mib).saturating_mul(1 << 20).saturating_add(plan.memory.base);
+    let available = device.is_cpu().then(|| memory_mib.map_or_else(free, |mib| mib.saturating_mul(1 << 20)));
     let fits = available.is_none_or(|available| plan.memory.peak <= available);
     Ok(Forecast { plan, available, fits })
 }

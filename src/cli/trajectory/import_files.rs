@@ -67,7 +67,7 @@ fn named_format(name: &str) -> Result<&'static dyn TrajectoryFormat, Failure> {
 pub(super) fn refusal(reject: &Reject) -> Failure {
     let source =
         anyhow::Error::new(reject.clone()).context(format!("could not import `{}`", reject.file.display()));
-    Failure::input(source).with_hint(reject.remedy.clone())
+    Failure::input(source).with_hint(reject.remedy)
 }
 
 /// An import under way.

@@ -79,11 +79,17 @@ impl Look<'_> {
             seen.sampling.add(shared + replies, prompts + replies);
         }
         let limit = self.config.batch.micro_batch_tokens;
-        runs(&asked, group, limit).iter().for_each(|run| seen.update.add(run.rows, run.without_sharing));
-        asked.iter_mut().for_each(|asked| asked.reply = self.config.limits.reply);
+        for run in runs(&asked, group, limit) {
+            seen.update.add(run.rows, run.without_sharing);
+        }
+        for asked in &mut asked {
+            asked.reply = self.config.limits.reply;
+        }
         let longest = runs(&asked, group, limit);
         seen.has_several |= 1 < longest.len();
-        longest.iter().for_each(|run| seen.hold(run.rows, run.predictions));
+        for run in longest {
+            seen.hold(run.rows, run.predictions);
+        }
         Ok(())
     }
 
@@ -139,7 +145,7 @@ fn runs(asked: &[Asked], group: usize, limit: usize) -> Vec<Run> {
             let shared = std::iter::zip(last, &**prompt).take_while(|(a, b)| a == b).count();
             match runs.last_mut().filter(|run| run.rows + whole - shared <= limit) {
                 Some(run) => {
-                    run.add(Run { rows: whole - shared, without_sharing: whole, predictions: *reply })
+                    run.add(Run { rows: whole - shared, without_sharing: whole, predictions: *reply });
                 }
                 None => runs.push(Run { rows: whole, without_sharing: whole, predictions: *reply }),
             }

@@ -63,7 +63,7 @@ impl Desk {
 data: {trajectories: [experts.jsonl], tasks: tasks}
 seed: 3
 optimizer: {weight_decay: 0.0}
-prompt: {system: Repair.}
+math: {system: Repair.}
 limits: {context: 256, reply: 24}
 ";
         self.write(&format!("{method}.yaml"), &format!("{common}method: {method}\n{own}"));

@@ -54,7 +54,7 @@ data: {{trajectories: [experts.jsonl], tasks: tasks}}
 budget: {{steps: 1}}
 batch: {{size: 12}}
 srl: {{group_size: 4, refills: 0}}
-prompt: {{system: Repair.}}
+math: {{system: Repair.}}
 limits: {{context: 4096, reply: 64}}
 "
             ),

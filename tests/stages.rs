@@ -13,6 +13,7 @@ model: {config: config.json, std: 0.1, vocab_size: 300}
 data: {trajectories: [experts.jsonl], tasks: tasks}
 seed: 5
 batch: {size: 4}
+math: {system: Repair.}
 limits: {context: 200, reply: 24}
 srl: {group_size: 4, min_spread: 0.0001}
 save_every: 1

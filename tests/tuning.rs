@@ -99,6 +99,7 @@ budget: {steps: 8}
 batch:
   size: 6
 schedule: {rate: 1.0e-2, shape: constant, warm_up: 0.0}
+math: {system: Repair.}
 limits: {context: 256, reply: 40}
 save_every: 4
 ";

@@ -18,7 +18,7 @@ limits: {context: 200, reply: 24}
 srl: {group_size: 4, min_spread: 0.0001}
 save_every: 1
 stages:
-  - {method: sft, budget: {steps: 12}, schedule: {rate: 0.005, shape: constant, warm_up: 0.0}}
+  - {method: sft, budget: {steps: 12}, schedule: {rate: 0.02, shape: constant, warm_up: 0.0}}
   - {method: srl, budget: {steps: 3}, schedule: {rate: 0.001}}
 ";
 

@@ -2,7 +2,7 @@
 //! what became of the tasks.
 //!
 //! An episode is one sequence: its replies share an advantage, and what they saw in between is read and not learned.
-//! The loop is [`reinforce`](super::reinforce)'s. Runs no task: a [`Practice`] does, and knows no token.
+//! The loop is [`reinforce`]'s. Runs no task: a [`Practice`] does, and knows no token.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
 //! Reinforcement: groups of attempts, their advantages, updates. The loop that [`srl`](super::srl) and
-//! [`grpo`](super::grpo) share; each brings its own [`Source`] of groups.
+//! [`grpo`](super::grpo) share; each brings its own source of groups.
 //!
 //! Guarantees that only groups with spread reach the loss, that dropped ones are counted, and that every pass over a
 //! batch has the same normalisers. Does not know what an attempt is rewarded for.

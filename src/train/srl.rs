@@ -1,7 +1,7 @@
 //! Supervised reinforcement learning (arXiv 2510.25992): a group of replies to each expert step, each rewarded by
 //! the step's judge, one policy-gradient update.
 //!
-//! Differs from the paper where a comment says so. The loop is [`reinforce`](super::reinforce)'s. Needs no sandbox: the
+//! Differs from the paper where a comment says so. The loop is [`reinforce`]'s. Needs no sandbox: the
 //! judge may bring one.
 
 use anyhow::{Context, Result, ensure};

@@ -1,13 +1,11 @@
 //! `apprentice reward --answers`: verdicts on mathematical answers.
 
-use std::io::BufRead;
-
-use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
+use super::pairs;
 use crate::answer::{self, compat};
 
 /// How numbers are compared.
@@ -45,21 +43,7 @@ pub(super) fn run(profile: Profile, output: Output) -> Result<Answer, Failure> {
         Profile::Exact => answer::Profile::Exact,
         Profile::Minerva => answer::Profile::Minerva,
     };
-    for (line_idx, line) in std::io::stdin().lock().lines().enumerate() {
-        let number = line_idx + 1;
-        let pair = read(line, number).map_err(|error| {
-            Failure::input(error).with_hint("write {\"gold\": \"…\", \"reply\": \"…\"}, one pair a line")
-        })?;
-        let mut text = serde_json::to_string(&judged(&pair, profile)).map_err(Failure::host)?;
-        text.push('\n');
-        output.data(text.as_bytes()).map_err(Failure::host)?;
-    }
-    Ok(Answer::Yes)
-}
-
-fn read(line: std::io::Result<String>, number: usize) -> anyhow::Result<Pair> {
-    let line = line.with_context(|| format!("could not read line {number} of stdin"))?;
-    serde_json::from_str(&line).map_err(|error| anyhow!("line {number} of stdin is not a pair: {error}"))
+    pairs::each("{\"gold\": \"…\", \"reply\": \"…\"}", output, |pair| judged(pair, profile))
 }
 
 fn judged(pair: &Pair, profile: answer::Profile) -> Line {

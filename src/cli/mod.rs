@@ -16,6 +16,7 @@ mod interrupt;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod output;
+mod pairs;
 mod policy;
 mod profile;
 pub mod progress;

@@ -1,12 +1,10 @@
 //! `apprentice reward`.
 
-use std::io::BufRead;
-
-use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Answer, Failure};
 use super::output::Output;
+use super::pairs;
 use crate::difflib::{Autojunk, matching_blocks, ratio_of};
 
 /// Reward pairs of actions, one {"expert": …, "student": …} a line of stdin, or judge answers
@@ -49,21 +47,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         return super::answers::run(profile, output);
     }
     let autojunk = if args.autojunk { Autojunk::On } else { Autojunk::Off };
-    for (line_idx, line) in std::io::stdin().lock().lines().enumerate() {
-        let number = line_idx + 1;
-        let pair = read(line, number).map_err(|error| {
-            Failure::input(error).with_hint("write {\"expert\": \"…\", \"student\": \"…\"}, one pair a line")
-        })?;
-        let mut text = serde_json::to_string(&rewarded(&pair, autojunk)).map_err(Failure::host)?;
-        text.push('\n');
-        output.data(text.as_bytes()).map_err(Failure::host)?;
-    }
-    Ok(Answer::Yes)
-}
-
-fn read(line: std::io::Result<String>, number: usize) -> anyhow::Result<Pair> {
-    let line = line.with_context(|| format!("could not read line {number} of stdin"))?;
-    serde_json::from_str(&line).map_err(|error| anyhow!("line {number} of stdin is not a pair: {error}"))
+    pairs::each("{\"expert\": \"…\", \"student\": \"…\"}", output, |pair| rewarded(pair, autojunk))
 }
 
 fn rewarded(pair: &Pair, autojunk: Autojunk) -> Rewarded {

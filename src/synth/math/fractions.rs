@@ -26,25 +26,27 @@ fn reduced(work: Work, top: i64, bottom: i64) -> Work {
 /// `a/b + c/d`.
 pub(super) fn sum(rng: &mut ChaCha8Rng) -> Problem {
     let (left, right) = (proper(rng), proper(rng));
-    let common = lcm(left.bottom, right.bottom);
-    let (a, b) = (left.top * (common / left.bottom), right.top * (common / right.bottom));
-    let work = Work::new()
-        .step("Find the common denominator", format!("it is {common}"))
-        .step("Rewrite", format!("{left} = {a}/{common} and {right} = {b}/{common}"))
-        .step("Add", format!("{a} + {b} = {}, which gives {}/{common}", a + b, a + b));
+    let (work, [a, b], common) = on_a_common_denominator(left, right);
+    let work = work.step("Add", format!("{a} + {b} = {}, which gives {}/{common}", a + b, a + b));
     reduced(work, a + b, common).problem(format!("Compute {left} + {right}."), left + right)
 }
 
 /// `a/b - c/d`.
 pub(super) fn difference(rng: &mut ChaCha8Rng) -> Problem {
     let (left, right) = (proper(rng), proper(rng));
+    let (work, [a, b], common) = on_a_common_denominator(left, right);
+    let work = work.step("Subtract", format!("{a} - {b} = {}, which gives {}/{common}", a - b, a - b));
+    reduced(work, a - b, common).problem(format!("Compute {left} - {right}."), left - right)
+}
+
+/// The first steps of both: what two fractions are over their common denominator.
+fn on_a_common_denominator(left: Ratio, right: Ratio) -> (Work, [i64; 2], i64) {
     let common = lcm(left.bottom, right.bottom);
-    let (a, b) = (left.top * (common / left.bottom), right.top * (common / right.bottom));
+    let tops @ [a, b] = [left, right].map(|ratio| ratio.top * (common / ratio.bottom));
     let work = Work::new()
         .step("Find the common denominator", format!("it is {common}"))
-        .step("Rewrite", format!("{left} = {a}/{common} and {right} = {b}/{common}"))
-        .step("Subtract", format!("{a} - {b} = {}, which gives {}/{common}", a - b, a - b));
-    reduced(work, a - b, common).problem(format!("Compute {left} - {right}."), left - right)
+        .step("Rewrite", format!("{left} = {a}/{common} and {right} = {b}/{common}"));
+    (work, tops, common)
 }
 
 /// `a/b * c/d`.

@@ -22,14 +22,16 @@ mod swesmith;
 mod words;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
 
 use self::lines::{Lines, Rule};
 use self::words::Words;
 use super::{Status, Statuses};
 
-/// A status for every test that a parser finds. Statuses are text: some parsers copy them from the log.
-pub type Map = BTreeMap<String, Cow<'static, str>>;
+/// A status for every test that a parser finds, in the order of the log, as in the references' own maps. Statuses are text:
+/// some parsers copy them from the log.
+pub type Map = IndexMap<String, Cow<'static, str>, foldhash::fast::RandomState>;
 
 const PASSED: &str = "PASSED";
 const FAILED: &str = "FAILED";
@@ -122,7 +124,7 @@ static PACKAGES: [&Package; 6] = [
 /// first package that has it.
 pub fn read(name: &str, context: &Context<'_>, log: &str) -> Result<Map, Fault> {
     let (package, row) = find(name)?;
-    let mut map = Map::new();
+    let mut map = Map::default();
     read_row(package, row, context, log, &mut map)?;
     Ok(map)
 }

@@ -30,9 +30,8 @@ fn without_file(name: &str) -> String {
 }
 
 /// Go's tests, `--- PASS: TestA/b (0.01s)`. By hand, because logs of Go are the longest there are: only what follows
-/// three dashes is looked at, and a name is copied when it is known to be the last of its like.
+/// three dashes is looked at.
 pub(super) fn gotest(log: &str, map: &mut Map) {
-    let mut found = Vec::new();
     let mut seen = 0;
     for at in memchr::memmem::find_iter(log.as_bytes(), b"--- ") {
         if at < seen {
@@ -40,24 +39,13 @@ pub(super) fn gotest(log: &str, map: &mut Map) {
         }
         let start = memchr::memrchr(b'\n', &log.as_bytes()[seen..at]).map_or(seen, |end| seen + end + 1);
         seen = memchr::memchr(b'\n', &log.as_bytes()[at..]).map_or(log.len(), |end| at + end);
-        if strip(&log[start..at]).is_empty() {
-            found.extend(go_line(strip(&log[at..seen])));
+        if !strip(&log[start..at]).is_empty() {
+            continue;
+        }
+        if let Some((id, status)) = go_line(strip(&log[at..seen])) {
+            map.insert(id.to_owned(), status.into());
         }
     }
-    // Names share long beginnings: what follows `Test` settles most comparisons as one number.
-    found.sort_by_cached_key(|(id, _)| (beginning(id), *id));
-    // Of equal names, the last stays.
-    let is_last = |idx: &usize| found.get(idx + 1).is_none_or(|(next, _)| *next != found[*idx].0);
-    *map =
-        (0..found.len()).filter(is_last).map(|idx| (found[idx].0.to_owned(), found[idx].1.into())).collect();
-}
-
-/// A text's first 16 bytes as a number that orders as they do.
-fn beginning(text: &str) -> u128 {
-    let mut bytes = [0; 16];
-    let length = text.len().min(bytes.len());
-    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-    u128::from_be_bytes(bytes)
 }
 
 fn go_line(line: &str) -> Option<(&str, &'static str)> {

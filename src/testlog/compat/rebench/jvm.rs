@@ -41,7 +41,7 @@ pub(super) fn maven(log: &str, map: &mut Map) {
         }
     });
     for read in [markup::testcases, runners::maven_by_last] {
-        let mut more = Map::new();
+        let mut more = Map::default();
         read(log, &mut more);
         for (id, status) in more {
             map.entry(id).or_insert(status);

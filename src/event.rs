@@ -107,6 +107,9 @@ pub enum Event {
 pub struct MethodRow {
     /// The method or policy, such as `base` or `srl`.
     pub method: String,
+    /// Which held-out tasks, such as `new-numbers`, where a run measures on several kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Tasks attempted.
     pub tasks: u64,
     /// Tasks resolved.
@@ -121,6 +124,16 @@ pub struct MethodRow {
     pub reward: Option<f64>,
     /// Mean tokens of a reply, where it was measured.
     pub tokens_per_reply: Option<f64>,
+}
+
+impl MethodRow {
+    /// What tables call it: the method, and what it was measured on where that is not the only kind.
+    pub fn name(&self) -> String {
+        match &self.set {
+            None => self.method.clone(),
+            Some(set) => format!("{}, {set}", self.method),
+        }
+    }
 }
 
 /// JSON writes a number that is not finite as null; a reader then finds no number.
@@ -205,6 +218,7 @@ mod tests {
     fn a_measured_method_is_one_flat_object() {
         let row = MethodRow {
             method: "srl".to_owned(),
+            set: None,
             tasks: 4,
             resolved: 3,
             rate: 0.75,

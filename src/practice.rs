@@ -2,7 +2,9 @@
 //!
 //! Implements [`grpo::Practice`](Practice) over `rollout` and `grade`: 1 where the task is resolved, else 0. Guarantees
 //! that a sandbox which is lost gives no reward at all, and that equal patches of a task are graded once. Knows no
-//! token: whoever asks remembers what was said.
+//! token: whoever asks remembers what was said. Mathematics is practised without sandboxes, in [`Exercises`].
+
+mod exercises;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,6 +23,8 @@ use crate::task::LoadedTask;
 use crate::train::grpo::Practice;
 use crate::trajectory::End;
 use crate::workspace::Workspace;
+
+pub use exercises::Exercises;
 
 /// A task with all that it takes to work on it.
 #[derive(Clone)]

@@ -16,6 +16,7 @@ use crate::model::lora::Tuning;
 use crate::model::network::Activations;
 use crate::model::precision::Precision;
 use crate::reward::TextReward;
+use crate::solve::Manner;
 use crate::train::adamw::AdamWConfig;
 use crate::train::loss::Loss;
 use crate::train::reinforce::{Groups, Reinforcement};
@@ -98,12 +99,27 @@ pub struct Rlvr {
     pub groups: Groups,
     /// Actions of an episode.
     pub steps: usize,
+    /// How problems of mathematics are solved.
+    #[serde(default)]
+    pub solve: Solving,
+}
+
+/// How a student that practises solves a problem of mathematics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Solving {
+    /// In one reply to the question that `eval` puts.
+    #[default]
+    Whole,
+    /// Step after step, each a reply to what SRL shows.
+    Steps,
 }
 
 impl Default for Rlvr {
     fn default() -> Self {
         // Rewards are 0 or 1, so a group teaches unless all are alike.
-        Self { groups: Groups { min_spread: 0.0, ..Groups::default() }, steps: 50 }
+        let groups = Groups { min_spread: 0.0, ..Groups::default() };
+        Self { groups, steps: 50, solve: Solving::default() }
     }
 }
 
@@ -201,6 +217,19 @@ impl Recipe {
         Reinforcement { groups, loss: self.loss }
     }
 
+    /// How a student that practises solves problems of mathematics.
+    pub fn manner(&self) -> Manner {
+        match self.rlvr.solve {
+            Solving::Whole => Manner::Whole,
+            Solving::Steps => Manner::Steps { scaffold: self.scaffold(), limit: self.rlvr.steps },
+        }
+    }
+
+    /// What the student is told, of code and of mathematics.
+    fn scaffold(&self) -> Scaffold {
+        Scaffold { math: self.math.clone(), ..self.prompt.clone() }
+    }
+
     /// What the trainers need of it.
     pub fn train_config(&self) -> TrainConfig {
         TrainConfig {
@@ -210,7 +239,7 @@ impl Recipe {
             optimizer: self.optimizer,
             schedule: self.schedule,
             max_grad_norm: self.max_grad_norm,
-            scaffold: Scaffold { math: self.math.clone(), ..self.prompt.clone() },
+            scaffold: self.scaffold(),
             limits: self.limits,
             save_every: self.save_every,
         }

@@ -216,6 +216,24 @@ fn a_directory_of_code_and_mathematics_is_not_evaluated_at_once() {
 }
 
 #[test]
+fn mathematics_is_not_rolled_out_or_graded_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["task", "synth", "--math", "--count", "13", "--out", "made"]);
+    fs_err::write(dir.path().join("predictions.jsonl"), "").unwrap();
+    for command in [
+        &["rollout", "--policy", "noop", "--tasks", "made/train", "--out", "run"][..],
+        &["grade", "--predictions", "predictions.jsonl", "--tasks", "made/train", "--out", "run"],
+    ] {
+        let (code, failure, _) = run(dir.path(), command);
+        assert_eq!(
+            (code, &failure["error"]),
+            (4, &json!("`made/train` holds mathematics only, which runs nothing"))
+        );
+        assert!(failure["hint"].as_str().unwrap().contains("apprentice eval"), "{failure}");
+    }
+}
+
+#[test]
 fn solutions_in_words_are_rewritten_by_a_teacher_and_checked() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [
@@ -262,4 +280,94 @@ fn solutions_in_words_are_rewritten_by_a_teacher_and_checked() {
     assert_eq!(rejects[1]["reason"], "the teacher gave no whole reply", "its one reply was tried first");
     assert_eq!((rewrite().0, bytes()), (0, first));
     assert_eq!(fs_err::read(dir.path().join("out/teacher.jsonl")).unwrap(), kept, "nothing was asked twice");
+}
+
+/// A student's shape, two problems, and for each a solution that is right and one that is not.
+#[cfg(feature = "train")]
+fn practice(dir: &Path) {
+    let config = json!({
+        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 300, "hidden_size": 32,
+        "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+        "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "max_position_embeddings": 256, "tie_word_embeddings": true,
+        "hidden_act": "silu"
+    });
+    fs_err::write(dir.join("config.json"), config.to_string()).unwrap();
+    let mut experts = String::new();
+    for name in ["alpha", "beta"] {
+        let task =
+            format!("format: apprentice.task/1\nid: {name}\nkind: math\nproblem: {name}\nanswer: '7'\n");
+        fs_err::create_dir_all(dir.join("tasks").join(name)).unwrap();
+        fs_err::write(dir.join("tasks").join(name).join("task.yaml"), task).unwrap();
+        for answer in ["7", "8"] {
+            let step = |text: String| json!({"action": {"kind": "answer", "text": text}});
+            let expert = json!({
+                "format": "apprentice.trajectory/1", "id": format!("{name}-{answer}"), "task": name,
+                "end": "submitted", "steps": [step(format!("1. It is {answer}")), step(format!("\\boxed{{{answer}}}"))]
+            });
+            experts += &format!("{expert}\n");
+        }
+    }
+    fs_err::write(dir.join("experts.jsonl"), experts).unwrap();
+    fs_err::write(dir.join("recipe.yaml"), PRACTICE).unwrap();
+}
+
+#[cfg(feature = "train")]
+const PRACTICE: &str = "format: apprentice.recipe/1
+model: {config: config.json, std: 0.1, vocab_size: 300}
+data: {trajectories: [experts.jsonl], tasks: tasks}
+seed: 5
+batch: {size: 4}
+math: {system: Solve.}
+limits: {context: 200, reply: 24}
+stages:
+  - {method: sft, budget: {steps: 60}, schedule: {rate: 0.01, shape: constant, warm_up: 0.0}}
+  - method: rlvr
+    budget: {steps: 8}
+    batch: {size: 2}
+    schedule: {rate: 0.002, shape: constant}
+    rlvr: {group_size: 12, steps: 3, solve: steps}
+";
+
+#[cfg(feature = "train")]
+#[test]
+fn a_student_that_solves_by_itself_learns_which_answers_are_right_and_needs_no_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    practice(dir.path());
+    let (code, said, words) = run(dir.path(), &["-q", "train", "recipe.yaml", "--out", "run"]);
+    assert_eq!((code, &said["stages"]), (0, &json!(["1-sft", "2-rlvr"])), "{words}");
+    let events: Vec<Value> = fsio::read_json_lines(&dir.path().join("run/events.jsonl")).unwrap();
+    let trained = events
+        .iter()
+        .filter(|event| event["event"] == "step_trained" && event["phase"] == "2-rlvr")
+        .map(|event| &event["metrics"]);
+    let rewards: Vec<f64> = trained.clone().map(|metrics| metrics["reward"].as_f64().unwrap()).collect();
+    let (first, last) = (rewards[0], rewards[rewards.len() - 1]);
+    assert!(first < 0.8 && first + 0.15 < last, "{rewards:?}");
+    assert!(trained.clone().all(|metrics| metrics["lost"] == 0.0));
+    assert!(
+        trained.clone().all(|metrics| 1.5 < metrics["replies"].as_f64().unwrap()),
+        "a solution has two steps"
+    );
+    let manifest: Value =
+        serde_json::from_slice(&fs_err::read(dir.path().join("run/manifest.json")).unwrap()).unwrap();
+    assert!(
+        manifest["protection"].is_null() && manifest["digests"]["data"]["task alpha"].is_string(),
+        "{manifest}"
+    );
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn a_student_practises_on_tasks_of_one_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    practice(dir.path());
+    fs_err::create_dir_all(dir.path().join("tasks/c")).unwrap();
+    let code = "format: apprentice.task/1\nid: c\nkind: code\nproblem: P\nsandbox: shell\nrepo: {path: repo}\n\
+        tests: {command: ./run, parser: tap, fail_to_pass: [adds]}\n";
+    fs_err::write(dir.path().join("tasks/c/task.yaml"), code).unwrap();
+    let (code, failure, _) = run(dir.path(), &["train", "recipe.yaml", "--out", "run"]);
+    assert_eq!((code, &failure["error"]), (2, &json!("`data.tasks` holds tasks of code and of mathematics")));
+    let (code, failure, _) =
+        run(dir.path(), &["train", "recipe.yaml", "--set", "stages.2.rlvr.solve=twice", "--out", "run"]);
+    assert_eq!(code, 2, "{failure}");
 }

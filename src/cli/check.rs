@@ -54,7 +54,7 @@ struct Known {
 /// # Errors
 /// See [`Failure`].
 pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
-    let tasks = chosen(args)?;
+    let tasks = chosen(args, output)?;
     let (mut known, mut open) = (BTreeMap::new(), BTreeMap::new());
     for (id, loaded) in tasks {
         match certified::standing(&loaded) {
@@ -87,8 +87,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<Answer, Failure> {
 }
 
 /// The tasks that the user names.
-fn chosen(args: &Args) -> Result<BTreeMap<String, LoadedTask>, Failure> {
-    let mut tasks = grade::load_tasks(&args.tasks)?;
+fn chosen(args: &Args, output: Output) -> Result<BTreeMap<String, LoadedTask>, Failure> {
+    let mut tasks = grade::load_tasks(&args.tasks, output)?;
     if let Some(id) = args.ids.iter().find(|id| !tasks.contains_key(*id)) {
         return Err(super::task::unknown(id, &args.tasks));
     }

@@ -51,7 +51,7 @@ pub struct Args {
 /// See [`Failure`].
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
-    let tasks = load_tasks(&args.tasks)?;
+    let tasks = load_tasks(&args.tasks, output)?;
     certificates::warn(&tasks, output)?;
     let predictions = predictions(&args.predictions, &tasks)?;
     let beside = args.profile.read(&args.predictions, &tasks)?;
@@ -80,14 +80,28 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     Ok(if report.is_all_resolved() { Answer::Yes } else { Answer::No })
 }
 
-/// The code tasks of a directory.
-pub(super) fn load_tasks(dir: &Path) -> Result<BTreeMap<String, LoadedTask>, Failure> {
+/// The code tasks of a directory; says how many of mathematics are left out, for which there is nothing to run.
+pub(super) fn load_tasks(dir: &Path, output: Output) -> Result<BTreeMap<String, LoadedTask>, Failure> {
     if !dir.is_dir() {
         let failure = Failure::usage(anyhow!("`{}` is not a directory", dir.display()));
         return Err(failure.with_hint("give the directory that holds `<id>/task.yaml`"));
     }
     let mut tasks = task_dir::load_all(dir).map_err(Failure::input)?;
+    let all = tasks.len();
     tasks.retain(|_, loaded| loaded.task.kind == Kind::Code);
+    let math = all - tasks.len();
+    if tasks.is_empty() && 0 < math {
+        let failure =
+            Failure::nothing(anyhow!("`{}` holds mathematics only, which runs nothing", dir.display()));
+        return Err(
+            failure.with_hint("let a policy solve it with `apprentice eval`, or train with `rlvr` on it")
+        );
+    }
+    if 0 < math {
+        output.say(&format!(
+            "warning: left out {math} tasks of mathematics, which run nothing; `apprentice eval` has a policy solve them"
+        ));
+    }
     if tasks.is_empty() {
         let failure = Failure::nothing(anyhow!("`{}` holds no code task", dir.display()));
         return Err(failure.with_hint("import some with `apprentice task import`"));

@@ -88,7 +88,7 @@ impl Progress {
     }
 
     fn measured(&self, row: &MethodRow) {
-        let (method, rate) = (&row.method, percent(row.rate));
+        let (method, rate) = (row.name(), percent(row.rate));
         let interval = format!("{} to {}", percent(row.low), percent(row.high));
         self.line(
             "Measured",

@@ -95,7 +95,7 @@ struct Left {
 /// See [`Failure`].
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments")]
 pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
-    let tasks = grade::load_tasks(&args.tasks)?;
+    let tasks = grade::load_tasks(&args.tasks, output)?;
     let chosen = args.policy.open(&tasks, &args.ask)?;
     certificates::warn(&tasks, output)?;
     let left = block_on(async {
@@ -127,7 +127,7 @@ pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
         return solve::eval(&args, &problems, output);
     }
     let args = args.rollout;
-    let tasks = grade::load_tasks(&args.tasks)?;
+    let tasks = grade::load_tasks(&args.tasks, output)?;
     let chosen = args.policy.open(&tasks, &args.ask)?;
     certificates::warn(&tasks, output)?;
     let (verdicts, costs, lost) = block_on(async {

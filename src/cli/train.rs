@@ -172,7 +172,7 @@ impl Stage<'_> {
     /// Finds a place where its student can work on tasks, if it is to.
     fn find_ground(&mut self, host: &HostArgs, output: Output) -> Result<(), Failure> {
         if self.recipe.method == Method::Rlvr {
-            self.ground = Some(Ground::open(host, self.inputs.code_tasks()?, output)?);
+            self.ground = Some(Ground::open(host, self.inputs.practised()?, output)?);
         }
         Ok(())
     }
@@ -189,9 +189,9 @@ fn open(args: &Args, course: &Course, stages: &[Stage<'_>]) -> Result<RunDir, Fa
     manifest.seeds.insert("train".to_owned(), course.stages[0].seed);
     for stage in stages {
         stage.inputs.digest(stage.recipe, &mut manifest.digests)?;
-        if let Some(ground) = &stage.ground {
-            manifest.digests.sandboxes.extend(ground.benches().digests());
-            manifest.protection = ground.benches().protection().cloned();
+        if let Some(benches) = stage.ground.as_ref().and_then(Ground::benches) {
+            manifest.digests.sandboxes.extend(benches.digests());
+            manifest.protection = benches.protection().cloned();
             manifest.isolation = args.host.backend.isolation();
         }
     }
@@ -299,8 +299,8 @@ impl Desk<'_> {
             (Method::Sft, _) => sft::train(&config, sft::Target::Replies, &data, &mut training),
             (Method::Srl, _) => srl::train(&config, &method, &data, &judge, &mut training),
             (Method::Rlvr, Some(ground)) => {
-                let mut workshop = ground.workshop(recipe, &self.args.host, self.output)?;
-                grpo::train(&config, &method, &mut workshop, &mut training)
+                let mut practice = ground.practice(recipe, &self.args.host, self.output)?;
+                grpo::train(&config, &method, practice.as_mut(), &mut training)
             }
             (Method::Rlvr, None) => unreachable!("invariant: a stage that practises has a place to"),
         };

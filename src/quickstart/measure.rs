@@ -1,71 +1,62 @@
-//! Measuring a student on held-out tasks: episodes in sandboxes, and the reward of its next step.
+//! What is measured alike in every domain: the student's next step on held-out tasks, and the row of the table.
 
 use anyhow::Context as _;
 
-use super::data::{Data, Workshop};
-use super::plan::Plan;
-use crate::event::{Event, EventSink, MethodRow};
-use crate::model::policy::StudentPolicy;
+use crate::chat::{self, Scaffold};
+use crate::event::MethodRow;
 use crate::model::{Prompt, SampleOptions, Student};
 use crate::reward::{StepReward as _, TextReward};
+use crate::seed;
 use crate::stats;
+use crate::task::Task;
 use crate::train::data::DataSet;
+use crate::trajectory::Trajectory;
 
-/// Measures a student and reports the row.
-pub(super) async fn measure(
-    name: &str,
-    student: &Student,
-    (plan, data, seed): (&Plan, &Data, u64),
-    workshop: &Workshop<'_>,
-    events: &mut dyn EventSink,
-) -> anyhow::Result<MethodRow> {
-    let options = SampleOptions {
-        temperature: plan.measure.temperature,
-        top_p: 1.0,
-        max_new_tokens: plan.measure.reply_tokens,
-        ..SampleOptions::default()
-    };
-    let (reward, tokens_per_reply) = next_steps(student, (plan, data, seed), &options)?;
-    let mut policy = StudentPolicy { student: student.clone(), options, name: name.to_owned() };
-    let graded =
-        workshop.roll_out(&format!("measure {name}"), &mut policy, &data.held_out.tasks, events).await?;
-    let valid: Vec<_> = graded.iter().filter(|done| done.verdict.outcome.is_valid()).collect();
-    if valid.len() < graded.len() {
-        let text = format!(
-            "{} episodes of {name} were lost to the host and are not counted",
-            graded.len() - valid.len()
-        );
-        events.emit(&Event::Note { text })?;
-    }
-    let resolved = valid.iter().filter(|done| done.verdict.is_resolved()).count();
-    let rate = stats::wilson(resolved, valid.len());
-    let row = MethodRow {
-        method: name.to_owned(),
-        tasks: valid.len() as u64,
-        resolved: resolved as u64,
+/// The student's next steps after expert prefixes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NextSteps {
+    /// Mean reward.
+    reward: f64,
+    /// Mean length of a reply.
+    tokens: f64,
+}
+
+/// Tasks that were tried, and those of them that were resolved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) resolved: usize,
+    pub(super) tasks: usize,
+}
+
+/// The row of a method, measured on one kind of held-out tasks.
+pub(super) fn row((method, set): (&str, Option<&str>), counted: Counted, next: NextSteps) -> MethodRow {
+    let rate = stats::wilson(counted.resolved, counted.tasks);
+    MethodRow {
+        method: method.to_owned(),
+        set: set.map(str::to_owned),
+        tasks: counted.tasks as u64,
+        resolved: counted.resolved as u64,
         rate: rate.rate,
         low: rate.low,
         high: rate.high,
-        reward: Some(reward),
-        tokens_per_reply: Some(tokens_per_reply),
-    };
-    events.emit(&Event::MethodMeasured(row.clone()))?;
-    Ok(row)
+        reward: Some(next.reward),
+        tokens_per_reply: Some(next.tokens),
+    }
 }
 
-/// The mean reward and length of the student's next step after each expert prefix of the held-out tasks.
-fn next_steps(
+/// The mean reward and length of the student's next step after each expert prefix of some tasks.
+pub(super) fn next_steps<'a>(
     student: &Student,
-    (plan, data, seed): (&Plan, &Data, u64),
+    held_out: impl Iterator<Item = (&'a Task, &'a Trajectory)>,
+    (scaffold, seed): (&Scaffold, u64),
     options: &SampleOptions,
-) -> anyhow::Result<(f64, f64)> {
-    let examples = DataSet::new(data.held_out.pairs());
-    let scaffold = plan.scaffold();
+) -> anyhow::Result<NextSteps> {
+    let examples = DataSet::new(held_out);
     let mut prompts = Vec::with_capacity(examples.examples().len());
     for (idx, example) in examples.examples().iter().enumerate() {
-        let messages = crate::chat::conversation(&scaffold, example.task, example.history);
+        let messages = chat::conversation(scaffold, example.task, example.history);
         let tokens = student.tokenizer().encode_prompt(&messages)?.into();
-        let seed = crate::seed::derive(seed, "next step", &[idx as u64]);
+        let seed = seed::derive(seed, "next step", &[idx as u64]);
         prompts.push(Prompt { tokens, n: 1, seed });
     }
     let replies = student.generate(&prompts, options)?;
@@ -76,5 +67,5 @@ fn next_steps(
         tokens += replies[0].tokens.len();
     }
     let n = replies.len() as f64;
-    Ok((reward / n, tokens as f64 / n))
+    Ok(NextSteps { reward: reward / n, tokens: tokens as f64 / n })
 }

@@ -180,7 +180,7 @@ impl RunReport {
             Event::TaskGraded { phase, task, attempt, outcome } => {
                 self.phase(&phase).outcomes.entry(task).or_default().insert(attempt, outcome);
             }
-            Event::MethodMeasured(row) => match self.rows.iter_mut().find(|known| known.method == row.method)
+            Event::MethodMeasured(row) => match self.rows.iter_mut().find(|known| known.name() == row.name())
             {
                 Some(known) => *known = row,
                 None => self.rows.push(row),

@@ -51,11 +51,8 @@ fn methods(page: &mut String, report: &Report) {
     );
     for run in &report.runs {
         for row in &run.rows {
-            let name = if report.runs.len() == 1 {
-                row.method.clone()
-            } else {
-                format!("{} · {}", run.name, row.method)
-            };
+            let name =
+                if report.runs.len() == 1 { row.name() } else { format!("{} · {}", run.name, row.name()) };
             method(page, &name, row);
         }
     }

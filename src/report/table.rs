@@ -30,7 +30,7 @@ fn columns(row: &MethodRow) -> [String; 6] {
         value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
     };
     [
-        row.method.clone(),
+        row.name(),
         format!("{}/{}", row.resolved, row.tasks),
         format!("{:.1}%", 100.0 * row.rate),
         format!("{:.1}–{:.1}%", 100.0 * row.low, 100.0 * row.high),
@@ -47,6 +47,7 @@ mod tests {
     fn columns_are_aligned_and_what_was_not_measured_is_a_dash() {
         let row = |method: &str, resolved, reward| MethodRow {
             method: method.to_owned(),
+            set: None,
             tasks: 40,
             resolved,
             rate: resolved as f64 / 40.0,

@@ -20,6 +20,7 @@ fn graded(phase: &str, task: &str, attempt: u64, outcome: &str) -> Event {
 fn measured(method: &str, resolved: u64) -> Event {
     Event::MethodMeasured(MethodRow {
         method: method.to_owned(),
+        set: None,
         tasks: 40,
         resolved,
         rate: resolved as f64 / 40.0,

@@ -1,9 +1,10 @@
-//! Solving: a policy answers problems of mathematics, each in one reply, and a judge says which answers are right.
+//! Solving: a policy answers problems of mathematics, each in one reply or in steps, and a judge says which answers are right.
 //!
 //! Guarantees that replies are judged in their order, that a problem no reply came to is wrong and not left out, and that
 //! votes depend on no order but that of the replies. Needs no sandbox.
 
 mod strict;
+mod tries;
 mod vote;
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::task::Task;
 use crate::trajectory::{Action, End, FORMAT, Source, Step, Trajectory};
 
 pub use strict::Strict;
+pub use tries::{Manner, Try, tries};
 
 /// Says whether a reply's answer is right.
 pub trait Judge {

@@ -101,3 +101,78 @@ fn the_question_is_the_papers() {
     );
     assert_eq!(messages[1].content, "How many?");
 }
+
+/// Says what a script has for (task, try, step), and nothing where it has nothing; remembers what it was shown.
+#[derive(Default)]
+struct Stepper {
+    script: Vec<((&'static str, usize, usize), &'static str)>,
+    shown: Vec<String>,
+}
+
+impl Policy for Stepper {
+    fn name(&self) -> String {
+        "stepper".to_owned()
+    }
+
+    fn sample(&mut self, requests: &[SampleRequest]) -> anyhow::Result<Vec<Vec<Sample>>> {
+        let mut reply = |request: &SampleRequest| {
+            self.shown.push(request.messages[1].content.clone());
+            let place = (request.task.as_str(), request.attempt, request.step);
+            let said = self.script.iter().find(|(known, _)| *known == place);
+            said.map(|(_, text)| Sample::from_text(*text)).into_iter().collect()
+        };
+        Ok(requests.iter().map(&mut reply).collect())
+    }
+}
+
+fn in_steps(limit: usize) -> Manner {
+    Manner::Steps { scaffold: chat::Scaffold::default(), limit }
+}
+
+#[test]
+fn a_problem_is_solved_step_after_step_until_a_step_has_a_box() {
+    let task = problem("a", "b", "5");
+    let script = vec![
+        (("a", 0, 0), "<think>t</think> 1. 2 + 3 = 5"),
+        (("a", 0, 1), "<think>t</think> \\boxed{5}"),
+        (("a", 1, 0), "<think>t</think> 1. 2 + 3 = 6"),
+        (("a", 1, 1), "<think>t</think> \\boxed{6}"),
+        (("a", 2, 0), "<think>t</think> 1. 2 + 3 = 5"),
+        (("a", 2, 1), "\\boxed{5}, said without a thought"),
+        (("a", 3, 0), "<think>t</think> one"),
+        (("a", 3, 1), "<think>t</think> two"),
+        (("a", 3, 2), "<think>t</think> three"),
+        (("a", 4, 0), "<think>t</think> and then no room"),
+    ];
+    let mut policy = Stepper { script, ..Stepper::default() };
+    let made = tries(&mut policy, &[&task], (5, 0), &in_steps(3), &Strict).unwrap().remove(0);
+    let told: Vec<_> =
+        made.iter().map(|one| (one.end, one.steps.len(), one.replies, one.is_right())).collect();
+    let ends = [End::Submitted, End::Submitted, End::Malformed, End::StepLimit, End::ContextLimit];
+    assert_eq!(
+        told,
+        [
+            (ends[0], 2, 2, true),
+            (ends[1], 2, 2, false),
+            (ends[2], 1, 2, false),
+            (ends[3], 3, 3, false),
+            (ends[4], 1, 1, false)
+        ]
+    );
+    assert_eq!(policy.shown[5], "How many?\n\nSolution so far:\n\n1. 2 + 3 = 5");
+    let kept = made.into_iter().next().unwrap().trajectory((&task, 0), "stepper");
+    assert_eq!((kept.id.as_str(), kept.resolved, kept.answer.as_deref()), ("a.0", Some(true), Some("5")));
+}
+
+#[test]
+fn a_whole_solution_is_one_reply_to_the_question_of_evaluations() {
+    let (one, two) = (problem("a", "b", "5"), problem("b", "b", "7"));
+    let script = vec![(("a", 0, 0), "2 + 3: \\boxed{5}"), (("b", 1, 0), "<think>7</think> \\boxed{8}")];
+    let mut policy = Stepper { script, ..Stepper::default() };
+    let made = tries(&mut policy, &[&one, &two], (2, 0), &Manner::Whole, &Strict).unwrap();
+    let told = |one: &Try| (one.end, one.is_right());
+    let told: Vec<Vec<_>> = made.iter().map(|tries| tries.iter().map(told).collect()).collect();
+    let (said, nothing) = (End::Submitted, End::ContextLimit);
+    assert_eq!(told, [[(said, true), (nothing, false)], [(nothing, false), (said, false)]]);
+    assert_eq!(policy.shown, ["How many?"; 4]);
+}

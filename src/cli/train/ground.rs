@@ -1,4 +1,4 @@
-//! Where a student works on tasks by itself: their sandboxes, and the program's part that drives them.
+//! Where a student works on tasks by itself: sandboxes for code, and nothing at all for mathematics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +7,23 @@ use crate::cli::certificates;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::sandboxes::{Bench, Benches, HostArgs};
-use crate::practice::{Place, Workshop};
+use crate::practice::{Exercises, Place, Workshop};
 use crate::recipe::Recipe;
-use crate::task::LoadedTask;
+use crate::solve::Strict;
+use crate::task::{Kind, LoadedTask};
+use crate::train::grpo::Practice;
 use crate::{grade, rollout, workspace};
 
-/// Tasks with their sandboxes.
-pub(super) struct Ground {
+/// Tasks with what it takes to work on them.
+pub(super) enum Ground {
+    /// Repositories in sandboxes.
+    Code(Yard),
+    /// Problems.
+    Math(BTreeMap<String, LoadedTask>),
+}
+
+/// Tasks of code with their sandboxes.
+pub(super) struct Yard {
     tasks: BTreeMap<String, LoadedTask>,
     benches: Benches,
     /// Lives as long as the backends, whose connections it drives.
@@ -21,12 +31,45 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Chooses what runs the sandboxes.
+    /// Chooses what runs the sandboxes, where there are any.
     pub(super) fn open(
         host: &HostArgs,
-        tasks: BTreeMap<String, LoadedTask>,
+        (kind, tasks): (Kind, BTreeMap<String, LoadedTask>),
         output: Output,
     ) -> Result<Self, Failure> {
+        match kind {
+            Kind::Code => Yard::open(host, tasks, output).map(Self::Code),
+            Kind::Math => Ok(Self::Math(tasks)),
+        }
+    }
+
+    /// The sandboxes, where there are any.
+    pub(super) fn benches(&self) -> Option<&Benches> {
+        match self {
+            Self::Code(yard) => Some(&yard.benches),
+            Self::Math(_) => None,
+        }
+    }
+
+    /// The tasks, prepared.
+    pub(super) fn practice(
+        &self,
+        recipe: &Recipe,
+        host: &HostArgs,
+        output: Output,
+    ) -> Result<Box<dyn Practice + '_>, Failure> {
+        match self {
+            Self::Code(yard) => Ok(Box::new(yard.workshop(recipe, host, output)?)),
+            Self::Math(tasks) => {
+                let tasks = tasks.values().map(|loaded| &loaded.task).collect();
+                Ok(Box::new(Exercises { tasks, manner: recipe.manner(), judge: &Strict }))
+            }
+        }
+    }
+}
+
+impl Yard {
+    fn open(host: &HostArgs, tasks: BTreeMap<String, LoadedTask>, output: Output) -> Result<Self, Failure> {
         certificates::warn(&tasks, output)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::host)?;
@@ -35,17 +78,7 @@ impl Ground {
         Ok(Self { tasks, benches, runtime: Arc::new(runtime) })
     }
 
-    pub(super) fn benches(&self) -> &Benches {
-        &self.benches
-    }
-
-    /// The tasks, prepared.
-    pub(super) fn workshop(
-        &self,
-        recipe: &Recipe,
-        host: &HostArgs,
-        output: Output,
-    ) -> Result<Workshop, Failure> {
+    fn workshop(&self, recipe: &Recipe, host: &HostArgs, output: Output) -> Result<Workshop, Failure> {
         let place = |loaded: &LoadedTask| {
             let Bench { spec, selection } = self.benches.of(loaded);
             let workspace = workspace::prepare(loaded, &host.cache()).map_err(Failure::host)?;

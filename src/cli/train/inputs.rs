@@ -76,16 +76,19 @@ impl Inputs {
         trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
     }
 
-    /// The tasks that a student can work on by itself.
-    pub(super) fn code_tasks(&self) -> Result<BTreeMap<String, LoadedTask>, Failure> {
-        let mut tasks = self.tasks.clone();
-        tasks.retain(|_, loaded| loaded.task.kind == Kind::Code);
-        if tasks.is_empty() {
-            return Err(Failure::nothing(anyhow!("`data.tasks` holds no code task to work on")).with_hint(
+    /// The tasks that a student works on by itself; all of one kind.
+    pub(super) fn practised(&self) -> Result<(Kind, BTreeMap<String, LoadedTask>), Failure> {
+        let mut kinds = self.tasks.values().map(|loaded| loaded.task.kind);
+        let Some(kind) = kinds.next() else {
+            return Err(Failure::nothing(anyhow!("`data.tasks` holds no task to work on")).with_hint(
                 "import some with `apprentice task import`, or make some with `apprentice task synth`",
             ));
+        };
+        if kinds.any(|other| other != kind) {
+            let failure = anyhow!("`data.tasks` holds tasks of code and of mathematics");
+            return Err(Failure::usage(failure).with_hint("keep them in two directories, one for each stage"));
         }
-        Ok(tasks)
+        Ok((kind, self.tasks.clone()))
     }
 
     /// Adds what a training depends on.
@@ -100,10 +103,7 @@ impl Inputs {
         }
         let learned =
             self.trajectories.iter().chain(&self.held_out).map(|trajectory| &self.tasks[&trajectory.task]);
-        let practised = self
-            .tasks
-            .values()
-            .filter(|loaded| recipe.method == Method::Rlvr && loaded.task.kind == Kind::Code);
+        let practised = self.tasks.values().filter(|_| recipe.method == Method::Rlvr);
         for loaded in learned.chain(practised) {
             let digest = fsio::sha256_hex(loaded.task.to_yaml().as_bytes());
             digests.data.insert(format!("task {}", loaded.task.id), digest);

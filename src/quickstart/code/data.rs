@@ -12,11 +12,12 @@ use anyhow::{bail, ensure};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
-use super::plan::Plan;
+use super::Plan;
 use crate::event::{Event, EventSink};
 use crate::fsio;
 use crate::grade::{self, Prediction, Verdict};
 use crate::policy::{Policy, Scripted};
+use crate::quickstart::{ended, phase};
 use crate::rollout::{self, Finished, Job};
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError};
@@ -63,13 +64,13 @@ pub(super) struct Workshop<'a> {
     pub(super) backend: &'a dyn Backend,
     pub(super) spec: &'a SandboxSpec,
     /// Below the run directory: tasks and what is prepared of them.
-    pub(super) dir: &'a Path,
+    pub(super) dir: PathBuf,
     pub(super) options: rollout::Options,
 }
 
 impl Workshop<'_> {
     fn cache(&self) -> PathBuf {
-        cache(self.dir)
+        cache(&self.dir)
     }
 
     /// Makes the data, or reads what an earlier start made.
@@ -244,16 +245,4 @@ fn read_side(dir: &Path) -> anyhow::Result<Side> {
     let with_expert = |loaded: LoadedTask| experts.remove(&loaded.task.id).map(|expert| (loaded, expert));
     let (tasks, experts) = read_tasks(dir)?.into_iter().filter_map(with_expert).unzip();
     Ok(Side { tasks, experts })
-}
-
-pub(super) fn phase(events: &mut dyn EventSink, name: &str, total: Option<u64>) -> anyhow::Result<()> {
-    events.emit(&Event::PhaseStarted { phase: name.to_owned(), total })
-}
-
-pub(super) fn ended(
-    events: &mut dyn EventSink,
-    name: &str,
-    started: std::time::Instant,
-) -> anyhow::Result<()> {
-    events.emit(&Event::PhaseEnded { phase: name.to_owned(), seconds: started.elapsed().as_secs_f64() })
 }

@@ -1,8 +1,10 @@
-//! Where a student works on tasks by itself: their sandboxes, and the program's part that drives them.
+//! Where a student acts: in the sandboxes of whole tasks, or of its experts' steps; and what drives them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::inputs::Inputs;
+use crate::branch::{Branches, Judging};
 use crate::cli::certificates;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -10,7 +12,7 @@ use crate::cli::sandboxes::{Bench, Benches, HostArgs};
 use crate::practice::{Place, Workshop};
 use crate::recipe::Recipe;
 use crate::task::LoadedTask;
-use crate::{grade, rollout, workspace};
+use crate::{grade, replay, rollout, workspace};
 
 /// Tasks with their sandboxes.
 pub(super) struct Ground {
@@ -37,6 +39,21 @@ impl Ground {
 
     pub(super) fn benches(&self) -> &Benches {
         &self.benches
+    }
+
+    /// A judge of replies that runs them where the experts of `inputs` acted.
+    pub(super) fn branches(
+        &self,
+        inputs: &Inputs,
+        judging: Judging,
+        host: &HostArgs,
+        output: Output,
+    ) -> Result<Branches, Failure> {
+        let experts = inputs.experts();
+        let works = experts.map(|(loaded, trajectory)| self.benches.work(loaded, trajectory.clone()));
+        let options =
+            replay::Options { cache: host.cache(), ready: host.ready(output), parallel: host.parallel() };
+        Branches::new(works.collect(), options, judging, self.runtime.clone()).map_err(Failure::host)
     }
 
     /// The tasks, prepared.

@@ -18,6 +18,7 @@ use super::state::{Done, State};
 use crate::ready::Order;
 use crate::replay::{self, Options, Work};
 use crate::reward::effect::Effect;
+use crate::reward::potential::outcome;
 use crate::sandbox::{PAUSES, SandboxError, Session};
 use crate::trajectory::Action;
 use crate::workspace::{self, Workspace};
@@ -146,15 +147,17 @@ impl Forest {
         Ok((of(expert), students))
     }
 
-    /// Runs actions in forks of a state, which stays, and so does what the expert's action comes to.
+    /// Runs actions in forks of a state, which stays, and so does what the expert's action comes to; gives the patch of the
+    /// state too.
     async fn run_all(
         &mut self,
         trunk: &Trunk,
         step: usize,
         (expert, actions): (&Action, &[Action]),
-    ) -> Result<Vec<Ran>> {
+    ) -> Result<(String, Vec<Ran>)> {
         let id = &trunk.work.trajectory.id;
         let mut state = self.state(trunk, step).await?;
+        let before = state.look.patch()?;
         let mut ran = Vec::with_capacity(actions.len());
         for some in actions.chunks(self.options.parallel) {
             let done = match self.run(&mut state, some).await {
@@ -167,7 +170,7 @@ impl Forest {
             for (action, done) in std::iter::zip(some, done) {
                 let Some(Done { state: after, effect, seconds }) = done else {
                     let effect = Effect { submitted: true, ..Effect::default() };
-                    ran.push(Ran { effect, patch: state.look.patch()? });
+                    ran.push(Ran { effect, patch: before.clone() });
                     continue;
                 };
                 self.cost.sandbox_seconds += seconds;
@@ -180,7 +183,7 @@ impl Forest {
             }
         }
         self.keep((id.clone(), step), state).await;
-        Ok(ran)
+        Ok((before, ran))
     }
 
     /// Runs actions side by side, each in a fork; what says that the work is done runs nothing.
@@ -269,15 +272,24 @@ impl Forest {
         }
     }
 
-    /// Puts to each effect the potential of what it leaves, where tests are asked for.
-    async fn weigh(&mut self, trunk: &Trunk, ran: Vec<Ran>) -> Result<Vec<Arc<Effect>>> {
-        let potentials = if self.has_tests {
-            let patches: Vec<String> = ran.iter().map(|ran| ran.patch.clone()).collect();
-            self.potentials.of(&trunk.work, &patches, &self.options, &mut self.cost).await?
-        } else {
-            vec![None; ran.len()]
+    /// Puts to each effect the potential of what it leaves, and what it did to the outcome, where tests are asked for.
+    async fn weigh(
+        &mut self,
+        trunk: &Trunk,
+        (before, ran): (String, Vec<Ran>),
+    ) -> Result<Vec<Arc<Effect>>> {
+        if !self.has_tests {
+            return Ok(ran.into_iter().map(|ran| Arc::new(ran.effect)).collect());
+        }
+        let patches: Vec<String> =
+            std::iter::once(before).chain(ran.iter().map(|ran| ran.patch.clone())).collect();
+        let potentials =
+            self.potentials.of(&trunk.work, &patches, &self.options, &mut self.cost).await?;
+        let (before, after) = potentials.split_first().expect("invariant: one potential a patch");
+        let with = |(ran, after): (Ran, &Option<f64>)| {
+            let outcome = before.zip(*after).map(|(before, after)| outcome(before, after));
+            Arc::new(Effect { potential: *after, outcome, ..ran.effect })
         };
-        let with = |(ran, potential): (Ran, Option<f64>)| Arc::new(Effect { potential, ..ran.effect });
-        Ok(std::iter::zip(ran, potentials).map(with).collect())
+        Ok(std::iter::zip(ran, after).map(with).collect())
     }
 }

@@ -78,6 +78,17 @@ impl Branches {
         Ok(Self { judging, runtime, forest: Mutex::new(forest) })
     }
 
+    /// What the expert did at `step` (from 0) of a trajectory.
+    ///
+    /// # Errors
+    /// When its sandbox is lost again and again, or the host fails otherwise.
+    pub fn expert(&self, trajectory: &str, step: usize) -> Result<Arc<Effect>> {
+        let mut forest = self.forest();
+        let grown = self.runtime.block_on(forest.grow(trajectory, step, &[]));
+        let place = || format!("could not run step {} of trajectory `{trajectory}`", step + 1);
+        Ok(grown.with_context(place)?.0)
+    }
+
     fn forest(&self) -> std::sync::MutexGuard<'_, Forest> {
         self.forest.lock().expect("invariant: nothing panics while it holds this lock")
     }

@@ -154,6 +154,7 @@ fn effect(before: &Look, after: &Look, observation: &Observation) -> Effect {
         exit: observation.exit,
         submitted: false,
         potential: None,
+        outcome: None,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Effect {
     pub submitted: bool,
     /// The potential of the repository after it, in [0, 1], where the task's tests were asked.
     pub potential: Option<f64>,
+    /// By how much it raised the potential, in [−1, 1]: along a path these add up to the difference of its ends.
+    pub outcome: Option<f64>,
 }
 
 /// Similarity of what the student's and the expert's action did, in [0, 1].

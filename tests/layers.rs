@@ -26,8 +26,8 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "branch", "certify", "extract", "grade", "practice", "ready", "replay", "report", "rewrite",
-        "rollout", "serve", "solve", "synth", "train", "viewer",
+        "act", "audit", "branch", "certify", "extract", "grade", "practice", "ready", "replay", "report",
+        "rewrite", "rollout", "serve", "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];

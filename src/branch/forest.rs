@@ -4,6 +4,7 @@
 //! work whose sandbox is lost is made again from the trunk's root, three tries in all.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,10 +63,14 @@ impl Forest {
     /// When two trajectories have the same id, or a repository cannot be prepared.
     pub(super) async fn new(works: Vec<Work>, options: Options, has_tests: bool) -> Result<Self> {
         let mut trunks = BTreeMap::new();
+        let mut workspaces: BTreeMap<String, Workspace> = BTreeMap::new();
         let mut room = usize::MAX;
         for work in works {
             let id = work.trajectory.id.clone();
-            let workspace = workspace::prepare(&work.task, &options.cache)?;
+            let workspace = match workspaces.entry(work.task.task.id.clone()) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => new.insert(workspace::prepare(&work.task, &options.cache)?).clone(),
+            };
             let actions = replay::actions(&work.trajectory, &work.spec.workdir);
             room = room.min(work.backend.at_once(&work.spec).await?);
             if trunks.insert(id.clone(), Arc::new(Trunk { work, workspace, actions })).is_some() {
@@ -78,6 +83,13 @@ impl Forest {
         let options = Options { parallel, ..options };
         let (experts, potentials, cost) = (BTreeMap::new(), Potentials::default(), Cost::default());
         Ok(Self { trunks, options, has_tests, kept, experts, potentials, cost })
+    }
+
+    /// Ends every sandbox that is kept.
+    pub(super) async fn end(&mut self) {
+        for state in self.kept.take_everything() {
+            state.stop().await;
+        }
     }
 
     /// What was spent since this was last asked.
@@ -273,18 +285,13 @@ impl Forest {
     }
 
     /// Puts to each effect the potential of what it leaves, and what it did to the outcome, where tests are asked for.
-    async fn weigh(
-        &mut self,
-        trunk: &Trunk,
-        (before, ran): (String, Vec<Ran>),
-    ) -> Result<Vec<Arc<Effect>>> {
+    async fn weigh(&mut self, trunk: &Trunk, (before, ran): (String, Vec<Ran>)) -> Result<Vec<Arc<Effect>>> {
         if !self.has_tests {
             return Ok(ran.into_iter().map(|ran| Arc::new(ran.effect)).collect());
         }
         let patches: Vec<String> =
             std::iter::once(before).chain(ran.iter().map(|ran| ran.patch.clone())).collect();
-        let potentials =
-            self.potentials.of(&trunk.work, &patches, &self.options, &mut self.cost).await?;
+        let potentials = self.potentials.of(&trunk.work, &patches, &self.options, &mut self.cost).await?;
         let (before, after) = potentials.split_first().expect("invariant: one potential a patch");
         let with = |(ran, after): (Ran, &Option<f64>)| {
             let outcome = before.zip(*after).map(|(before, after)| outcome(before, after));

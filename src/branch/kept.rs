@@ -35,6 +35,11 @@ impl Kept {
         replaced.into_iter().chain(self.states.drain(..too_many).map(|(_, state)| state)).collect()
     }
 
+    /// Takes every state.
+    pub(super) fn take_everything(&mut self) -> Vec<State> {
+        std::mem::take(&mut self.states).into_iter().map(|(_, state)| state).collect()
+    }
+
     /// Takes every state of a trajectory.
     pub(super) fn take_all(&mut self, trajectory: &str) -> Vec<State> {
         let (gone, kept) =

@@ -94,6 +94,15 @@ impl Branches {
     }
 }
 
+impl Drop for Branches {
+    fn drop(&mut self) {
+        // Where a panic left the lock poisoned, sandboxes end with this process.
+        if let Ok(forest) = self.forest.get_mut() {
+            self.runtime.block_on(forest.end());
+        }
+    }
+}
+
 impl StepReward for Branches {
     fn rewards(&self, example: &Example<'_>, replies: &[Sample]) -> Result<Vec<Reward>> {
         let said: Vec<Option<&str>> =

@@ -82,8 +82,7 @@ fn passing(tests: &Tests, verdict: &Verdict) -> Passing {
             keeping: found(&verdict.pass_to_pass, |status| passes(status) || status == Some(Status::Skipped)),
         },
         Expect::FailOnly => {
-            let is_good =
-                |status: Option<Status>| !matches!(status, Some(Status::Failed | Status::Error));
+            let is_good = |status: Option<Status>| !matches!(status, Some(Status::Failed | Status::Error));
             Passing {
                 telling: found(&verdict.fail_to_pass, is_good),
                 keeping: found(&verdict.pass_to_pass, is_good),

@@ -198,17 +198,22 @@ mod tests {
 
     fn look(files: &[(&str, Option<File>, Option<File>)]) -> BTreeMap<String, Change> {
         let change = |(path, before, after): &(&str, Option<File>, Option<File>)| {
-            ((*path).to_owned(), Change { path: (*path).to_owned(), before: before.clone(), after: after.clone() })
+            (
+                (*path).to_owned(),
+                Change { path: (*path).to_owned(), before: before.clone(), after: after.clone() },
+            )
         };
         files.iter().map(change).collect()
     }
 
     #[test]
     fn changes_are_told_from_the_state_before_and_not_from_the_base() {
-        let before = look(&[("a", file("0"), file("1")), ("b", file("0"), file("1")), ("n", None, file("1"))]);
+        let before =
+            look(&[("a", file("0"), file("1")), ("b", file("0"), file("1")), ("n", None, file("1"))]);
         let after = look(&[("a", file("0"), file("2")), ("c", file("0"), None), ("n", None, file("1"))]);
         let told = changes(&before, &after);
-        let expected = look(&[("a", file("1"), file("2")), ("b", file("1"), file("0")), ("c", file("0"), None)]);
+        let expected =
+            look(&[("a", file("1"), file("2")), ("b", file("1"), file("0")), ("c", file("0"), None)]);
         assert_eq!(told, expected.into_values().collect::<Vec<_>>());
         assert_eq!(changes(&after, &after), []);
     }
@@ -222,7 +227,9 @@ mod tests {
 
     #[test]
     fn the_probe_tells_directory_and_variables() {
-        let shell = shell_of("/testbed/src\ndeclare -x A=\"1\"\ndeclare -x B=\"two\nlines\"\ndeclare -x PWD=\"/x\"\ndeclare -x C\n");
+        let shell = shell_of(
+            "/testbed/src\ndeclare -x A=\"1\"\ndeclare -x B=\"two\nlines\"\ndeclare -x PWD=\"/x\"\ndeclare -x C\n",
+        );
         let expected = [("A", "\"1\""), ("B", "\"two\nlines\""), ("C", ""), ("PWD", "/testbed/src")];
         assert_eq!(shell, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }

@@ -21,7 +21,9 @@ use apprentice::sandbox::scripted::{Reply, ScriptedBackend};
 use apprentice::sandbox::select::BackendKind;
 use apprentice::sandbox::spec::SandboxSpec;
 use apprentice::task::{LoadedTask, Task};
-use apprentice::trajectory::{Action, Dialect, EditorCall, End, FORMAT, Observation, Source, Step, Trajectory};
+use apprentice::trajectory::{
+    Action, Dialect, EditorCall, End, FORMAT, Observation, Source, Step, Trajectory,
+};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
@@ -34,7 +36,7 @@ const PAIRS: &str = include_str!("pairs.yaml");
 /// From here on an action counts as doing what the expert did.
 const THRESHOLD: f64 = 0.75;
 /// Pairs of the table that the similarity of texts puts on the wrong side of the threshold.
-const TEXT_IS_WRONG: usize = 0;
+const TEXT_IS_WRONG: usize = 56;
 
 const YAML: &str = "format: apprentice.task/1\nid: shop\nkind: code\nproblem: A cart of 10 items is full.\n\
                     sandbox: shell\nrepo: {path: repo}\ntests: {command: sh tests/run.sh, parser: tap, restore: [tests], \
@@ -161,7 +163,8 @@ fn editor_call(text: &str) -> EditorCall {
 
 /// An expert that had an editor, too.
 fn expert(id: &str, actions: &[&str]) -> Trajectory {
-    let had = Step { executed: false, ..Step::new("", Action::Editor(editor_call("str_replace_editor view /"))) };
+    let had =
+        Step { executed: false, ..Step::new("", Action::Editor(editor_call("str_replace_editor view /"))) };
     Trajectory {
         format: FORMAT.to_owned(),
         id: id.to_owned(),
@@ -259,7 +262,11 @@ fn outcomes_along_a_path_add_up_and_every_step_of_the_expert_earns_one() {
     assert!((outcomes.iter().sum::<f64>() - 0.75).abs() < 1e-12, "{outcomes:?}");
     let cost = branches.cost();
     // Each of the four actions ran once, and one sandbox was started; each other state was the expert's own fork.
-    assert_eq!((cost["sandbox_actions"], cost["sandbox_forks"], cost["sandbox_starts"]), (4.0, 4.0, 1.0), "{cost:?}");
+    assert_eq!(
+        (cost["sandbox_actions"], cost["sandbox_forks"], cost["sandbox_starts"]),
+        (4.0, 4.0, 1.0),
+        "{cost:?}"
+    );
     assert_eq!(branches.cost()["sandbox_actions"], 0.0);
 }
 

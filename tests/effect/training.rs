@@ -39,9 +39,7 @@ fn world(dir: &Path) {
         write(dir, &format!("tasks/{name}/repo/answer"), "none\n");
         let tests = format!("[ \"$(cat answer)\" = {answer} ] && echo 'ok 1 - it' || echo 'not ok 1 - it'\n");
         write(dir, &format!("tasks/{name}/repo/tests/run.sh"), &tests);
-        let step = |thought: &str, command: String, output: &str| {
-            json!({"thought": thought, "action": {"kind": "bash", "command": command}, "observation": {"output": output}})
-        };
+        let step = |thought: &str, command: String, output: &str| json!({"thought": thought, "action": {"kind": "bash", "command": command}, "observation": {"output": output}});
         let expert = json!({
             "format": "apprentice.trajectory/1", "id": format!("t-{name}"), "task": name, "end": "submitted",
             "steps": [step("look", "cat answer".into(), "none\n"), step("say", format!("echo {answer} > answer"), ""),
@@ -90,8 +88,7 @@ fn a_training_by_effects_resumes_to_the_same_bytes_and_tells_what_its_sandboxes_
     world(dir.path());
     train(dir.path(), &["recipe.yaml", "--out", "run"]);
     let run = dir.path().join("run");
-    let manifest: Value =
-        serde_json::from_slice(&fs_err::read(run.join("manifest.json")).unwrap()).unwrap();
+    let manifest: Value = serde_json::from_slice(&fs_err::read(run.join("manifest.json")).unwrap()).unwrap();
     assert!(manifest["digests"]["sandboxes"]["shell"].is_string(), "{manifest}");
     assert!(manifest["protection"].is_object(), "{manifest}");
     let costs = updates(&run, "step_timed");
@@ -121,7 +118,10 @@ fn recipes_that_cannot_be_judged_by_effects_are_refused() {
     refused(&["reward.effect.tests=2"], "`tests` must be a share from 0 to 1");
     refused(&["reward={mix: {weight: -1}}"], "`weight` must be a share from 0 to 1");
     refused(&["reward.efect={}"], "did you mean `reward.effect`?");
-    refused(&["validation.every=1", "validation.data.share=0.5"], "only SRL runs the replies that it validates");
+    refused(
+        &["validation.every=1", "validation.data.share=0.5"],
+        "only SRL runs the replies that it validates",
+    );
     let math = "format: apprentice.task/1\nid: alpha\nkind: math\nproblem: alpha fails\nanswer: \"0\"\n";
     write(dir.path(), "tasks/alpha/task.yaml", math);
     refused(&[], "task `alpha` has nothing to run");

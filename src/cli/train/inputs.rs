@@ -96,7 +96,8 @@ impl Inputs {
         match tasks.values().find(|loaded| loaded.task.kind != Kind::Code) {
             None => Ok(tasks),
             Some(math) => {
-                let problem = anyhow!("`reward` runs actions, and task `{}` has nothing to run", math.task.id);
+                let problem =
+                    anyhow!("`reward` runs actions, and task `{}` has nothing to run", math.task.id);
                 Err(Failure::usage(problem).with_hint("say `reward: {text: {}}`, or leave mathematics out"))
             }
         }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// In [0, 1].
 pub(super) fn likeness(expert: &str, student: &str) -> f64 {
     let (expert, student) = (Lines::of(expert), Lines::of(student));
-    let one_sided = |a: &Lines, b: &Lines| a.forms().iter().map(|form| dice(form, &b.plain)).fold(0.0, f64::max);
+    let one_sided =
+        |a: &Lines, b: &Lines| a.forms().iter().map(|form| dice(form, &b.plain)).fold(0.0, f64::max);
     one_sided(&expert, &student).max(one_sided(&student, &expert))
 }
 
@@ -43,13 +44,17 @@ impl Lines {
     /// Every line stripped, but for a first one that may be a tool's heading; nothing where one cannot be.
     fn without(&self, strip: impl Fn(&str) -> Option<&str>) -> Option<Vec<String>> {
         let strips = |lines: &[String]| -> Option<Vec<String>> {
-            lines.iter().map(|line| strip(line).map(narrow)).collect()
+            let stripped: Option<Vec<String>> = lines.iter().map(|line| strip(line).map(narrow)).collect();
+            // Lines that are nothing but numbers are what the output says.
+            stripped.filter(|lines| lines.iter().any(|line| !line.is_empty()))
         };
         let (heading, rest) = self.tabbed.split_first()?;
-        strips(&self.tabbed).or_else(|| {
-            let rest = strips(rest).filter(|rest| !rest.is_empty())?;
+        let stripped = strips(&self.tabbed).or_else(|| {
+            let rest = strips(rest)?;
             Some(std::iter::once(narrow(heading)).chain(rest).collect())
-        })
+        })?;
+        // A number before nothing is a blank line.
+        Some(stripped.into_iter().filter(|line| !line.is_empty()).collect())
     }
 }
 
@@ -69,7 +74,9 @@ fn undecorated(line: &str) -> &str {
 fn unnumbered(line: &str) -> Option<&str> {
     let rest = line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
     let is_number = rest.len() < line.trim_start().len();
-    rest.strip_prefix(['\t', ':', '|']).filter(|_| is_number)
+    // The tab of a blank line went with the blanks at its end.
+    let rest = if rest.is_empty() { Some(rest) } else { rest.strip_prefix(['\t', ':', '|']) };
+    rest.filter(|_| is_number)
 }
 
 /// The rest after the name of a file, as `grep -H` writes it.
@@ -112,7 +119,7 @@ mod tests {
     fn outputs_that_say_the_same_are_one() {
         let same = [
             ("a\nb\n", "b\n\n a\n"),
-            ("def f():\n    return 1\n", "     1\tdef f():\n     2\t    return 1\n"),
+            ("def f():\n    return 1\n", "     1\tdef f():\n     2\t\n     3\t    return 1\n"),
             ("src/a.py:3:x = 1\nsrc/b.py:9:x = 2\n", "3:x = 1\n9:x = 2\n"),
             ("./a/b\n./c\n", "a/b\nc\n"),
             ("===== 3 passed in <duration> =====\n", "3 passed in <duration>\n"),
@@ -132,6 +139,8 @@ mod tests {
             ("a\nb\nc\n", "a\n", 0.5),
             ("a\na\n", "a\n", 2.0 / 3.0),
             ("a\n", "", 0.0),
+            ("3\n", "", 0.0),
+            ("total\n3\n", "total\n", 2.0 / 3.0),
         ];
         for (expert, student, value) in other {
             assert_eq!(likeness(expert, student), value, "{expert:?} {student:?}");

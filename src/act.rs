@@ -10,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::editor::{self, Files, Found};
-use crate::extract::{Baseline, Extracted, extract_aside};
+use crate::extract::{Baseline, Extracted, extract_aside, told};
 use crate::isolation::Limits;
+use crate::patch::Change;
 use crate::sandbox::{Contact, Exec, FileRead, FileWrite, Sandbox, SandboxError, Session};
 use crate::trajectory::{Action, EditorCall, EditorSetup, Observation};
 
@@ -91,6 +92,19 @@ impl Actor {
     /// When the sandbox is lost, or the patch does not give its files again.
     pub async fn patch(&mut self) -> Result<Extracted, SandboxError> {
         extract_aside(self.sandbox.compare().await?, self.baseline.clone()).await
+    }
+
+    /// The files that its patch tells of, each with its base, by path.
+    ///
+    /// # Errors
+    /// When the sandbox is lost.
+    pub async fn changes(&mut self) -> Result<Vec<Change>, SandboxError> {
+        Ok(told(self.sandbox.compare().await?, &self.baseline))
+    }
+
+    /// Whether its commands leave directory and variables to those that follow.
+    pub fn session(&self) -> Session {
+        self.session
     }
 
     /// A second agent that starts where this one is: files, directory, variables, editor.

@@ -47,6 +47,7 @@ pub mod workspace;
 // Layer 4: workflows, one verb each.
 pub mod act;
 pub mod audit;
+pub mod branch;
 pub mod certify;
 pub mod extract;
 pub mod grade;

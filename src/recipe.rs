@@ -16,6 +16,7 @@ use crate::model::lora::Tuning;
 use crate::model::network::Activations;
 use crate::model::precision::Precision;
 use crate::reward::TextReward;
+use crate::reward::effect::{EffectReward, MixReward};
 use crate::solve::Manner;
 use crate::train::adamw::AdamWConfig;
 use crate::train::loss::Loss;
@@ -163,11 +164,15 @@ pub struct DataSource {
 }
 
 /// What a reply is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RewardSource {
     /// The similarity of the actions' texts.
     Text(TextReward),
+    /// The similarity of what the actions do, each run in a sandbox.
+    Effect(EffectReward),
+    /// Both.
+    Mix(MixReward),
 }
 
 impl Recipe {

@@ -1,9 +1,14 @@
 //! Rewards: what a reply to an example is worth.
 //!
 //! Guarantees that rewards are similarities in [0, 1], or −1 for a reply that cannot be read, and that a failure
-//! of ours is an error and never a reward. Rewards that run the action bring their own [`StepReward`].
+//! of ours is an error and never a reward. [`effect`] compares what actions did; what runs them (`branch`) brings its own
+//! [`StepReward`].
+
+pub mod effect;
+pub mod potential;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +25,11 @@ pub trait StepReward {
     /// # Errors
     /// When the judge itself fails (a sandbox is lost); never for what a reply says.
     fn rewards(&self, example: &Example<'_>, replies: &[Sample]) -> anyhow::Result<Vec<Reward>>;
+
+    /// What judging cost since this was last asked, by name; depends on the clock and on what was judged before.
+    fn cost(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 }
 
 /// Similarity of the student's and the expert's action as texts (paper Eq. 2 and 3).

@@ -26,8 +26,8 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["export", "import", "model", "remote", "run", "sandbox", "task_dir", "workspace"],
     &[
-        "act", "audit", "certify", "extract", "grade", "practice", "ready", "replay", "report", "rewrite",
-        "rollout", "serve", "solve", "synth", "train", "viewer",
+        "act", "audit", "branch", "certify", "extract", "grade", "practice", "ready", "replay", "report",
+        "rewrite", "rollout", "serve", "solve", "synth", "train", "viewer",
     ],
     &["cli", "quickstart", "recipe"],
 ];
@@ -36,8 +36,14 @@ const LAYERS: [&[&str]; 6] = [
 const APART: [usize; 1] = [3];
 
 /// Imports that a layer would allow and a promise forbids: nothing that trains runs a sandbox.
-const FORBIDDEN: [(&str, &str); 5] =
-    [("train", "sandbox"), ("train", "act"), ("train", "rollout"), ("train", "grade"), ("train", "practice")];
+const FORBIDDEN: [(&str, &str); 6] = [
+    ("train", "sandbox"),
+    ("train", "act"),
+    ("train", "rollout"),
+    ("train", "grade"),
+    ("train", "practice"),
+    ("train", "branch"),
+];
 
 /// What only some places may name: a crate, or a call with a better replacement.
 const NAMES: [(&str, &[&str]); 11] = [

@@ -12,11 +12,13 @@ use crate::extract::Ignored;
 use crate::fsio;
 use crate::isolation::Protection;
 use crate::ready::Ready;
+use crate::replay::{self, Work};
 use crate::sandbox::admission::{Admission, Host};
 use crate::sandbox::select::Selection;
 use crate::sandbox::spec::SandboxSpec;
 use crate::sandbox::{Backend, SandboxError};
 use crate::task::{LoadedTask, SandboxChoice};
+use crate::trajectory::Trajectory;
 
 /// Where grades are made.
 #[derive(Debug, Clone, clap::Args)]
@@ -133,6 +135,21 @@ impl Benches {
     /// The one that a task names.
     pub fn of(&self, loaded: &LoadedTask) -> &Bench {
         &self.0[&key(loaded)]
+    }
+
+    /// What a trajectory is run again with: its repository lies where the recording had it, so that no path needs to be
+    /// rewritten. An image keeps its own place.
+    pub fn work(&self, loaded: &LoadedTask, trajectory: Trajectory) -> Work {
+        let Bench { spec, selection } = self.of(loaded);
+        let is_image = loaded.task.repo.as_ref().is_some_and(|repo| repo.image.is_some());
+        let spec = match replay::recorded_workdir(&trajectory) {
+            Some(workdir) if !is_image && workdir != spec.workdir => {
+                Arc::new(SandboxSpec { workdir, ..SandboxSpec::clone(spec) })
+            }
+            _ => Arc::clone(spec),
+        };
+        let (trajectory, task) = (Arc::new(trajectory), Arc::new(loaded.clone()));
+        Work { trajectory, task, spec, backend: Arc::clone(&selection.backend) }
     }
 
     /// What the sandboxes are made of, for the manifest: by name, and by image where tasks bring theirs.

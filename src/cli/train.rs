@@ -14,10 +14,13 @@ use super::failure::{Answer, Failure, FailureKind};
 use super::output::Output;
 use super::progress::Progress;
 use super::sandboxes::HostArgs;
+use crate::branch::Judging;
 use crate::event::{Event, EventSink, Tee};
 use crate::model::Device;
 use crate::recipe::{Course, Method, Recipe, RewardSource};
+use crate::reward::{StepReward, TextReward};
 use crate::run::{Manifest, RunDir, RunError, free_path};
+use crate::task::Kind;
 use crate::train::data::{DataSet, NothingFits};
 use crate::train::loss::Kl;
 use crate::train::pace::Pace;
@@ -56,7 +59,7 @@ pub struct Args {
     /// What the device does at most, in 10^12 operations a second, for `mfu` [default: measured at the start]
     #[arg(long, value_name = "TFLOPS")]
     peak_tflops: Option<f64>,
-    /// Where a student works on tasks by itself (RLVR)
+    /// Where a student's actions run (RLVR, and SRL with `reward: effect` or `mix`)
     #[command(flatten)]
     host: HostArgs,
 }
@@ -67,7 +70,7 @@ struct Stage<'a> {
     /// What events and directories call it.
     name: String,
     inputs: Inputs,
-    /// Where its student works on tasks by itself, if it does.
+    /// Where its student's actions run, if they do.
     ground: Option<Ground>,
 }
 
@@ -169,12 +172,36 @@ impl Stage<'_> {
         (self.name != self.recipe.method.name()).then_some(&*self.name)
     }
 
-    /// Finds a place where its student can work on tasks, if it is to.
+    /// Finds a place where its student can act, if it is to.
     fn find_ground(&mut self, host: &HostArgs, output: Output) -> Result<(), Failure> {
-        if self.recipe.method == Method::Rlvr {
-            self.ground = Some(Ground::open(host, self.inputs.practised()?, output)?);
-        }
+        let tasks = match (self.recipe.method, self.judging()) {
+            (Method::Rlvr, _) => self.inputs.practised()?,
+            (_, Some(_)) => (Kind::Code, self.inputs.expert_tasks()?),
+            (_, None) => return Ok(()),
+        };
+        self.ground = Some(Ground::open(host, tasks, output)?);
         Ok(())
+    }
+
+    /// How replies are judged by running them, if they are.
+    fn judging(&self) -> Option<Judging> {
+        match (self.recipe.method, self.recipe.reward) {
+            (Method::Srl, RewardSource::Effect(effect)) => Some(Judging::Effect(effect)),
+            (Method::Srl, RewardSource::Mix(mix)) => Some(Judging::Mix(mix)),
+            _ => None,
+        }
+    }
+
+    /// What judges replies to experts' steps.
+    fn judge(&self, host: &HostArgs, output: Output) -> Result<Box<dyn StepReward>, Failure> {
+        match (self.judging(), &self.ground, self.recipe.reward) {
+            (Some(judging), Some(ground), _) => {
+                Ok(Box::new(ground.branches(&self.inputs, judging, host, output)?))
+            }
+            (_, _, RewardSource::Text(text)) => Ok(Box::new(text)),
+            // Another stage's: nothing asks for it.
+            _ => Ok(Box::new(TextReward::default())),
+        }
     }
 }
 
@@ -263,6 +290,7 @@ impl Desk<'_> {
         before: Option<&Path>,
     ) -> Result<(Outcome, checkpoint::Progress), Failure> {
         let Stage { recipe, name, inputs, ground } = stage;
+        let judge = stage.judge(&self.args.host, self.output)?;
         let (data, held_out) = (DataSet::new(inputs.pairs()), DataSet::new(inputs.held_out()));
         let (config, dir) = (recipe.train_config(), self.checkpoints(stage));
         let saved = checkpoint::latest(&dir).map_err(Failure::host)?;
@@ -280,13 +308,12 @@ impl Desk<'_> {
             events.emit(&Event::Note { text }).map_err(Failure::host)?;
         }
         let started = Instant::now();
-        let RewardSource::Text(judge) = recipe.reward;
         let mut training =
             Training::new(name, &config, &student, &mut events, self.stop).map_err(Failure::host)?;
         training.checkpoints = Some(&dir);
         training.reference = reference.as_ref();
         if 0 < recipe.validation.every {
-            let validation = Validation::new(&recipe.validation, &config, &held_out, &student, &judge);
+            let validation = Validation::new(&recipe.validation, &config, &held_out, &student, &*judge);
             training.validation = Some(validation.context("nothing can be validated on").map_err(untrained)?);
         }
         if let (Some(saved), Some(progress)) = (&saved, progress) {
@@ -297,7 +324,7 @@ impl Desk<'_> {
         let method = recipe.reinforcement();
         let outcome = match (recipe.method, ground) {
             (Method::Sft, _) => sft::train(&config, sft::Target::Replies, &data, &mut training),
-            (Method::Srl, _) => srl::train(&config, &method, &data, &judge, &mut training),
+            (Method::Srl, _) => srl::train(&config, &method, &data, &*judge, &mut training),
             (Method::Rlvr, Some(ground)) => {
                 let mut practice = ground.practice(recipe, &self.args.host, self.output)?;
                 grpo::train(&config, &method, practice.as_mut(), &mut training)

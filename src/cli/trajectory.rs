@@ -3,6 +3,7 @@
 mod audit;
 mod curation;
 mod described;
+mod effects;
 mod examples;
 mod export;
 mod import_files;
@@ -36,6 +37,7 @@ enum Command {
     Show(show::Args),
     Replay(replay::Args),
     Audit(audit::Args),
+    Effects(effects::Args),
     Examples(examples::Args),
     Export(export::Args),
     Rewrite(rewrite::Args),
@@ -51,6 +53,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
         Command::Show(args) => show::run(&args, output),
         Command::Replay(args) => replay::run(&args, output),
         Command::Audit(args) => audit::run(&args, output),
+        Command::Effects(args) => effects::run(&args, output),
         Command::Examples(args) => examples::run(&args, output),
         Command::Export(args) => export::run(&args, output),
         Command::Rewrite(args) => rewrite::run(&args, output),

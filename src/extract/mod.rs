@@ -112,6 +112,11 @@ pub fn extract(compared: Compared, baseline: &Baseline) -> Result<Extracted, San
     Ok(Extracted { patch, left_out: sorted.left_out })
 }
 
+/// What a student's patch would tell of, by path.
+pub fn told(compared: Compared, baseline: &Baseline) -> Vec<Change> {
+    Sorted::of(compared, baseline).told
+}
+
 /// Applies a patch to the base and compares with what the sandbox has: the first path that differs, and how.
 fn check(text: &str, told: &[Change], baseline: &Baseline) -> Result<(), (String, String)> {
     let first = || told.first().map(|change| change.path.clone()).unwrap_or_default();

@@ -188,6 +188,7 @@ stages:
         for file in ["sft", "srl", "rlvr"] {
             assert_eq!(names(file), [file]);
         }
+        assert_eq!(names("srl-effect"), ["srl"]);
         assert_eq!(names("srl-rlvr"), ["1-srl", "2-rlvr"]);
     }
 }

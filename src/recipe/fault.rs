@@ -1,6 +1,6 @@
 //! Values of the methods from rewards that no training can work with, by their keys.
 
-use super::Recipe;
+use super::{Method, Recipe, RewardSource};
 use crate::group::Scale;
 use crate::train::batch::Average;
 use crate::train::loss::{Clip, Correction, Kl, Policy};
@@ -8,6 +8,7 @@ use crate::train::loss::{Clip, Correction, Kl, Policy};
 /// The first fault, with what must be.
 pub(super) fn of_method(recipe: &Recipe) -> Option<(&'static str, String)> {
     let (rlvr, loss) = (&recipe.rlvr, &recipe.loss);
+    let (effect, weight) = shares(recipe.reward);
     let faults = [
         (
             rlvr.groups.group_size < 2,
@@ -29,8 +30,32 @@ pub(super) fn of_method(recipe: &Recipe) -> Option<(&'static str, String)> {
         (loss.kl != Kl::None && loss.kl.coefficient() <= 0.0, "loss.kl", "must be more than 0, or `none`"),
         (loss.entropy < 0.0, "loss.entropy", "must be at least 0"),
         (!is_correction(loss.correction), "loss.correction", "`truncate` must be at least 1"),
+        (!is_share(effect), "reward", "`tests` must be a share from 0 to 1"),
+        (!is_share(weight), "reward", "`weight` must be a share from 0 to 1"),
+        (
+            recipe.method != Method::Srl && 0 < recipe.validation.every && runs_actions(recipe.reward),
+            "reward",
+            "only SRL runs the replies that it validates: say `text`",
+        ),
     ];
     faults.into_iter().find(|(wrong, ..)| *wrong).map(|(_, key, problem)| (key, problem.to_owned()))
+}
+
+/// The share of the tests, and that of effects in a mix.
+fn shares(reward: RewardSource) -> (f64, f64) {
+    match reward {
+        RewardSource::Text(_) => (0.0, 0.0),
+        RewardSource::Effect(effect) => (effect.tests, 1.0),
+        RewardSource::Mix(mix) => (mix.effect.tests, mix.weight),
+    }
+}
+
+fn is_share(value: f64) -> bool {
+    (0.0..=1.0).contains(&value)
+}
+
+fn runs_actions(reward: RewardSource) -> bool {
+    !matches!(reward, RewardSource::Text(_))
 }
 
 const SCALE: &str = "`ddof` must be 0 or 1, and `epsilon` at least 0";

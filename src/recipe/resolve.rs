@@ -66,7 +66,7 @@ const CHOICES: [(&str, &[&str]); 11] = [
     ("loss.kl", &["none", "k1", "k2", "k3"]),
     ("loss.policy", &["clip", "dual_clip", "gspo", "cispo"]),
     ("prompt.context", &["full", "last"]),
-    ("reward", &["text"]),
+    ("reward", &["text", "effect", "mix"]),
     ("rlvr.scale", &["none", "std"]),
     ("srl.scale", &["none", "std"]),
     ("tuning", &["full", "lora"]),

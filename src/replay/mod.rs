@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::act::Actor;
 use crate::sandbox::SandboxError;
-use crate::trajectory::Trajectory;
+use crate::trajectory::{Action, Trajectory};
 use normal::Places;
 pub use run::{Options, Ran, Work, run_all};
 use script::Script;
@@ -134,6 +134,17 @@ pub struct Difference {
     pub replayed: Option<String>,
     /// Both as a unified diff, the first lines of it.
     pub diff: String,
+}
+
+/// What `trajectory` runs in a sandbox whose work directory is `workdir`, one entry a step: nothing where the step was
+/// not run, or asked for a review only.
+pub fn actions(trajectory: &Trajectory, workdir: &str) -> Vec<Option<Action>> {
+    Script::new(trajectory, workdir).actions
+}
+
+/// The action of somebody who was shown `trajectory`, in a sandbox whose work directory is `workdir`.
+pub fn action_like(trajectory: &Trajectory, workdir: &str, action: &Action) -> Action {
+    script::moved(action, &Script::new(trajectory, workdir).places)
 }
 
 /// Runs every executed step of `trajectory` in `actor`, whose work directory is `workdir`.

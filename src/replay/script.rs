@@ -67,7 +67,7 @@ pub fn recorded_workdir(trajectory: &Trajectory) -> Option<String> {
 }
 
 /// The action with the recorded work directory replaced by the sandbox's, where they differ.
-fn moved(action: &Action, places: &Places) -> Action {
+pub(super) fn moved(action: &Action, places: &Places) -> Action {
     if places.recorded == places.replayed {
         return action.clone();
     }

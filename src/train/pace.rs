@@ -16,18 +16,24 @@ use crate::model::config::QwenConfig;
 pub struct Pace {
     started: Instant,
     tokens: Tokens,
+    judging: BTreeMap<String, f64>,
     peak: Option<f64>,
 }
 
 impl Pace {
     /// Begins with an update on a device that does at most `peak` operations a second, where that is known.
     pub fn start(peak: Option<f64>) -> Self {
-        Self { started: Instant::now(), tokens: Tokens::default(), peak }
+        Self { started: Instant::now(), tokens: Tokens::default(), judging: BTreeMap::new(), peak }
     }
 
     /// Counts what passed the model.
     pub(super) fn spend(&mut self, tokens: Tokens) {
         self.tokens += tokens;
+    }
+
+    /// Takes what judging cost, by name.
+    pub(super) fn judged(&mut self, cost: BTreeMap<String, f64>) {
+        self.judging = cost;
     }
 
     /// The numbers of the update that ends now.
@@ -43,7 +49,9 @@ impl Pace {
         let (now, most) = resident_mib();
         numbers.extend(now.map(|now| ("memory_mib", now)));
         numbers.extend(most.map(|most| ("memory_peak_mib", most)));
-        named(numbers)
+        let mut metrics = named(numbers);
+        metrics.extend(self.judging.clone());
+        metrics
     }
 
     /// Begins with the next update.

@@ -77,6 +77,11 @@ pub(super) trait Source {
 
     /// Why not one attempt was made.
     fn fruitless(&self) -> anyhow::Error;
+
+    /// What judging attempts cost since this was last asked, by name.
+    fn cost(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 }
 
 /// Trains until the budget is used.
@@ -100,6 +105,7 @@ pub(super) fn train(
         let step = training.progress.step;
         let harvest = fill(config, method, source, (step, training.student))?;
         training.progress.dealt = source.dealt();
+        training.pace.judged(source.cost());
         let mut sequences = harvest.sequences(method);
         let mut tokens = harvest.tally.tokens;
         if sequences.is_empty() {

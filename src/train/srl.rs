@@ -4,6 +4,8 @@
 //! Differs from the paper where a comment says so. The loop is [`reinforce`]'s. Needs no sandbox: the
 //! judge may bring one.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 
 use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
@@ -78,6 +80,10 @@ impl Source for Steps<'_, '_> {
 
     fn fruitless(&self) -> anyhow::Error {
         NothingFits(self.config.limits.context).into()
+    }
+
+    fn cost(&self) -> BTreeMap<String, f64> {
+        self.judge.cost()
     }
 }
 

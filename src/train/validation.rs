@@ -171,6 +171,8 @@ impl<'a> Validation<'a> {
                 }
             }
         }
+        // What it cost belongs to no update.
+        drop(self.judge.cost());
         Ok(tally.attempt_metrics())
     }
 }

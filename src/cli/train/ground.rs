@@ -1,8 +1,10 @@
-//! Where a student works on tasks by itself: sandboxes for code, and nothing at all for mathematics.
+//! Where a student acts: in the sandboxes of whole tasks of code, or of its experts' steps; mathematics needs none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::inputs::Inputs;
+use crate::branch::{Branches, Judging};
 use crate::cli::certificates;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -12,7 +14,7 @@ use crate::recipe::Recipe;
 use crate::solve::Strict;
 use crate::task::{Kind, LoadedTask};
 use crate::train::grpo::Practice;
-use crate::{grade, rollout, workspace};
+use crate::{grade, replay, rollout, workspace};
 
 /// Tasks with what it takes to work on them.
 pub(super) enum Ground {
@@ -51,6 +53,20 @@ impl Ground {
         }
     }
 
+    /// A judge of replies that runs them where the experts of `inputs` acted, who worked on code.
+    pub(super) fn branches(
+        &self,
+        inputs: &Inputs,
+        judging: Judging,
+        host: &HostArgs,
+        output: Output,
+    ) -> Result<Branches, Failure> {
+        match self {
+            Self::Code(yard) => yard.branches(inputs, judging, host, output),
+            Self::Math(_) => unreachable!("invariant: experts of mathematics have nothing to run"),
+        }
+    }
+
     /// The tasks, prepared.
     pub(super) fn practice(
         &self,
@@ -78,6 +94,22 @@ impl Yard {
         Ok(Self { tasks, benches, runtime: Arc::new(runtime) })
     }
 
+    /// A judge of replies that runs them where the experts of `inputs` acted.
+    fn branches(
+        &self,
+        inputs: &Inputs,
+        judging: Judging,
+        host: &HostArgs,
+        output: Output,
+    ) -> Result<Branches, Failure> {
+        let experts = inputs.experts();
+        let works = experts.map(|(loaded, trajectory)| self.benches.work(loaded, trajectory.clone()));
+        let options =
+            replay::Options { cache: host.cache(), ready: host.ready(output), parallel: host.parallel() };
+        Branches::new(works.collect(), options, judging, self.runtime.clone()).map_err(Failure::host)
+    }
+
+    /// The tasks, prepared.
     fn workshop(&self, recipe: &Recipe, host: &HostArgs, output: Output) -> Result<Workshop, Failure> {
         let place = |loaded: &LoadedTask| {
             let Bench { spec, selection } = self.benches.of(loaded);

@@ -91,6 +91,30 @@ impl Inputs {
         Ok((kind, self.tasks.clone()))
     }
 
+    /// The tasks that the experts worked on, where their actions can be run.
+    pub(super) fn expert_tasks(&self) -> Result<BTreeMap<String, LoadedTask>, Failure> {
+        let used: BTreeSet<&str> = self.all().map(|trajectory| trajectory.task.as_str()).collect();
+        let mut tasks = self.tasks.clone();
+        tasks.retain(|id, _| used.contains(id.as_str()));
+        match tasks.values().find(|loaded| loaded.task.kind != Kind::Code) {
+            None => Ok(tasks),
+            Some(math) => {
+                let problem =
+                    anyhow!("`reward` runs actions, and task `{}` has nothing to run", math.task.id);
+                Err(Failure::usage(problem).with_hint("say `reward: {text: {}}`, or leave mathematics out"))
+            }
+        }
+    }
+
+    /// Each expert with its task, those that are held out included.
+    pub(super) fn experts(&self) -> impl Iterator<Item = (&LoadedTask, &Trajectory)> {
+        self.all().map(|trajectory| (&self.tasks[&trajectory.task], trajectory))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Trajectory> {
+        self.trajectories.iter().chain(&self.held_out)
+    }
+
     /// Adds what a training depends on.
     pub(super) fn digest(&self, recipe: &Recipe, digests: &mut Digests) -> Result<(), Failure> {
         let held_out = match &recipe.validation.data {

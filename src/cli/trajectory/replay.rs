@@ -12,14 +12,13 @@ use tokio::sync::mpsc;
 use super::super::failure::{Answer, Failure};
 use super::super::output::Output;
 use super::super::sandbox::block_on;
-use super::super::sandboxes::{Bench, Benches, HostArgs};
+use super::super::sandboxes::{Benches, HostArgs};
 use super::described::described;
 use crate::fsio::{self, JsonLines};
 use crate::grade::{self, Prediction};
 use crate::ready::Ready;
 use crate::replay::{self, Plan, Replay, Work};
 use crate::sandbox::SandboxError;
-use crate::sandbox::spec::SandboxSpec;
 use crate::task::LoadedTask;
 use crate::task_dir;
 use crate::trajectory::Trajectory;
@@ -128,26 +127,9 @@ pub(super) async fn works(
         found.push(loaded);
     }
     let benches = host.benches(found.iter().copied(), output).await?;
-    let work = |(trajectory, loaded): (Trajectory, &&LoadedTask)| {
-        let Bench { spec, selection } = benches.of(loaded);
-        let backend = Arc::clone(&selection.backend);
-        let spec = there(spec, loaded, &trajectory);
-        Work { trajectory: Arc::new(trajectory), task: Arc::new((*loaded).clone()), spec, backend }
-    };
+    let work = |(trajectory, loaded): (Trajectory, &&LoadedTask)| benches.work(loaded, trajectory);
     let works = trajectories.into_iter().zip(&found).map(work).collect();
     Ok((benches, works))
-}
-
-/// The sandbox with the repository where the recording had it, so that no path needs to be rewritten. An image
-/// keeps its own place.
-fn there(spec: &Arc<SandboxSpec>, loaded: &LoadedTask, trajectory: &Trajectory) -> Arc<SandboxSpec> {
-    let is_image = loaded.task.repo.as_ref().is_some_and(|repo| repo.image.is_some());
-    match replay::recorded_workdir(trajectory) {
-        Some(workdir) if !is_image && workdir != spec.workdir => {
-            Arc::new(SandboxSpec { workdir, ..SandboxSpec::clone(spec) })
-        }
-        _ => Arc::clone(spec),
-    }
 }
 
 /// A digest of all that decides on a replay.

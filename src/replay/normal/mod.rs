@@ -100,6 +100,13 @@ pub fn compare(action: &Action, recorded: &str, replayed: &str, places: &Places)
     compared
 }
 
+/// What a command of ours printed, without all that depends on the run: for comparing live runs with each other. What
+/// scaffolds add is left, because here it can only be the command's own.
+pub fn everywhere(text: &str) -> String {
+    let normalisers = NORMALISERS.iter().filter(|(name, _)| *name != SCAFFOLD_PROMPT);
+    normalisers.fold(text.to_owned(), |text, (_, normalise)| normalise(&text).into_owned())
+}
+
 impl Compared {
     fn try_each(&mut self, name: &'static str, normalise: impl Fn(&str) -> Cow<'_, str>) {
         if self.recorded == self.replayed {

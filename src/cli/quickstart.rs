@@ -65,7 +65,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
             .with_hint(format!("continue with `{command}`")));
     };
     let page = args.out.join("report.html");
-    report::gather(std::slice::from_ref(&args.out))?.write(&page).map_err(Failure::host)?;
+    report::gather(std::slice::from_ref(&args.out))?.write(&page, report::EPISODES).map_err(Failure::host)?;
     output.say(&format!("{:>12} {}", "Wrote", page.display()));
     let seconds = started.elapsed().as_secs_f64();
     let table = Table { format: "apprentice.quickstart/1", rows: &rows, seconds };

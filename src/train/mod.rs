@@ -14,6 +14,7 @@ pub mod loss;
 pub mod pace;
 pub mod plan;
 pub mod reinforce;
+mod samples;
 pub mod schedule;
 pub mod score;
 pub mod sft;

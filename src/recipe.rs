@@ -18,6 +18,7 @@ use crate::model::precision::Precision;
 use crate::reward::TextReward;
 use crate::train::adamw::AdamWConfig;
 use crate::train::loss::Loss;
+use crate::train::profile::Selection;
 use crate::train::reinforce::{Groups, Reinforcement};
 use crate::train::schedule::{Schedule, Shape};
 use crate::train::validation::ValidationConfig;
@@ -69,6 +70,9 @@ pub struct Recipe {
     pub rlvr: Rlvr,
     /// What an update minimises (SRL, RLVR).
     pub loss: Loss,
+    /// Which steps are practised on, judged once before the training (SRL).
+    #[serde(default)]
+    pub select: Selection,
     /// What a reply is worth (SRL).
     pub reward: RewardSource,
     /// What the student is measured on while it learns.
@@ -184,6 +188,7 @@ impl Recipe {
             srl: Groups::default(),
             rlvr: Rlvr::default(),
             loss: Loss::default(),
+            select: Selection::default(),
             reward: RewardSource::Text(TextReward::default()),
             validation: ValidationConfig::default(),
             save_every: 50,

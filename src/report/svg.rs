@@ -93,7 +93,10 @@ impl Chart {
     /// The picture with room for a legend below.
     fn picture(&self, legend: f64) -> String {
         let series: Vec<Series> = self.series.iter().map(|line| line.drawable(self.scale)).collect();
-        let xs = series.iter().flat_map(|line| line.points.iter().map(|point| point.0));
+        // Points that were averaged lie within the line's ends.
+        let points =
+            self.series.iter().flat_map(|line| &line.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let xs = points.map(|(x, _)| self.scale.along(*x));
         let values = series.iter().flat_map(|line| line.points.iter().map(|point| point.1));
         let ends = series.iter().flat_map(|line| line.ends.iter().flat_map(|(_, low, high)| [*low, *high]));
         let (x, y) = (Axis::over(xs, Snap::Ends), Axis::over(values.chain(ends), Snap::Ticks));

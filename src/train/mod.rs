@@ -13,6 +13,7 @@ pub mod grpo;
 pub mod loss;
 pub mod pace;
 pub mod plan;
+pub mod profile;
 pub mod reinforce;
 mod samples;
 pub mod schedule;

@@ -207,8 +207,11 @@ fn table(html: &mut String, grid: &Grid<'_>, rows: Range<usize>, link: &dyn Fn(&
     add(
         html,
         format_args!(
-            "<div class=\"rows\" style=\"--columns:minmax(9rem,1fr) {}\">\n<div class=\"names\" aria-hidden=\"true\"><span>task</span>",
-            widths.join(" ")
+            "<div class=\"rows\" style=\"--columns:minmax(9rem,{name:.1}rem) {}\">\n<div class=\"names\" aria-hidden=\"true\"><span>task</span>",
+            widths.join(" "),
+            // A letter of the names has about half the height of the page's.
+            name = 2.0
+                + 0.48 * grid.tasks.iter().map(|task| task.chars().count()).max().unwrap_or_default() as f64,
         ),
     );
     for (name, _) in &grid.columns {

@@ -61,6 +61,8 @@ pub enum Event {
         /// Groups that were dropped.
         dropped: u64,
     },
+    /// A group that an update met, for people to read. Has a file of its own, because it is long.
+    GroupSampled(GroupSample),
     /// The student answered held-out examples.
     Validated {
         /// The phase.
@@ -134,6 +136,54 @@ impl MethodRow {
             Some(set) => format!("{}, {set}", self.method),
         }
     }
+
+    /// The phase in which it was measured.
+    pub fn phase(&self) -> String {
+        match &self.set {
+            None => format!("measure {}", self.method),
+            Some(set) => format!("measure {} {set}", self.method),
+        }
+    }
+}
+
+/// A group of attempts in words: a line of `samples.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupSample {
+    /// The phase, such as `srl`.
+    pub phase: String,
+    /// Which update, from 0.
+    pub step: u64,
+    /// The task that it is about.
+    pub task: String,
+    /// What the expert did there; absent where the student worked by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expert: Option<ExpertStep>,
+    /// Whether the update learned from it.
+    pub kept: bool,
+    /// What was said, and what it earned.
+    pub attempts: Vec<SampledAttempt>,
+}
+
+/// The step of an expert that students are asked to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpertStep {
+    /// The trajectory's id.
+    pub trajectory: String,
+    /// Which of its steps, from 1.
+    pub step: usize,
+    /// Why, in the expert's words.
+    pub thought: String,
+    /// What it did.
+    pub action: String,
+}
+
+/// What was said, and what it earned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampledAttempt {
+    /// The reward.
+    pub reward: f64,
+    /// Its replies in order: one to an expert's step, several where the student worked by itself.
+    pub replies: Vec<String>,
 }
 
 /// JSON writes a number that is not finite as null; a reader then finds no number.

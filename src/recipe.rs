@@ -20,6 +20,7 @@ use crate::reward::effect::{EffectReward, MixReward};
 use crate::solve::Manner;
 use crate::train::adamw::AdamWConfig;
 use crate::train::loss::Loss;
+use crate::train::profile::Selection;
 use crate::train::reinforce::{Groups, Reinforcement};
 use crate::train::schedule::{Schedule, Shape};
 use crate::train::validation::ValidationConfig;
@@ -71,6 +72,9 @@ pub struct Recipe {
     pub rlvr: Rlvr,
     /// What an update minimises (SRL, RLVR).
     pub loss: Loss,
+    /// Which steps are practised on, judged once before the training (SRL).
+    #[serde(default)]
+    pub select: Selection,
     /// What a reply is worth (SRL).
     pub reward: RewardSource,
     /// What the student is measured on while it learns.
@@ -205,6 +209,7 @@ impl Recipe {
             srl: Groups::default(),
             rlvr: Rlvr::default(),
             loss: Loss::default(),
+            select: Selection::default(),
             reward: RewardSource::Text(TextReward::default()),
             validation: ValidationConfig::default(),
             save_every: 50,

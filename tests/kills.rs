@@ -106,12 +106,13 @@ limits: {context: 256, reply: 24}
     }
 }
 
-/// What must not differ: every file of the last checkpoint, which one is the best, and the metrics.
+/// What must not differ: every file of the last checkpoint, which one is the best, the metrics, and what was said.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     checkpoint: BTreeMap<String, Vec<u8>>,
     best: String,
     metrics: Vec<String>,
+    samples: String,
 }
 
 fn outcome(run: &Path, steps: u64) -> Outcome {
@@ -128,7 +129,8 @@ fn outcome(run: &Path, steps: u64) -> Outcome {
             ["step_trained", "step_skipped", "validated"].map(Value::from).contains(&event["event"]);
         is_metric.then(|| event.to_string())
     };
-    Outcome { checkpoint, best, metrics: events.lines().filter_map(metric).collect() }
+    let samples = fs_err::read_to_string(run.join("samples.jsonl")).unwrap_or_default();
+    Outcome { checkpoint, best, metrics: events.lines().filter_map(metric).collect(), samples }
 }
 
 /// Kills trainings of both methods until there were `kills` of each.
@@ -163,6 +165,7 @@ save_every: 2
         let expected = outcome(&desk.path(method), steps);
         let trained = expected.metrics.iter().filter(|line| line.contains("step_trained")).count();
         assert!(2 < trained, "{method}: {:?}", expected.metrics);
+        assert_eq!(expected.samples.is_empty(), method == "sft");
         let (mut done, mut runs) = (0, 0);
         while done < kills {
             let run = format!("{method}-{runs}");

@@ -21,6 +21,7 @@ use apprentice::train::adamw::AdamWConfig;
 use apprentice::train::batch::{Average, Sequence};
 use apprentice::train::data::{Cursor, DataSet, NothingFits, Order};
 use apprentice::train::loss::Loss;
+use apprentice::train::profile::{self, Selection};
 use apprentice::train::reinforce::{Groups, Reinforcement};
 use apprentice::train::schedule::{Schedule, Shape};
 use apprentice::train::srl;
@@ -516,4 +517,54 @@ fn a_training_whose_validation_does_not_improve_ends_early() {
     let outcome = train_validated(&mut training, (&config, &validation), sides, &Indifferent);
     assert_eq!((outcome, training.progress.step), (Outcome::Stalled, 6));
     assert_eq!(validations(&events), [(2, 0.5, true), (4, 0.5, false), (6, 0.5, false)]);
+}
+
+#[test]
+fn a_profile_is_the_same_each_time_and_selects_what_spreads() {
+    let (tasks, trajectories) = world();
+    let student = student(1);
+    imitate(&student, 12);
+    let config = config(Budget::Steps(1), 1e-3);
+    let selection = Selection { samples: 4, min_spread: 0.05, max_mean: 0.95 };
+    let found = || {
+        let data = data(&tasks, &trajectories);
+        let (groups, mut heard) = (Groups::default(), 0);
+        let done = |answered| {
+            heard = answered;
+            Ok(())
+        };
+        let judge = TextReward::default();
+        let profiles =
+            profile::profile(&config, (selection, &groups), &data, (&student, &judge), done).unwrap();
+        assert_eq!((profiles.len(), heard), (18, 18));
+        profiles
+    };
+    let profiles = found();
+    assert_eq!(profiles, found());
+    for one in &profiles {
+        assert_eq!(one.kept, 0.05 < one.spread && one.mean < 0.95, "{one:?}");
+        assert_eq!(one.rewards.len(), 4);
+    }
+    let kept = profile::kept(&profiles);
+    assert!(!kept.is_empty(), "{profiles:?}");
+    let chosen = data(&tasks, &trajectories).only(&kept);
+    let names = chosen.examples().iter().map(|example| (example.trajectory, example.index + 1));
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), kept);
+    let mut cursor = Cursor::new(&chosen, Order::Trajectories, 3, 0);
+    assert_eq!((cursor.epoch(), cursor.deal(kept.len()).len()), (kept.len() as u64, kept.len()));
+}
+
+#[test]
+fn a_reverse_curriculum_deals_last_steps_first_and_resumes() {
+    let (tasks, trajectories) = world();
+    let data = data(&tasks, &trajectories);
+    let dealt = |dealt, count| -> Vec<(String, usize)> {
+        let mut cursor = Cursor::new(&data, Order::Reverse, 5, dealt);
+        cursor.deal(count).iter().map(|example| (example.trajectory.to_owned(), example.index)).collect()
+    };
+    let epochs = dealt(0, 36);
+    let steps: Vec<usize> = epochs.iter().map(|(_, step)| *step).collect();
+    assert_eq!(steps, [[2; 6], [1; 6], [0; 6], [2; 6], [1; 6], [0; 6]].concat());
+    assert_ne!(epochs[..6], epochs[18..24], "each epoch has an order of its own");
+    assert_eq!(dealt(8, 28), epochs[8..]);
 }

@@ -117,7 +117,7 @@ impl EventSink for Progress {
             }
             Event::MethodMeasured(row) => self.measured(row),
             Event::Note { text } => self.line("Note", text),
-            Event::CheckpointSaved { .. } => {}
+            Event::CheckpointSaved { .. } | Event::GroupSampled(_) => {}
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
             .with_hint(format!("continue with `{}`", args.again(&out))));
     };
     let page = out.join("report.html");
-    report::gather(std::slice::from_ref(&out))?.write(&page).map_err(Failure::host)?;
+    report::gather(std::slice::from_ref(&out))?.write(&page, report::EPISODES).map_err(Failure::host)?;
     output.say(&format!("{:>12} {}", "Wrote", page.display()));
     let seconds = started.elapsed().as_secs_f64();
     let table = Table { format: "apprentice.quickstart/1", rows: &rows, seconds };

@@ -30,6 +30,7 @@ use crate::train::{Budget, Outcome, Training, checkpoint, device, flops, grpo, s
 mod forecast;
 mod ground;
 mod inputs;
+mod selection;
 
 use forecast::Forecast;
 use ground::Ground;
@@ -308,6 +309,14 @@ impl Desk<'_> {
             events.emit(&Event::Note { text }).map_err(Failure::host)?;
         }
         let started = Instant::now();
+        let data = if recipe.method == Method::Srl && 0 < recipe.select.samples {
+            let path =
+                stage.subdirectory().map_or(self.run.path().to_owned(), |name| self.run.path().join(name));
+            let file = selection::File { path: path.join("profile.jsonl"), saved: saved.as_deref() };
+            selection::selected(stage, &file, data, (&student, &*judge), &mut events)?
+        } else {
+            data
+        };
         let mut training =
             Training::new(name, &config, &student, &mut events, self.stop).map_err(Failure::host)?;
         training.checkpoints = Some(&dir);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::stats;
+use crate::stats::{self, Mean};
 
 /// How a second run compares with a first, over the tasks that both judged.
 ///
@@ -18,6 +18,8 @@ pub struct Comparison {
     pub first_rate: f64,
     /// The second run's rate over them.
     pub second_rate: f64,
+    /// The mean over them of the second run's share less the first's, with its interval; absent where no task is common.
+    pub difference: Option<Mean>,
     /// Tasks that the first run resolves and the second does not, or does less often.
     pub first_only: Vec<String>,
     /// Tasks that the second run resolves and the first does not, or does less often.
@@ -38,11 +40,13 @@ pub fn compare(first: &[Tries], second: &[Tries]) -> Comparison {
         tasks: 0,
         first_rate: 0.0,
         second_rate: 0.0,
+        difference: None,
         first_only: Vec::new(),
         second_only: Vec::new(),
         p: 1.0,
         left_out: Vec::new(),
     };
+    let mut differences = Vec::new();
     for (task, share) in &first {
         let (Some(one), Some(Some(two))) = (share, second.get(task)) else {
             comparison.left_out.push((*task).to_owned());
@@ -51,6 +55,7 @@ pub fn compare(first: &[Tries], second: &[Tries]) -> Comparison {
         comparison.tasks += 1;
         comparison.first_rate += one;
         comparison.second_rate += two;
+        differences.push(two - one);
         match one.total_cmp(two) {
             std::cmp::Ordering::Greater => comparison.first_only.push((*task).to_owned()),
             std::cmp::Ordering::Less => comparison.second_only.push((*task).to_owned()),
@@ -63,6 +68,7 @@ pub fn compare(first: &[Tries], second: &[Tries]) -> Comparison {
     let tasks = comparison.tasks.max(1) as f64;
     comparison.first_rate /= tasks;
     comparison.second_rate /= tasks;
+    comparison.difference = stats::mean(&differences);
     comparison.p = stats::mcnemar(comparison.first_only.len(), comparison.second_only.len());
     comparison
 }
@@ -99,6 +105,13 @@ mod tests {
         );
         assert_eq!((found.first_rate, found.second_rate), (0.5, 0.75));
         assert_eq!(found.left_out, ["d", "f", "g"]);
+        // Of 0, −1, 1, 1: ¼ ± t(0.975, 3) · √(11/12 / 4), with t(0.975, 3) = 3.182446305.
+        let difference = found.difference.unwrap();
+        let ends = (difference.low.unwrap(), difference.high.unwrap());
+        assert!(
+            (ends.0 + 1.273_480_180_8).abs() < 1e-9 && (ends.1 - 1.773_480_180_8).abs() < 1e-9,
+            "{ends:?}"
+        );
         // 2 · (C(3, 0) + C(3, 1)) / 8 = 1.
         assert!((found.p - 1.0).abs() < 1e-12);
     }

@@ -23,6 +23,8 @@ pub(super) fn of_method(recipe: &Recipe) -> Option<(&'static str, String)> {
         (rlvr.steps == 0, "rlvr.steps", "must be at least 1"),
         (!is_scale(recipe.srl.scale), "srl.scale", SCALE),
         (!is_scale(rlvr.groups.scale), "rlvr.scale", SCALE),
+        (recipe.select.samples == 1, "select.samples", "must be at least 2, or 0 to take all steps"),
+        (recipe.select.min_spread < 0.0, "select.min_spread", "must be at least 0"),
         (recipe.batch.passes == 0, "batch.passes", "must be at least 1"),
         (recipe.batch.average == Average::Fixed(0), "batch.average", "`fixed` must be at least 1"),
         (!is_clip(loss.policy), "loss.policy", "`low` must be from 0 to below 1 and `high` at least 0"),

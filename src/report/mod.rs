@@ -1,10 +1,13 @@
 //! Reports: what runs did, gathered from their run directories.
 //!
-//! Guarantees that everything shown stands in a manifest, an event or a grade; computes nothing but what several runs say
-//! of one another (`graded`).
-//! A page is one file without links to anything else.
+//! Guarantees that everything shown stands in a manifest, an event, a sample, a grade or a recorded episode; computes
+//! nothing but rates (`grid`), what several runs say of one another (`graded`) and where two texts match (`steps`).
+//! A page is one file; what would make it long lies in pages beside it, to which it links.
 
+pub mod curves;
+pub mod episodes;
 pub mod graded;
+pub mod grid;
 pub mod page;
 pub mod svg;
 pub mod table;
@@ -14,14 +17,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::event::{Event, MethodRow};
+use crate::event::{Event, GroupSample, MethodRow};
 use crate::fsio;
 use crate::run::{self, Manifest, RunError};
+use curves::Curve;
 use graded::{Grades, Pair, SeedRuns};
-use svg::{Chart, Series};
+use grid::{Column, Kind};
 
 /// Name and version in the first field of a report's JSON.
 pub const FORMAT: &str = "apprentice.report/1";
+
+/// Whole trajectories beside a page, unless somebody asks for more or fewer.
+pub const EPISODES: usize = 100;
 
 /// What some runs did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,7 +37,7 @@ pub struct Report {
     pub format: &'static str,
     /// The runs, in the order given.
     pub runs: Vec<RunReport>,
-    /// The first graded run beside each later one.
+    /// The first graded run beside each later one, and the first method of a run beside each later one.
     pub comparisons: Vec<Pair>,
     /// Graded runs that differ in their seeds alone.
     pub seeds: Vec<SeedRuns>,
@@ -52,6 +59,12 @@ pub struct RunReport {
     /// Its grades, where it has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grades: Option<Grades>,
+    /// What it came to on tasks: its grades, and its phases that have outcomes.
+    #[serde(skip)]
+    pub columns: Vec<Column>,
+    /// Groups in words, in the order of the updates.
+    #[serde(skip)]
+    pub samples: Vec<GroupSample>,
 }
 
 /// What a phase did.
@@ -79,6 +92,17 @@ pub fn gather(paths: &[PathBuf]) -> Result<Report, RunError> {
     Ok(Report { format: FORMAT, runs, comparisons, seeds })
 }
 
+/// The files of a report.
+#[derive(Debug)]
+pub struct Written {
+    /// The page.
+    pub page: PathBuf,
+    /// Pages beside it.
+    pub parts: Vec<PathBuf>,
+    /// Each curve as a picture.
+    pub curves: Vec<PathBuf>,
+}
+
 impl Report {
     /// What was graded, and how the runs compare: lines for people, none where nothing was graded.
     pub fn grades_text(&self) -> String {
@@ -87,75 +111,91 @@ impl Report {
         lines.chain(pairs).chain(self.seeds.iter().map(SeedRuns::text)).collect()
     }
 
-    /// Writes the page to `out` and each curve as a picture into `curves/` beside it; gives all paths.
+    /// Writes the page to `out`, further pages beside it with at most `episodes` whole trajectories, and each curve as a
+    /// picture into `curves/`.
     ///
     /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        let mut written = vec![out.to_owned()];
-        fsio::write_atomic(out, page::html(self).as_bytes())?;
-        let directory = out.parent().unwrap_or(Path::new("")).join("curves");
-        for ((phase, metric), chart) in self.charts() {
-            let path = directory.join(format!("{}-{}.svg", file_name(&phase), file_name(&metric)));
+    /// When a file cannot be written, or an episode cannot be read.
+    pub fn write(&self, out: &Path, episodes: usize) -> anyhow::Result<Written> {
+        let beside = out.parent().unwrap_or(Path::new(""));
+        let pages = page::pages(self, &file_name_of(out), episodes)?;
+        fsio::write_atomic(out, pages.main.as_bytes())?;
+        let mut written = Written { page: out.to_owned(), parts: Vec::new(), curves: Vec::new() };
+        for (name, text) in &pages.parts {
+            let path = beside.join(name);
+            fsio::write_atomic(&path, text.as_bytes())?;
+            written.parts.push(path);
+        }
+        for Curve { phase, metric, chart, .. } in self.curves() {
+            let path =
+                beside.join("curves").join(format!("{}-{}.svg", file_name(&phase), file_name(&metric)));
             fsio::write_atomic(&path, chart.file().as_bytes())?;
-            written.push(path);
+            written.curves.push(path);
         }
         Ok(written)
     }
 
-    /// The curves: one picture for each metric of each phase, one line for each run.
-    pub fn charts(&self) -> Vec<((String, String), Chart)> {
-        let mut charts: Vec<((String, String), Chart)> = Vec::new();
-        for (colour, run) in self.runs.iter().enumerate() {
-            for phase in &run.phases {
-                for metric in phase.shown_metrics() {
-                    let points =
-                        phase.metrics[metric].iter().map(|(&step, &value)| (step as f64, value)).collect();
-                    let line = Series { name: run.name.clone(), colour, points };
-                    let key = (phase.name.clone(), metric.to_owned());
-                    match charts.iter_mut().find(|(known, _)| *known == key) {
-                        Some((_, chart)) => chart.series.push(line),
-                        None => charts.push((key, chart(&phase.name, metric, line))),
-                    }
-                }
-            }
-        }
-        charts
+    /// The curves: one for each metric of each phase, one line for each run.
+    pub fn curves(&self) -> Vec<Curve> {
+        curves::of(&self.runs)
+    }
+
+    /// All columns, each with a name that tells it from the others.
+    pub fn columns(&self) -> Vec<(String, &Column)> {
+        let named = |run: &'_ RunReport, column: &Column| match (self.runs.len(), column.phase.as_str()) {
+            (1, "") => run.policy().unwrap_or(&run.name).to_owned(),
+            (_, "") => run.name.clone(),
+            (1, phase) => phase.to_owned(),
+            (_, phase) => format!("{} · {phase}", run.name),
+        };
+        self.runs
+            .iter()
+            .flat_map(|run| run.columns.iter().map(move |column| (named(run, column), column)))
+            .collect()
     }
 }
 
-impl PhaseReport {
-    /// The names of its metrics, those that a reader looks at first before the rest.
-    fn shown_metrics(&self) -> Vec<&str> {
-        const FIRST: [&str; 4] = ["reward", "loss", "kept", "grad_norm"];
-        let rest = self.metrics.keys().map(String::as_str).filter(|name| !FIRST.contains(name));
-        FIRST.into_iter().filter(|name| self.metrics.contains_key(*name)).chain(rest).collect()
-    }
-}
-
-fn chart(phase: &str, metric: &str, line: Series) -> Chart {
-    let title = match metric {
-        "kept" | "dropped" => format!("{phase}: groups {metric}"),
-        "grad_norm" => format!("{phase}: gradient norm"),
-        _ => format!("{phase}: {}", metric.replace('_', " ")),
-    };
-    Chart { title, x_label: "update".to_owned(), series: vec![line] }
+fn file_name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn read_run(path: &Path) -> Result<RunReport, RunError> {
     let manifest = run::read_manifest(path)?;
     let absolute = fs_err::canonicalize(path)?;
-    let name = absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned();
-    let grades = graded::read(path)?;
-    let mut report =
-        RunReport { name, manifest, rows: Vec::new(), phases: Vec::new(), notes: Vec::new(), grades };
+    let mut report = RunReport {
+        name: file_name_of(&absolute),
+        manifest,
+        rows: Vec::new(),
+        phases: Vec::new(),
+        notes: Vec::new(),
+        grades: None,
+        columns: Vec::new(),
+        samples: run::read_samples(path)?,
+    };
     for event in run::read_events(path)? {
         report.add(event);
+    }
+    if let Some(column) = graded::read(path)? {
+        report.grades = Some(Grades::of(&column));
+        report.columns.push(column);
+    }
+    for phase in &report.phases {
+        report.columns.extend(graded::of_phase(path, phase, &report.rows)?);
     }
     Ok(report)
 }
 
 impl RunReport {
+    /// Its grades, task by task.
+    pub fn graded(&self) -> Option<&Column> {
+        self.columns.iter().find(|column| column.kind == Kind::Grades)
+    }
+
+    /// Whose work was graded, where the run says it.
+    pub fn policy(&self) -> Option<&str> {
+        self.manifest.recipe.get("policy")?.as_str()
+    }
+
     /// Takes one event. A later one replaces an earlier one about the same thing: a resumed run says it again.
     fn add(&mut self, event: Event) {
         match event {
@@ -164,14 +204,15 @@ impl RunReport {
             }
             Event::PhaseEnded { phase, seconds } => self.phase(&phase).seconds = Some(seconds),
             Event::StepTrained { phase, step, metrics } | Event::StepTimed { phase, step, metrics } => {
+                let phase = self.phase(&phase);
                 for (name, value) in metrics {
-                    self.phase(&phase).metrics.entry(name).or_default().insert(step, value);
+                    phase.metrics.entry(name).or_default().insert(step, value);
                 }
             }
             Event::Validated { phase, step, metrics, .. } => {
+                let phase = self.phase(&phase);
                 for (name, value) in metrics {
-                    let name = format!("validation_{name}");
-                    self.phase(&phase).metrics.entry(name).or_default().insert(step, value);
+                    phase.metrics.entry(format!("validation_{name}")).or_default().insert(step, value);
                 }
             }
             Event::StepSkipped { phase, step, .. } => {
@@ -186,7 +227,10 @@ impl RunReport {
                 None => self.rows.push(row),
             },
             Event::Note { text } if !self.notes.contains(&text) => self.notes.push(text),
-            Event::Note { .. } | Event::PhaseAdvanced { .. } | Event::CheckpointSaved { .. } => {}
+            Event::Note { .. }
+            | Event::PhaseAdvanced { .. }
+            | Event::CheckpointSaved { .. }
+            | Event::GroupSampled(_) => {}
         }
     }
 

@@ -1,30 +1,41 @@
-//! Curves as SVG pictures: axes, ticks, a legend and a few lines.
+//! Curves as SVG pictures: axes, ticks and a few lines.
 //!
-//! Guarantees that a picture needs nothing outside itself and reads on a light and on a dark page.
-//! Values that are not finite are left out. Knows nothing of runs.
+//! Guarantees that a picture needs nothing outside itself and reads on a light and on a dark page, and that lines differ by
+//! more than their colours. Values that are not finite are left out. Knows nothing of runs.
+
+mod axis;
 
 use std::fmt::Write as _;
+
+use crate::viewer::visible;
+use axis::{Axis, Snap};
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 30.0;
-const BOTTOM: f64 = 34.0;
+const BOTTOM: f64 = 36.0;
+/// Height of a line of the legend.
+const LEGEND: f64 = 17.0;
 
 /// A line takes at most this many points; more are averaged.
-const MAX_POINTS: usize = 400;
+const MAX_POINTS: usize = 240;
 /// From this many points on, a moving average is drawn over the raw line.
 const SMOOTH_FROM: usize = 30;
+/// Up to this many points, each has a mark.
+const MARKED: usize = 16;
 
 /// Colours of text, grid and lines, for a light and a dark page.
 pub const STYLE: &str = "\
-.chart{font:11px system-ui,sans-serif}.chart text{fill:#57606a}.chart .title{fill:#1f2328;font-weight:600;font-size:13px}\
-.chart .grid{stroke:#d8dee4;stroke-width:1}.chart .axis{stroke:#8c959f;stroke-width:1}\
-.chart .raw{fill:none;stroke-width:1;opacity:.3}.chart .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
-.s0{stroke:#0b66c3}.s1{stroke:#c4500c}.s2{stroke:#137a4b}.s3{stroke:#7b3fc4}.s4{stroke:#a8324e}.s5{stroke:#6b6f10}\
+.chart{font:11px system-ui,sans-serif}.chart text{fill:#57606a}.chart .title{fill:#1f2328;font-weight:600;font-size:12.5px}\
+.chart .grid{stroke:#d8dee4;stroke-width:1}.chart .axis,.chart .whisker{stroke:#8c959f;stroke-width:1}\
+.raw{fill:none;stroke-width:1;opacity:.35}.line{fill:none;stroke-width:2;stroke-linejoin:round}\
+.s0{stroke:#0b66c3;--c:#0b66c3}.s1{stroke:#c4500c;--c:#c4500c}.s2{stroke:#137a4b;--c:#137a4b}.s3{stroke:#7b3fc4;--c:#7b3fc4}.s4{stroke:#a8324e;--c:#a8324e}.s5{stroke:#6b6f10;--c:#6b6f10}\
+.line.s1{stroke-dasharray:7 3}.line.s2{stroke-dasharray:2 3}.line.s3{stroke-dasharray:9 3 2 3}.line.s4{stroke-dasharray:12 4}.line.s5{stroke-dasharray:4 2}\
+circle{fill:var(--c)}\
 @media(prefers-color-scheme:dark){.chart text{fill:#9da7b3}.chart .title{fill:#e6edf3}.chart .grid{stroke:#30363d}\
-.chart .axis{stroke:#6e7681}.s0{stroke:#6cb0ff}.s1{stroke:#f0975a}.s2{stroke:#56cf94}.s3{stroke:#c29bff}.s4{stroke:#f58aa3}.s5{stroke:#d3d76a}}";
+.chart .axis,.chart .whisker{stroke:#6e7681}.s0{stroke:#6cb0ff;--c:#6cb0ff}.s1{stroke:#f0975a;--c:#f0975a}.s2{stroke:#56cf94;--c:#56cf94}.s3{stroke:#c29bff;--c:#c29bff}.s4{stroke:#f58aa3;--c:#f58aa3}.s5{stroke:#d3d76a;--c:#d3d76a}}";
 
 /// How many different line colours there are.
 pub const COLOURS: usize = 6;
@@ -36,8 +47,19 @@ pub struct Chart {
     pub title: String,
     /// What the horizontal axis shows.
     pub x_label: String,
+    /// How the horizontal axis runs.
+    pub scale: Scale,
     /// The lines.
     pub series: Vec<Series>,
+}
+
+/// How an axis of whole numbers runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// From doubling to doubling; all numbers are above 0.
+    Doubling,
 }
 
 /// One line.
@@ -49,72 +71,140 @@ pub struct Series {
     pub colour: usize,
     /// Its points, by rising x.
     pub points: Vec<(f64, f64)>,
-}
-
-/// The range of an axis and where its ticks are.
-#[derive(Debug, Clone, PartialEq)]
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
+    /// Intervals of some points: where, from, to.
+    pub ends: Vec<(f64, f64, f64)>,
 }
 
 impl Chart {
-    /// The picture, to be put into a page that has [`STYLE`].
+    /// The picture, to be put into a page that has [`STYLE`] and says which line is which.
     pub fn svg(&self) -> String {
-        let series: Vec<Series> = self.series.iter().map(Series::drawable).collect();
-        let x =
-            Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.0)), Snap::Ends);
-        let y =
-            Axis::over(series.iter().flat_map(|line| line.points.iter().map(|point| point.1)), Snap::Ticks);
+        self.picture(0.0)
+    }
+
+    /// The picture as a file of its own, which says which line is which.
+    pub fn file(&self) -> String {
+        let n_lines = if self.series.len() < 2 { 0 } else { self.series.len() };
+        let legend = LEGEND * n_lines as f64;
+        let svg = self.picture(legend);
+        let (head, body) = svg.split_once('>').expect("invariant: a picture opens with its tag");
+        format!("{head} width=\"{WIDTH}\" height=\"{}\"><style>{STYLE}</style>{body}\n", HEIGHT + legend)
+    }
+
+    /// The picture with room for a legend below.
+    fn picture(&self, legend: f64) -> String {
+        let series: Vec<Series> = self.series.iter().map(|line| line.drawable(self.scale)).collect();
+        // Points that were averaged lie within the line's ends.
+        let points =
+            self.series.iter().flat_map(|line| &line.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let xs = points.map(|(x, _)| self.scale.along(*x));
+        let values = series.iter().flat_map(|line| line.points.iter().map(|point| point.1));
+        let ends = series.iter().flat_map(|line| line.ends.iter().flat_map(|(_, low, high)| [*low, *high]));
+        let (x, y) = (Axis::over(xs, Snap::Ends), Axis::over(values.chain(ends), Snap::Ticks));
         let mut svg = format!(
-            "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-             aria-label=\"{title} by {label}\"><text class=\"title\" x=\"{LEFT}\" y=\"17\">{title}</text>",
+            "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+             aria-label=\"{title} by {label}\"><text class=\"title\" x=\"8\" y=\"17\">{title}</text>",
+            height = HEIGHT + legend,
             title = escape(&self.title),
             label = escape(&self.x_label),
         );
-        draw_axes(&mut svg, &x, &y, &self.x_label);
+        self.draw_axes(&mut svg, &x, &y);
         for line in &series {
             line.draw(&mut svg, &x, &y);
         }
-        if 1 < series.len() {
+        if 0.0 < legend {
             draw_legend(&mut svg, &series);
         }
         svg.push_str("</svg>");
         svg
     }
 
-    /// The picture as a file of its own.
-    pub fn file(&self) -> String {
-        let svg = self.svg();
-        let (head, body) = svg.split_once('>').expect("invariant: a picture opens with its tag");
-        format!("{head} width=\"{WIDTH}\" height=\"{HEIGHT}\"><style>{STYLE}</style>{body}\n")
+    fn draw_axes(&self, svg: &mut String, x: &Axis, y: &Axis) {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        for tick in y.ticks() {
+            let at = y.place(tick, bottom, TOP);
+            add(
+                svg,
+                format_args!(
+                    "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+                     <text x=\"{label_x}\" y=\"{label_y:.1}\" text-anchor=\"end\">{label}</text>",
+                    label_x = LEFT - 6.0,
+                    label_y = at + 4.0,
+                    label = y.label(tick),
+                ),
+            );
+        }
+        // Updates and tries are counted in whole numbers.
+        for tick in x.ticks().into_iter().filter(|tick| 1e-9 > (tick - tick.round()).abs()) {
+            let at = x.place(tick, LEFT, right);
+            add(
+                svg,
+                format_args!(
+                    "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{end}\"/>\
+                     <text x=\"{at:.1}\" y=\"{label_y}\" text-anchor=\"middle\">{number}</text>",
+                    end = bottom + 4.0,
+                    label_y = bottom + 16.0,
+                    number = self.scale.number(tick),
+                ),
+            );
+        }
+        add(
+            svg,
+            format_args!(
+                "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
+                 <text x=\"{middle}\" y=\"{label_y}\" text-anchor=\"middle\">{label}</text>",
+                middle = f64::midpoint(LEFT, right),
+                label_y = HEIGHT - 5.0,
+                label = escape(&self.x_label),
+            ),
+        );
+    }
+}
+
+impl Scale {
+    /// Where a number lies along the axis.
+    fn along(self, number: f64) -> f64 {
+        match self {
+            Self::Linear => number,
+            Self::Doubling => number.log2(),
+        }
+    }
+
+    /// The number at a place along the axis.
+    fn number(self, along: f64) -> f64 {
+        match self {
+            Self::Linear => along,
+            Self::Doubling => along.exp2(),
+        }
     }
 }
 
 impl Series {
-    /// The same line with finite values and few enough points to draw.
-    fn drawable(&self) -> Self {
-        let finite: Vec<(f64, f64)> =
-            self.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    /// The same line along the axis, with finite values and few enough points to draw.
+    fn drawable(&self, scale: Scale) -> Self {
+        let along = self.points.iter().map(|&(x, y)| (scale.along(x), y));
+        let finite: Vec<(f64, f64)> = along.filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
         let bucket = finite.len().div_ceil(MAX_POINTS).max(1);
         let points = finite.chunks(bucket).map(mean).collect();
-        Self { points, ..self.clone() }
+        let ends = self.ends.iter().map(|&(x, low, high)| (scale.along(x), low, high)).collect();
+        Self { points, ends, ..self.clone() }
     }
 
     fn draw(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let colour = self.colour % COLOURS;
-        let place = |&(at, value): &(f64, f64)| {
-            (x.place(at, LEFT, WIDTH - RIGHT), y.place(value, HEIGHT - BOTTOM, TOP))
-        };
-        if let [point] = self.points.as_slice() {
-            let (px, py) = place(point);
-            add(svg, format_args!("<circle class=\"s{colour}\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"2\"/>"));
-            return;
+        let (across, up) =
+            (|at: f64| x.place(at, LEFT, WIDTH - RIGHT), |value: f64| y.place(value, HEIGHT - BOTTOM, TOP));
+        // Runs that lie at the same place have their intervals side by side.
+        let aside = 3.0 * colour as f64;
+        for &(at, low, high) in &self.ends {
+            let (px, from, to) = (across(at) + aside, up(low), up(high));
+            add(
+                svg,
+                format_args!("<path class=\"s{colour}\" opacity=\".6\" d=\"M{px:.1} {from:.1}V{to:.1}\"/>"),
+            );
         }
         let mut path = |points: &[(f64, f64)], class: &str| {
-            let points: Vec<String> =
-                points.iter().map(place).map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
+            let place = |&(at, value): &(f64, f64)| format!("{:.1},{:.1}", across(at), up(value));
+            let points: Vec<String> = points.iter().map(place).collect();
             add(svg, format_args!("<polyline class=\"{class} s{colour}\" points=\"{}\"/>", points.join(" ")));
         };
         if self.points.len() < SMOOTH_FROM {
@@ -123,125 +213,37 @@ impl Series {
             path(&self.points, "raw");
             path(&smooth(&self.points), "line");
         }
+        for &(at, value) in self.points.iter().filter(|_| self.points.len() <= MARKED) {
+            let (px, py) = (across(at), up(value));
+            add(svg, format_args!("<circle class=\"s{colour}\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"2\"/>"));
+        }
     }
 }
 
-/// How far an axis reaches beyond its values.
-#[derive(Clone, Copy)]
-enum Snap {
-    /// To the values themselves.
-    Ends,
-    /// To the next tick.
-    Ticks,
-}
-
-impl Axis {
-    fn over(values: impl Iterator<Item = f64>, snap: Snap) -> Self {
-        let (mut low, mut high) = values
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        if high < low {
-            (low, high) = (0.0, 1.0);
-        }
-        if high - low < 1e-12 * high.abs().max(1e-12) {
-            let around = if low == 0.0 { 1.0 } else { 0.5 * low.abs() };
-            (low, high) = (low - around, high + around);
-        }
-        // A distance to zero that is not shown makes small changes look large.
-        if matches!(snap, Snap::Ticks) && 0.0 < low && low < 0.5 * high {
-            low = 0.0;
-        }
-        let step = nice_step((high - low) / 5.0);
-        match snap {
-            Snap::Ends => Self { low, high, step },
-            Snap::Ticks => Self {
-                low: (low / step + 1e-9).floor() * step,
-                high: (high / step - 1e-9).ceil() * step,
-                step,
-            },
-        }
-    }
-
-    fn place(&self, value: f64, from: f64, to: f64) -> f64 {
-        from + (value - self.low) / (self.high - self.low) * (to - from)
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        let first = (self.low / self.step - 1e-9).ceil() as i64;
-        let last = (self.high / self.step + 1e-9).floor() as i64;
-        (first..=last).map(|tick| tick as f64 * self.step).collect()
-    }
-
-    fn label(&self, tick: f64) -> String {
-        if tick == 0.0 {
-            return "0".to_owned();
-        }
-        if self.step < 1e-4 || 1e6 <= tick.abs() {
-            return format!("{tick:.1e}").replace(".0e", "e");
-        }
-        let digits = (-self.step.log10().floor()).max(0.0) as usize;
-        format!("{tick:.digits$}")
-    }
-}
-
-fn draw_axes(svg: &mut String, x: &Axis, y: &Axis, x_label: &str) {
-    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    for tick in y.ticks() {
-        let at = y.place(tick, bottom, TOP);
-        add(
-            svg,
-            format_args!(
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{label_x}\" y=\"{label_y:.1}\" text-anchor=\"end\">{label}</text>",
-                label_x = LEFT - 6.0,
-                label_y = at + 4.0,
-                label = y.label(tick),
-            ),
-        );
-    }
-    // Updates are counted in whole numbers.
-    for tick in x.ticks().into_iter().filter(|tick| 1e-9 > (tick - tick.round()).abs()) {
-        let at = x.place(tick, LEFT, right);
-        add(
-            svg,
-            format_args!(
-                "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{end}\"/>\
-                 <text x=\"{at:.1}\" y=\"{label_y}\" text-anchor=\"middle\">{tick}</text>",
-                end = bottom + 4.0,
-                label_y = bottom + 16.0,
-            ),
-        );
-    }
-    add(
-        svg,
-        format_args!(
-            "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
-             <text x=\"{middle}\" y=\"{label_y}\" text-anchor=\"middle\">{label}</text>",
-            middle = f64::midpoint(LEFT, right),
-            label_y = HEIGHT - 4.0,
-            label = escape(x_label),
-        ),
-    );
-}
-
-/// Writes the names from the right edge inwards, each after a stroke of its colour.
+/// Writes a line for each name, after a stroke as the line has it.
 fn draw_legend(svg: &mut String, series: &[Series]) {
-    let mut end = WIDTH - RIGHT;
-    for line in series.iter().rev() {
-        // About six units a character at this size.
-        let start = end - 6.0 * line.name.chars().count() as f64;
-        let colour = line.colour % COLOURS;
+    for (line_idx, line) in series.iter().enumerate() {
+        let y = HEIGHT + LEGEND * (line_idx as f64 + 0.5);
         add(
             svg,
             format_args!(
-                "<text x=\"{start:.1}\" y=\"17\">{name}</text>\
-                 <line class=\"line s{colour}\" x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"13\" y2=\"13\"/>",
-                name = escape(&line.name),
-                from = start - 18.0,
-                to = start - 5.0,
+                "{}<text x=\"{}\" y=\"{}\">{}</text>",
+                stroke(line.colour, LEFT, y),
+                LEFT + 30.0,
+                y + 4.0,
+                escape(&line.name)
             ),
         );
-        end = start - 28.0;
     }
+}
+
+/// A short stroke of a line's kind from `x` on.
+pub fn stroke(colour: usize, x: f64, y: f64) -> String {
+    format!(
+        "<line class=\"line s{}\" x1=\"{x}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/>",
+        colour % COLOURS,
+        x + 24.0
+    )
 }
 
 fn mean(points: &[(f64, f64)]) -> (f64, f64) {
@@ -261,16 +263,21 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The least of 1, 2, 5 times a power of ten that is at least `rough`.
-fn nice_step(rough: f64) -> f64 {
-    let power = 10_f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| rough <= factor * power * (1.0 + 1e-9));
-    factor.unwrap_or(10.0) * power
-}
-
-/// Text as it may stand in HTML and SVG, attributes included.
+/// Text as it may stand in HTML and SVG, attributes included; what cannot be seen is shown.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let text = visible(text);
+    let mut escaped = String::with_capacity(text.len() + text.len() / 16);
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
 }
 
 fn add(svg: &mut String, piece: std::fmt::Arguments<'_>) {
@@ -281,47 +288,42 @@ fn add(svg: &mut String, piece: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
 
-    fn axis(values: &[f64]) -> Vec<String> {
-        let axis = Axis::over(values.iter().copied(), Snap::Ticks);
-        axis.ticks().into_iter().map(|tick| axis.label(tick)).collect()
-    }
-
-    #[test]
-    fn ticks_are_round_numbers_that_hold_the_values() {
-        assert_eq!(axis(&[0.13, 0.93]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(axis(&[-1.0, 1.0]), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
-        assert_eq!(axis(&[0.0, 16.0]), ["0", "5", "10", "15", "20"]);
-        assert_eq!(axis(&[1e-6, 2e-5]), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5"]);
-    }
-
-    #[test]
-    fn a_flat_or_empty_line_still_has_an_axis() {
-        assert_eq!(axis(&[]).len(), 6);
-        assert!(1 < axis(&[0.5, 0.5]).len());
-        assert!(1 < axis(&[0.0]).len());
+    fn line(points: Vec<(f64, f64)>) -> Series {
+        Series { name: "a".to_owned(), colour: 0, points, ends: Vec::new() }
     }
 
     #[test]
     fn values_that_are_not_finite_are_left_out() {
-        let points = vec![(0.0, f64::NAN), (1.0, 2.0), (2.0, f64::INFINITY)];
-        let line = Series { name: "a".to_owned(), colour: 0, points };
-        assert_eq!(line.drawable().points, [(1.0, 2.0)]);
+        let line = line(vec![(0.0, f64::NAN), (1.0, 2.0), (2.0, f64::INFINITY)]);
+        assert_eq!(line.drawable(Scale::Linear).points, [(1.0, 2.0)]);
     }
 
     #[test]
     fn long_lines_are_averaged_to_the_width_of_the_picture() {
-        let points = (0..10_000).map(|at| (f64::from(at), 1.0)).collect();
-        let line = Series { name: "a".to_owned(), colour: 0, points };
-        let drawn = line.drawable().points;
+        let drawn = line((0..10_000).map(|at| (f64::from(at), 1.0)).collect()).drawable(Scale::Linear).points;
         assert!(drawn.len() <= MAX_POINTS && drawn.iter().all(|point| point.1 == 1.0));
     }
 
     #[test]
+    fn an_axis_of_doublings_is_labelled_with_the_numbers_themselves() {
+        let series = vec![line(vec![(1.0, 0.1), (2.0, 0.2), (4.0, 0.3), (8.0, 0.3)])];
+        let chart = Chart { title: "p".into(), x_label: "k".into(), scale: Scale::Doubling, series };
+        let svg = chart.svg();
+        for label in [">1</text>", ">2</text>", ">4</text>", ">8</text>"] {
+            assert!(svg.contains(label), "{svg}");
+        }
+    }
+
+    #[test]
     fn names_cannot_break_out_of_the_picture() {
-        let line = Series { name: "<script>".to_owned(), colour: 0, points: vec![(0.0, 1.0), (1.0, 2.0)] };
+        let line = Series { name: "<script>'\u{202e}".to_owned(), ..line(vec![(0.0, 1.0), (1.0, 2.0)]) };
+        let series = vec![line.clone(), line];
         let chart =
-            Chart { title: "a \"b\"".to_owned(), x_label: "x".to_owned(), series: vec![line.clone(), line] };
+            Chart { title: "a \"b\"".to_owned(), x_label: "x".to_owned(), scale: Scale::Linear, series };
         let svg = chart.file();
-        assert!(!svg.contains("<script>") && svg.contains("a &quot;b&quot;"), "{svg}");
+        assert!(
+            !svg.contains("<script>") && !svg.contains('\u{202e}') && svg.contains("a &quot;b&quot;"),
+            "{svg}"
+        );
     }
 }

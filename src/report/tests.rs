@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::EventSink;
+use crate::event::{EventSink, ExpertStep, SampledAttempt};
 use crate::run::RunDir;
 
 fn trained(phase: &str, step: u64, reward: f64) -> Event {
@@ -44,8 +44,15 @@ fn run_with(directory: &Path, events: &[Event]) -> PathBuf {
 #[test]
 fn a_resumed_run_says_things_twice_and_is_shown_once() {
     let directory = tempfile::tempdir().unwrap();
+    let sampled = |reward| {
+        let attempts = vec![SampledAttempt { reward, replies: vec!["a".to_owned()] }];
+        let (phase, task) = ("srl".to_owned(), "t".to_owned());
+        Event::GroupSampled(GroupSample { phase, step: 1, task, expert: None, kept: true, attempts })
+    };
     let events = [
         trained("srl", 0, 0.1),
+        sampled(0.5),
+        sampled(0.75),
         trained("srl", 1, 0.2),
         trained("srl", 1, 0.3),
         measured("srl", 3),
@@ -54,7 +61,13 @@ fn a_resumed_run_says_things_twice_and_is_shown_once() {
     let report = gather(&[run_with(directory.path(), &events)]).unwrap();
     let run = &report.runs[0];
     assert_eq!(run.phases[0].metrics["reward"], BTreeMap::from([(0, 0.1), (1, 0.3)]));
+    assert_eq!(run.samples.iter().map(|sample| sample.attempts[0].reward).collect::<Vec<_>>(), [0.75]);
     assert_eq!(run.rows.iter().map(|row| row.resolved).collect::<Vec<_>>(), [4]);
+}
+
+/// The first page.
+fn page_of(report: &Report) -> String {
+    page::pages(report, "report.html", 0).unwrap().main
 }
 
 #[test]
@@ -63,43 +76,136 @@ fn each_metric_of_a_phase_has_a_picture_and_runs_share_it() {
     let (first, second) = (directory.path().join("1"), directory.path().join("2"));
     let events = [trained("sft", 0, 0.1), trained("srl", 0, 0.1)];
     let report = gather(&[run_with(&first, &events), run_with(&second, &events)]).unwrap();
-    let charts = report.charts();
-    let titles: Vec<&str> = charts.iter().map(|(_, chart)| chart.title.as_str()).collect();
-    assert_eq!(titles[..4], ["sft: reward", "sft: loss", "sft: groups kept", "sft: groups dropped"]);
-    assert_eq!(charts.len(), 8);
-    assert!(charts.iter().all(|(_, chart)| chart.series.len() == 2));
+    let curves = report.curves();
+    let titles: Vec<&str> = curves.iter().map(|curve| curve.chart.title.as_str()).collect();
+    assert_eq!(titles[..4], ["sft: reward", "sft: groups kept", "sft: groups dropped", "sft: loss"]);
+    assert_eq!(curves.len(), 8);
+    assert!(curves.iter().all(|curve| curve.chart.series.len() == 2));
 }
 
 #[test]
-fn the_page_stands_alone_and_lets_no_name_break_out() {
+fn numbers_that_never_change_are_no_curves() {
     let directory = tempfile::tempdir().unwrap();
-    let events = [trained("srl", 0, 0.1), graded("eval", "<b>task</b>", 0, "resolved"), measured("srl", 3)];
-    let path = run_with(directory.path(), &events);
-    let out = directory.path().join("report.html");
-    let written = gather(&[path]).unwrap().write(&out).unwrap();
-    let page = fs_err::read_to_string(&out).unwrap();
-    assert_eq!(written.len(), 5);
-    assert!(!page.contains("<b>task") && !page.contains("a <run>") && !page.contains("<script"));
-    assert!(!page.contains("href=") && !page.contains("src=") && !page.contains("url("));
-    assert!(page.contains("apprentice 'it'\\''s me'"), "the command line can be pasted into a shell");
+    let step = |step: u64| {
+        let metrics = [("lost".to_owned(), 0.0), ("rounds".to_owned(), step as f64)].into();
+        Event::StepTrained { phase: "srl".to_owned(), step, metrics }
+    };
+    let page = page_of(&gather(&[run_with(directory.path(), &[step(0), step(1)])]).unwrap());
+    assert!(page.contains("The same at every update: lost 0."), "{page}");
+    assert!(page.contains("srl: rounds by update") && !page.contains("srl: lost by update"));
 }
 
+/// What a page must never hold, wherever it stands in a run.
+const HOSTILE: &str = "</script><script>owned=1</script><img src=x onerror=owned=1>\"'\u{202e}abc\u{2066}\u{1b}[31m\0</pre></details>";
+
 #[test]
-fn a_task_shows_how_many_of_its_attempts_resolved_it() {
+fn the_page_stands_alone_and_lets_no_word_of_an_agent_break_out() {
     let directory = tempfile::tempdir().unwrap();
+    let sample = GroupSample {
+        phase: HOSTILE.to_owned(),
+        step: 0,
+        task: HOSTILE.to_owned(),
+        expert: Some(ExpertStep {
+            trajectory: HOSTILE.to_owned(),
+            step: 1,
+            thought: HOSTILE.to_owned(),
+            action: HOSTILE.to_owned(),
+        }),
+        kept: true,
+        attempts: [format!("<think>{HOSTILE}</think>{HOSTILE}"), HOSTILE.to_owned()]
+            .map(|said| SampledAttempt { reward: 0.5, replies: vec![said] })
+            .to_vec(),
+    };
+    let by_itself = GroupSample { expert: None, ..sample.clone() };
     let events = [
-        graded("eval", "a", 0, "resolved"),
-        graded("eval", "a", 1, "unresolved"),
-        graded("eval", "b", 0, "sandbox_lost"),
-        graded("eval", "c", 0, "unresolved"),
+        trained(HOSTILE, 0, 0.1),
+        graded(&format!("measure {HOSTILE}"), HOSTILE, 0, HOSTILE),
+        measured(HOSTILE, 3),
+        Event::Note { text: HOSTILE.to_owned() },
+        Event::GroupSampled(sample),
+        Event::GroupSampled(by_itself),
     ];
-    let page = page::html(&gather(&[run_with(directory.path(), &events)]).unwrap());
+    let path = run_with(directory.path(), &events);
+    let verdicts = ["a", HOSTILE].map(|id| json!({"id": id, "outcome": HOSTILE, "reason": HOSTILE}));
+    fsio::write_json_lines(&path.join("grades.jsonl"), verdicts).unwrap();
+    let mut trajectory = episode("a.0", "a");
+    trajectory["id"] = HOSTILE.into();
+    fsio::write_json_lines(&path.join("trajectories.jsonl"), [trajectory]).unwrap();
+    let out = directory.path().join("report.html");
+    let written = gather(&[path]).unwrap().write(&out, EPISODES).unwrap();
+    assert_eq!((written.parts.len(), written.curves.len()), (1, 4));
+    let page = fs_err::read_to_string(&out).unwrap();
+    for forbidden in [
+        "<script",
+        "<img",
+        "onerror=owned=1>",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{1b}",
+        "\0",
+        "a <run>",
+        "src=",
+        "url(",
+    ] {
+        assert!(!page.contains(forbidden) || page.contains(&svg::escape(forbidden)), "{forbidden:?}");
+    }
     assert!(
-        page.contains("<i class=\"some\" style=\"--share:50%\" title=\"a: 1 resolved, 1 unresolved\">"),
-        "{page}"
+        !page.contains("<script")
+            && !page.contains("<img")
+            && !page.contains('\u{202e}')
+            && !page.contains('\0')
     );
-    assert!(page.contains("<i class=\"lost\" title=\"b: sandbox_lost\">"));
-    assert!(page.contains("<i title=\"c: unresolved\">"));
+    assert!(page.contains("default-src 'none'") && !page.contains("script-src"));
+    let links: Vec<&str> =
+        page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(links.iter().all(|link| link.starts_with('#') || link.starts_with("report-parts/")), "{links:?}");
+    assert!(
+        page.contains("apprentice &#39;it&#39;\\&#39;&#39;s me&#39;"),
+        "the command line can be pasted into a shell"
+    );
+}
+
+#[test]
+fn a_task_has_a_sign_for_each_try_and_its_reasons_on_demand() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = run_with(directory.path(), &[]);
+    let rows =
+        [("a", "resolved", ""), ("a", "unresolved", "1 test fails"), ("b", "infrastructure", "no disk")];
+    let rows = rows.map(|(id, outcome, reason)| json!({"id": id, "outcome": outcome, "reason": reason}));
+    fsio::write_json_lines(&path.join("grades.jsonl"), rows).unwrap();
+    let lost = json!({"format": "apprentice.trajectory/1", "id": "a.0", "task": "a", "steps": [], "end": "sandbox_lost"});
+    let episodes = [lost, episode("a.1", "a"), episode("a.2", "a")];
+    fsio::write_json_lines(&path.join("trajectories.jsonl"), episodes).unwrap();
+    let report = gather(&[path]).unwrap();
+    let pages = page::pages(&report, "a b.html", 1).unwrap();
+    let page = &pages.main;
+    let row = "<details><summary><code>a</code><span class=\"cells\" data-name=\"a &lt;run&gt;\"><b class=r>✓</b><b class=u>×</b></span></summary>";
+    assert!(page.contains(row), "{page}");
+    assert!(page.contains("<b class=l>?</b>") && page.contains("infrastructure: no disk"));
+    // The lost episode has no grade, so the first grade is about the second episode, of which there is a page.
+    assert!(page.contains("resolved <a href=\"a%20b-parts/trajectory-1.html\">2 steps</a>"), "{page}");
+    assert!(page.contains("unresolved: 1 test fails <span class=\"soft\">2 steps: <code>a.2</code></span>"));
+    assert_eq!(
+        pages.parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["a b-parts/trajectory-1.html"]
+    );
+    assert!(pages.parts[0].1.contains("a.1") && page.contains("pass@2 100.0 %"));
+}
+
+#[test]
+fn a_file_that_is_still_written_lacks_its_last_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("t.jsonl");
+    fs_err::write(&file, format!("{}\n{{\"id\": \"b", episode("a", "t"))).unwrap();
+    assert_eq!(episodes::read(&file).unwrap().len(), 1);
+    fs_err::write(&file, format!("{{\"id\"\n{}\n", episode("a", "t"))).unwrap();
+    assert!(episodes::read(&file).unwrap_err().to_string().contains("line 1"));
+}
+
+/// An episode of two steps.
+fn episode(id: &str, task: &str) -> serde_json::Value {
+    let step = json!({"thought": "look", "action": {"kind": "bash", "command": "ls"}, "observation": {"output": "a\n"}});
+    json!({"format": "apprentice.trajectory/1", "id": id, "task": task, "steps": [step, step], "end": "submitted", "patch": ""})
 }
 
 #[test]
@@ -142,7 +248,13 @@ fn graded_runs_are_compared_task_by_task_and_their_seeds_have_a_mean() {
       not compared: d
     Mean of 2 seeds: 75.0 % (95 %: 0.0 to 100.0): one, two
     ");
-    assert!(page::html(&report).contains("McNemar"));
+    let page = page_of(&report);
+    assert!(
+        page.contains("McNemar")
+            && page
+                .contains("<th scope=\"row\">one → two</th><td>3</td><td>33.3 → 100.0 %</td><td>+66.7</td>"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -152,4 +264,71 @@ fn the_same_run_given_twice_is_no_second_seed() {
     let report = gather(&[one.clone(), one]).unwrap();
     assert!(report.seeds.is_empty());
     assert_eq!((report.comparisons.len(), report.comparisons[0].comparison.tasks), (1, 1));
+}
+
+/// A run of 10,000 episodes and 3,000 updates, written as its files.
+fn long_run(directory: &Path) -> PathBuf {
+    let path = directory.join("long");
+    let manifest = Manifest::new(["apprentice".to_owned()], json!({"policy": "checkpoint:x"}));
+    RunDir::create(&path, manifest).unwrap();
+    let (mut grades, mut episodes, mut events) = (String::new(), String::new(), String::new());
+    for task in 0..2500 {
+        for attempt in 0..4 {
+            let outcome =
+                ["resolved", "unresolved", "empty_patch", "timed_out"][(task * 7 + attempt * 3) % 11 % 4];
+            let id = format!("owner__repository-{task:05}");
+            let reason = "2 of 3 tests that must pass do not: tests/test_module.py::TestClass::test_case, tests/test_module.py::test_other";
+            grades += &format!("{}\n", json!({"id": id, "outcome": outcome, "reason": reason}));
+            episodes += &format!("{}\n", episode(&format!("{id}.{attempt}"), &id));
+        }
+    }
+    for step in 0..3000 {
+        let metric =
+            |number: usize| (format!("metric_{number:02}"), ((step * (number + 1)) as f64 / 90.0).sin());
+        let mut metrics: BTreeMap<String, f64> = (0..22).map(metric).collect();
+        metrics.extend(
+            ["reward", "loss", "entropy", "kept"].map(|name| (name.to_owned(), (step as f64).sqrt())),
+        );
+        let event = Event::StepTrained { phase: "srl".to_owned(), step: step as u64, metrics };
+        let mut event = serde_json::to_value(event).unwrap();
+        event["format"] = run::EVENT_FORMAT.into();
+        events += &format!("{event}\n");
+    }
+    let text = "sed -n '1,40p' src/module.py && python -m pytest -q tests/test_module.py # ".repeat(20);
+    let attempts =
+        (0..8).map(|at| json!({"reward": 0.5, "replies": [format!("<think>{at} {text}</think>{at}{text}")]}));
+    let attempts: Vec<_> = attempts.collect();
+    let sample = |step: u64| {
+        json!({"format": run::SAMPLES_FORMAT, "phase": "srl", "step": step, "task": "t", "kept": true, "attempts": attempts,
+            "expert": {"trajectory": "e", "step": 1, "thought": text, "action": text}})
+    };
+    fsio::write_json_lines(&path.join("samples.jsonl"), (0..90).map(sample)).unwrap();
+    fs_err::write(path.join("grades.jsonl"), grades).unwrap();
+    fs_err::write(path.join("trajectories.jsonl"), episodes).unwrap();
+    fs_err::write(path.join("events.jsonl"), events).unwrap();
+    path
+}
+
+#[test]
+fn a_run_of_ten_thousand_episodes_is_a_small_page_with_parts_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = gather(&[long_run(directory.path())]).unwrap();
+    let pages = page::pages(&report, "report.html", EPISODES).unwrap();
+    assert!(pages.main.len() < 5_000_000, "{} bytes", pages.main.len());
+    let rows: Vec<&(String, String)> =
+        pages.parts.iter().filter(|(name, _)| name.contains("/tasks-")).collect();
+    assert_eq!((rows.len(), pages.parts.len()), (10, 10 + EPISODES));
+    assert!(pages.parts.iter().all(|(_, page)| page.len() < 5_000_000));
+    let tries: usize = rows.iter().map(|(_, page)| page.matches("<li><b>").count()).sum();
+    assert_eq!(tries, 10_000, "every try stands on one of the pages");
+    for (name, page) in &rows {
+        assert!(
+            pages.main.contains(&format!("href=\"{name}\""))
+                && page.contains("href=\"../report.html#tasks\"")
+        );
+    }
+    // Kept for whoever measures how long it takes to open: docs/report.md.
+    if let Ok(out) = std::env::var("REPORT_OUT") {
+        report.write(Path::new(&out), EPISODES).unwrap();
+    }
 }

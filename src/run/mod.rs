@@ -8,18 +8,24 @@ mod clock;
 pub mod manifest;
 pub mod tensorboard;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::event::{Event, EventSink};
+use crate::event::{Event, EventSink, GroupSample};
 use crate::fsio::{self, JsonLines};
 pub use manifest::Manifest;
 use tensorboard::TensorBoard;
 
 /// Name and version in the first field of every line of `events.jsonl`.
 pub const EVENT_FORMAT: &str = "apprentice.event/1";
+/// Name and version in the first field of every line of `samples.jsonl`.
+pub const SAMPLES_FORMAT: &str = "apprentice.samples/1";
+/// The file of groups in words.
+pub const SAMPLES: &str = "samples.jsonl";
 
 const MANIFEST: &str = "manifest.json";
 const LOCK: &str = ".lock";
@@ -167,12 +173,12 @@ impl RunDir {
         Ok(())
     }
 
-    /// The sink of `events.jsonl`, after what is there.
+    /// The sink of `events.jsonl`, and of `samples.jsonl` once there is a sample, after what is there.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub fn events(&self) -> Result<EventFile, RunError> {
-        Ok(EventFile { lines: self.lines("events.jsonl")? })
+        Ok(EventFile { lines: self.lines("events.jsonl")?, samples: None, dir: self.path.clone() })
     }
 
     /// The sink of a TensorBoard file of this start, which goes on after `step` updates; for one stage of several in a
@@ -272,30 +278,55 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
 /// # Errors
 /// When a whole line is not an event of this version.
 pub fn read_events(path: &Path) -> Result<Vec<Event>, RunError> {
-    let file = path.join("events.jsonl");
+    read_lines(&path.join("events.jsonl"), EVENT_FORMAT)
+}
+
+/// The whole lines of a file of this format; none where there is no file.
+fn read_lines<T: DeserializeOwned>(file: &Path, expected: &'static str) -> Result<Vec<T>, RunError> {
     if !file.exists() {
         return Ok(Vec::new());
     }
-    let text = String::from_utf8_lossy(&fs_err::read(&file)?).into_owned();
+    let text = String::from_utf8_lossy(&fs_err::read(file)?).into_owned();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut events = Vec::new();
+    let mut values = Vec::new();
     for (line_idx, line) in whole.lines().enumerate() {
-        let damaged = |source| RunError::Damaged { path: file.clone(), line: line_idx + 1, source };
+        let damaged = |source| RunError::Damaged { path: file.to_owned(), line: line_idx + 1, source };
         let record: serde_json::Value = serde_json::from_str(line).map_err(damaged)?;
         let found = record["format"].as_str().unwrap_or("none");
-        if found != EVENT_FORMAT {
+        if found != expected {
             let found = found.to_owned();
-            return Err(RunError::Format { path: file, found, expected: EVENT_FORMAT });
+            return Err(RunError::Format { path: file.to_owned(), found, expected });
         }
-        events.push(serde_json::from_value(record).map_err(damaged)?);
+        values.push(serde_json::from_value(record).map_err(damaged)?);
     }
-    Ok(events)
+    Ok(values)
 }
 
-/// Appends events to `events.jsonl`, each with the time it came.
+/// Reads the samples of the run in `path`, none where it has no such file; of several of the same group the last one counts,
+/// because a resumed run says it again.
+///
+/// # Errors
+/// When a whole line is not a sample of this version.
+pub fn read_samples(path: &Path) -> Result<Vec<GroupSample>, RunError> {
+    let mut samples = BTreeMap::new();
+    for (line_idx, sample) in read_lines(&path.join(SAMPLES), SAMPLES_FORMAT)?.into_iter().enumerate() {
+        let sample: GroupSample = sample;
+        let expert = sample.expert.as_ref().map(|expert| (expert.trajectory.clone(), expert.step));
+        let place = (sample.phase.clone(), sample.step, sample.task.clone(), expert);
+        samples.insert(place, (line_idx, sample));
+    }
+    let mut samples: Vec<(usize, GroupSample)> = samples.into_values().collect();
+    samples.sort_by_key(|(line_idx, _)| *line_idx);
+    Ok(samples.into_iter().map(|(_, sample)| sample).collect())
+}
+
+/// Appends events to `events.jsonl`, each with the time it came, and samples to a file beside it.
 #[derive(Debug)]
 pub struct EventFile {
     lines: JsonLines,
+    /// Opened when there is a first one.
+    samples: Option<JsonLines>,
+    dir: PathBuf,
 }
 
 #[derive(serde::Serialize)]
@@ -306,9 +337,23 @@ struct EventLine<'a> {
     event: &'a Event,
 }
 
+#[derive(serde::Serialize)]
+struct SampleLine<'a> {
+    format: &'static str,
+    #[serde(flatten)]
+    sample: &'a GroupSample,
+}
+
 impl EventSink for EventFile {
     fn emit(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.lines.push(&EventLine { format: EVENT_FORMAT, at: clock::now(), event })
+        let Event::GroupSampled(sample) = event else {
+            return self.lines.push(&EventLine { format: EVENT_FORMAT, at: clock::now(), event });
+        };
+        let lines = match &mut self.samples {
+            Some(lines) => lines,
+            none => none.insert(JsonLines::append_to(&self.dir.join(SAMPLES))?),
+        };
+        lines.push(&SampleLine { format: SAMPLES_FORMAT, sample })
     }
 }
 

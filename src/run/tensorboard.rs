@@ -94,6 +94,7 @@ impl EventSink for TensorBoard {
             | Event::PhaseAdvanced { .. }
             | Event::PhaseEnded { .. }
             | Event::CheckpointSaved { .. }
+            | Event::GroupSampled(_)
             | Event::TaskGraded { .. }
             | Event::MethodMeasured(_)
             | Event::Note { .. } => Ok(()),

@@ -3,6 +3,8 @@
 //! Guarantees that the order depends on the seed and the number dealt only, so that a cursor resumes from a number.
 //! An example that cannot be learned is left out and counted, never cut.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
@@ -55,6 +57,26 @@ impl<'a> DataSet<'a> {
         &self.examples
     }
 
+    /// Those examples whose steps are named, by their trajectories' ids and numbers from 1.
+    #[must_use]
+    pub fn only(self, steps: &BTreeSet<(&str, usize)>) -> Self {
+        let (mut examples, mut trunks) = (Vec::new(), Vec::new());
+        for trunk in &self.trunks {
+            let first = examples.len();
+            let of_trunk = trunk.iter().map(|&index| self.examples[index]);
+            examples
+                .extend(of_trunk.filter(|example| steps.contains(&(example.trajectory, example.index + 1))));
+            let trunk: Vec<usize> = (first..examples.len()).collect();
+            trunks.extend((!trunk.is_empty()).then_some(trunk));
+        }
+        Self { examples, trunks, unreadable: self.unreadable }
+    }
+
+    /// How many examples of its trajectory come after each example.
+    fn distances(&self) -> Vec<usize> {
+        self.trunks.iter().flat_map(|trunk| (0..trunk.len()).rev()).collect()
+    }
+
     /// Examples that were left out because the expert's own reply would be malformed.
     pub fn unreadable(&self) -> usize {
         self.unreadable
@@ -70,6 +92,9 @@ pub enum Order {
     Trajectories,
     /// Single examples in random order.
     Examples,
+    /// Single examples, the last steps of all trajectories before the steps before them, and so on back to the first ones: the
+    /// reverse curriculum of R3 (arXiv 2402.05808), whose start slides from the end of a demonstration to its beginning.
+    Reverse,
 }
 
 /// Deals examples, epoch after epoch.
@@ -84,9 +109,10 @@ impl<'d, 'a> Cursor<'d, 'a> {
     pub fn new(data: &'d DataSet<'a>, order: Order, seed: u64, dealt: u64) -> Self {
         let hands = match order {
             Order::Trajectories => data.trunks.clone(),
-            Order::Examples => (0..data.examples.len()).map(|index| vec![index]).collect(),
+            Order::Examples | Order::Reverse => (0..data.examples.len()).map(|index| vec![index]).collect(),
         };
-        Self { data, deck: Deck::new(hands, seed, dealt) }
+        let ranks = if order == Order::Reverse { data.distances() } else { Vec::new() };
+        Self { data, deck: Deck::ranked(hands, ranks, seed, dealt) }
     }
 
     /// Examples dealt so far, over all epochs.
@@ -109,6 +135,8 @@ impl<'d, 'a> Cursor<'d, 'a> {
 #[derive(Debug)]
 pub struct Deck {
     hands: Vec<Vec<usize>>,
+    /// By index: hands of low ones come first in an epoch. Empty where all are alike.
+    ranks: Vec<usize>,
     epoch: u64,
     seed: u64,
     dealt: u64,
@@ -119,8 +147,12 @@ pub struct Deck {
 impl Deck {
     /// A deck behind the first `dealt` indices; there must be a hand, and none may be empty.
     pub fn new(hands: Vec<Vec<usize>>, seed: u64, dealt: u64) -> Self {
+        Self::ranked(hands, Vec::new(), seed, dealt)
+    }
+
+    fn ranked(hands: Vec<Vec<usize>>, ranks: Vec<usize>, seed: u64, dealt: u64) -> Self {
         let epoch = hands.iter().map(|hand| hand.len() as u64).sum();
-        let mut deck = Self { hands, epoch, seed, dealt, left: Vec::new() };
+        let mut deck = Self { hands, ranks, epoch, seed, dealt, left: Vec::new() };
         let mut skipped = dealt % epoch;
         if 0 < skipped {
             deck.shuffle();
@@ -159,6 +191,11 @@ impl Deck {
     fn shuffle(&mut self) {
         self.left = self.hands.clone();
         self.left.shuffle(&mut seed::rng(self.seed, "epoch", &[self.dealt / self.epoch]));
+        if !self.ranks.is_empty() {
+            // The next hand is the last one; hands of the same rank stay as they were shuffled.
+            let Self { left, ranks, .. } = self;
+            left.sort_by_key(|hand| Reverse(ranks[hand[0]]));
+        }
     }
 }
 

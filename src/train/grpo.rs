@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::data::Deck;
 use super::reinforce::{self, Harvest, Reinforcement, Source};
+use super::samples::About;
 use super::{Outcome, TrainConfig, Training};
 use crate::group::{Attempt, Group, Reward};
 use crate::model::{SampleOptions, Student};
@@ -150,7 +151,7 @@ fn gather(
     // What is left of a group whose other tries were lost has nothing to compare with.
     if 2 <= attempts.len() {
         let group = Group::new(attempts).with_context(|| format!("could not group the tries at {task}"))?;
-        harvest.take(task.into(), group, None);
+        harvest.take(About::Task(task), group);
     }
     Ok(())
 }

@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Sequence;
 use super::loss::{Kl, Loss, Truncated};
+use super::samples::{About, Samples};
 use super::score::Scorer;
 use super::tally::Tally;
 use super::update::{Objective, Tokens, UpdateOptions, Updated, update};
 use super::{Outcome, TrainConfig, Training, metrics};
+use crate::event::Event;
 use crate::group::{Attempt, Group, Scale};
 use crate::model::{SampleOptions, Student};
 use crate::seed;
@@ -103,7 +105,11 @@ pub(super) fn train(
         let options =
             config.update_options(objective, config.budget.used(&training.progress, source.epoch()));
         let step = training.progress.step;
-        let harvest = fill(config, method, source, (step, training.student))?;
+        let phase = training.progress.phase.clone();
+        let mut harvest = fill(config, method, source, (&phase, step, training.student))?;
+        for group in harvest.samples.groups() {
+            training.events.emit(&Event::GroupSampled(group))?;
+        }
         training.progress.dealt = source.dealt();
         training.pace.judged(source.cost());
         let mut sequences = harvest.sequences(method);
@@ -133,9 +139,9 @@ fn fill(
     config: &TrainConfig,
     method: &Reinforcement,
     source: &mut dyn Source,
-    (step, student): (u64, &Student),
+    (phase, step, student): (&str, u64, &Student),
 ) -> Result<Harvest> {
-    let mut harvest = Harvest::new(method.groups.min_spread);
+    let mut harvest = Harvest::new(method.groups.min_spread, Samples::of(phase, step));
     for round in 0..=method.groups.refills {
         let missing = config.batch.size.saturating_sub(harvest.groups.len());
         if missing == 0 {
@@ -172,19 +178,21 @@ pub(super) struct Harvest {
     /// Groups with spread, each with its example's name.
     groups: Vec<(Arc<str>, Group)>,
     pub(super) tally: Tally,
+    samples: Samples,
 }
 
 impl Harvest {
-    fn new(min_spread: f64) -> Self {
-        Self { min_spread, groups: Vec::new(), tally: Tally::default() }
+    fn new(min_spread: f64, samples: Samples) -> Self {
+        Self { min_spread, groups: Vec::new(), tally: Tally::default(), samples }
     }
 
-    /// Keeps a group that teaches something, and counts any; `position` is that of the step it is about, if it is about one.
-    pub(super) fn take(&mut self, example: Arc<str>, group: Group, position: Option<usize>) {
+    /// Keeps a group that teaches something, and counts any.
+    pub(super) fn take(&mut self, about: About<'_>, group: Group) {
         // Equal rewards give zero advantages: such a group costs a backward pass and teaches nothing.
         let is_kept = group.is_informative(self.min_spread);
-        self.tally.count_group(&group, position, is_kept);
-        self.groups.extend(is_kept.then_some((example, group)));
+        self.tally.count_group(&group, about.position(), is_kept);
+        self.samples.take(about, &group, is_kept);
+        self.groups.extend(is_kept.then(|| (about.name(), group)));
     }
 
     /// The attempts that are learned from, with their advantages.
@@ -233,9 +241,9 @@ mod tests {
             replies: vec![sample(true), sample(finished)],
             reward: Reward::new(value),
         };
-        let mut harvest = Harvest::new(0.01);
+        let mut harvest = Harvest::new(0.01, Samples::of("srl", 0));
         let attempts = std::iter::zip(rewards, finished).map(attempt).collect();
-        harvest.take("t".into(), Group::new(attempts).unwrap(), None);
+        harvest.take(About::Task("t"), Group::new(attempts).unwrap());
         harvest
     }
 

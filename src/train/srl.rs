@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
 use super::reinforce::{self, Harvest, Reinforcement, Source};
+use super::samples::About;
 use super::{Outcome, TrainConfig, Training};
 use crate::example::Example;
 use crate::group::{Attempt, Group};
@@ -96,7 +97,7 @@ impl Steps<'_, '_> {
         let attempt = |(reply, reward)| Attempt { replies: vec![reply], reward };
         let group =
             Group::new(std::iter::zip(replies, rewards).map(attempt).collect()).with_context(context)?;
-        harvest.take(name, group, Some(example.index));
+        harvest.take(About::Step(example), group);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, ensure};
 
 use crate::chat::render_reply;
 use crate::cli::failure::Failure;
-use crate::event::Event;
+use crate::event::{Event, GroupSample};
 use crate::fsio;
 use crate::model::config::QwenConfig;
 use crate::model::error::ModelError;
@@ -17,8 +17,8 @@ use crate::model::network::Network;
 use crate::model::tokenizer::{ChatTokenizer, Pieces};
 use crate::model::{Device, Student};
 use crate::recipe::{Method, Recipe};
-use crate::run::RunDir;
 use crate::run::manifest::Digests;
+use crate::run::{RunDir, SAMPLES};
 use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
 use crate::train::checkpoint::Progress;
@@ -287,16 +287,11 @@ fn trajectories(path: &Path, tasks: &BTreeMap<String, LoadedTask>) -> anyhow::Re
     Ok(trajectories)
 }
 
-/// Removes the events of a phase's updates beyond a checkpoint: a resumed run makes them again.
+/// Removes what was said of a phase's updates beyond a checkpoint: a resumed run says it again.
 pub(super) fn forget_after(run: &RunDir, phase: &str, progress: Option<&Progress>) -> anyhow::Result<()> {
     let step = progress.map_or(0, |progress| progress.step);
     let validated = progress.and_then(|progress| progress.validation.at);
-    let path = run.path().join("events.jsonl");
-    if !path.exists() {
-        return Ok(());
-    }
-    let text = fs_err::read_to_string(&path)?;
-    let is_kept = |line: &&str| match serde_json::from_str::<Event>(line) {
+    retain(&run.path().join("events.jsonl"), |line| match serde_json::from_str::<Event>(line) {
         Ok(
             Event::StepTrained { phase: of, step: at, .. }
             | Event::StepTimed { phase: of, step: at, .. }
@@ -307,11 +302,23 @@ pub(super) fn forget_after(run: &RunDir, phase: &str, progress: Option<&Progress
         // A killed process may leave half a line.
         Err(_) => false,
         Ok(_) => true,
-    };
-    let kept: Vec<&str> = text.lines().filter(is_kept).collect();
+    })?;
+    retain(&run.path().join(SAMPLES), |line| {
+        serde_json::from_str::<GroupSample>(line)
+            .is_ok_and(|sample| sample.phase != phase || sample.step < step)
+    })
+}
+
+/// Removes the lines of a file that are not to be kept; does nothing where there is no file.
+fn retain(path: &Path, is_kept: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs_err::read_to_string(path)?;
+    let kept: Vec<&str> = text.lines().filter(|line| is_kept(line)).collect();
     let mut text = kept.join("\n");
     if !text.is_empty() {
         text.push('\n');
     }
-    fsio::write_atomic(&path, text.as_bytes())
+    fsio::write_atomic(path, text.as_bytes())
 }

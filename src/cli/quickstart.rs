@@ -1,6 +1,7 @@
 //! `apprentice quickstart`: the whole loop on embedded data.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
@@ -54,7 +55,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
     let plan = Plan::load(&args.changes).map_err(|error| {
         Failure::usage(error).with_hint("see recipes/quickstart.yaml for the keys and their values")
     })?;
-    let spec = SandboxSpec::load("shell", Path::new("sandboxes")).map_err(Failure::input)?;
+    let spec = Arc::new(SandboxSpec::load("shell", Path::new("sandboxes")).map_err(Failure::input)?);
     let (selection, isolation) = select(args.kind, &spec)?;
     let run_dir = open(&args, &plan, &selection, isolation)?;
     let stop = interrupt::flag();
@@ -76,7 +77,7 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 fn go(
     args: &Args,
     plan: &Plan,
-    spec: &SandboxSpec,
+    spec: &Arc<SandboxSpec>,
     selection: &Selection,
     run_dir: &RunDir,
     stop: &AtomicBool,
@@ -84,7 +85,7 @@ fn go(
 ) -> Result<Ending, Failure> {
     let mut events = Tee::new().with(run_dir.events().map_err(Failure::host)?).with(Progress::new(output));
     events.emit(&Event::Note { text: selection.line.clone() }).map_err(Failure::host)?;
-    let backend = &*selection.backend;
+    let backend = &selection.backend;
     let quickstart = Quickstart { plan, seed: args.seed, dir: run_dir.path(), backend, spec, stop };
     quickstart.run(&mut events).map_err(Failure::host)
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::episode::Budget;
 use crate::event::{EventSink, MethodRow};
 use crate::model::Student;
 use crate::ready::Ready;
@@ -32,9 +33,9 @@ pub struct Quickstart<'a> {
     /// The run directory.
     pub dir: &'a Path,
     /// Makes the sandboxes.
-    pub backend: &'a dyn Backend,
+    pub backend: &'a Arc<dyn Backend>,
     /// What the sandboxes are made of.
-    pub spec: &'a SandboxSpec,
+    pub spec: &'a Arc<SandboxSpec>,
     /// Set by Ctrl-C.
     pub stop: &'a AtomicBool,
 }
@@ -81,9 +82,10 @@ impl Quickstart<'_> {
     fn workshop(&self) -> Workshop<'_> {
         let options = rollout::Options {
             scaffold: self.plan.scaffold(),
-            max_steps: self.plan.measure.steps,
+            budget: Budget::of_steps(self.plan.measure.steps),
             seed: self.seed,
             parallel: usize::MAX,
+            samples: rollout::Samples::Dropped,
             ready: Arc::new(Ready::below(&data::cache(self.dir))),
         };
         Workshop { backend: self.backend, spec: self.spec, dir: self.dir, options }

@@ -186,7 +186,11 @@ impl RunReport {
                 None => self.rows.push(row),
             },
             Event::Note { text } if !self.notes.contains(&text) => self.notes.push(text),
-            Event::Note { .. } | Event::PhaseAdvanced { .. } | Event::CheckpointSaved { .. } => {}
+            Event::Note { .. }
+            | Event::PhaseAdvanced { .. }
+            | Event::CheckpointSaved { .. }
+            | Event::EpisodeEnded { .. }
+            | Event::EpisodesAdvanced { .. } => {}
         }
     }
 

@@ -94,6 +94,8 @@ impl EventSink for TensorBoard {
             | Event::PhaseAdvanced { .. }
             | Event::PhaseEnded { .. }
             | Event::CheckpointSaved { .. }
+            | Event::EpisodeEnded { .. }
+            | Event::EpisodesAdvanced { .. }
             | Event::TaskGraded { .. }
             | Event::MethodMeasured(_)
             | Event::Note { .. } => Ok(()),

@@ -86,6 +86,26 @@ impl Actor {
         Ok(Observation { elapsed_seconds, ..Observation::new(outcome.output, outcome.code) })
     }
 
+    /// The files at `paths` that are there, whole, as a student is shown them.
+    ///
+    /// # Errors
+    /// When the sandbox is lost.
+    pub async fn show(&mut self, paths: &[&str]) -> Result<String, SandboxError> {
+        editor::show(&mut self.files(), paths).await
+    }
+
+    /// The paths of all files, as a student is shown them.
+    ///
+    /// # Errors
+    /// When the sandbox is lost.
+    pub async fn structure(&mut self) -> Result<String, SandboxError> {
+        editor::structure(&mut self.files()).await
+    }
+
+    fn files(&mut self) -> SandboxFiles<'_> {
+        SandboxFiles { sandbox: self.sandbox.as_mut(), timeout: self.limits.command_timeout() }
+    }
+
     /// What the agent changed, as a patch against its baseline.
     ///
     /// # Errors

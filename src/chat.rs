@@ -3,10 +3,19 @@
 //! A conversation about code only ever grows at its end, so the prompt of step k is a prefix of the prompt of
 //! step k+1 and the prefix tree shares it; mathematics shares all but the end of its one message. Does not tokenise: `model::tokenizer` does.
 
+mod calls;
+mod scaffold;
+mod template;
+
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Kind, Task};
-use crate::trajectory::{Action, Observation, Step};
+use crate::trajectory::{self, Action, EditorCall, Observation, Step};
+
+pub use scaffold::{Dialect, Limits, Scaffold, ScaffoldError, Shows, Tool};
+pub use template::Template;
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,34 +73,12 @@ pub enum FormatError {
     /// Nothing follows the thought.
     #[error("the action is empty")]
     EmptyAction,
+    /// The action begins as a tool call and is none.
+    #[error("the tool call cannot be read")]
+    UnreadableCall,
     /// The length limit cut the reply.
     #[error("the reply was cut at the length limit")]
     Unfinished,
-}
-
-/// What the scaffold says first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scaffold {
-    /// The system message (code).
-    pub system: String,
-    /// How much of the trajectory the student sees.
-    pub context: Context,
-    /// Characters kept of one observation: the first and the last half.
-    pub observation_chars: usize,
-    /// The same for mathematics, which recipes say by itself.
-    #[serde(skip)]
-    pub math: MathScaffold,
-}
-
-impl Default for Scaffold {
-    fn default() -> Self {
-        Self {
-            system: SYSTEM.to_owned(),
-            context: Context::Full,
-            observation_chars: 10_000,
-            math: MathScaffold::default(),
-        }
-    }
 }
 
 /// What a student is told that goes on with a solution by one step.
@@ -109,10 +96,6 @@ impl Default for MathScaffold {
         Self { system: MATH.to_owned(), title_hint: false }
     }
 }
-
-const SYSTEM: &str = "You repair a code repository, one shell command at a time. \
-Think first inside <think>…</think>, then write exactly one command and nothing else. \
-When the work is done, the command is: submit";
 
 const MATH: &str = "You work on a problem of mathematics together with its solution so far. \
 Think first inside <think>…</think>, as freely and as long as you need to be sure, \
@@ -155,31 +138,90 @@ fn continuing(scaffold: &Scaffold, task: &Task, shown: &[Step]) -> Vec<Message> 
 }
 
 fn working(scaffold: &Scaffold, task: &Task, shown: &[Step]) -> Vec<Message> {
+    let opening = match scaffold.shows() {
+        Shows::Nothing => scaffold.opened(&task.problem, ""),
+        // Whoever had a look at the repository has put what it saw into the problem.
+        Shows::GoldFiles | Shows::Structure => task.problem.clone(),
+    };
     let mut messages = vec![
-        Message { role: Role::System, content: scaffold.system.clone() },
-        Message { role: Role::User, content: task.problem.trim_end().to_owned() },
+        Message { role: Role::System, content: scaffold.told().to_owned() },
+        Message { role: Role::User, content: opening },
     ];
     for step in shown {
-        messages.push(Message { role: Role::Assistant, content: render_reply(step) });
+        messages.push(Message { role: Role::Assistant, content: scaffold.reply(step) });
         let observation = step.observation.as_ref();
         messages.push(Message { role: Role::User, content: render_observation(scaffold, observation) });
     }
     messages
 }
 
-/// The reply that takes this step.
+impl Scaffold {
+    /// The reply that takes this step.
+    pub fn reply(&self, step: &Step) -> String {
+        match self.dialect {
+            Dialect::Text => render_reply(step),
+            Dialect::ToolCalls => format!("{}\n{}", render_thought(step), calls::written(&step.action)),
+        }
+    }
+
+    /// The action that a well-formed reply asks for; none where the student has no such tool.
+    pub fn action(&self, text: &str) -> Option<Action> {
+        if self.dialect == Dialect::ToolCalls || calls::is_call(text) {
+            let (tool, action) = calls::read(text)?;
+            return self.has(tool).then_some(action);
+        }
+        let call = |dialect| {
+            let text = text.trim().to_owned();
+            Some(Action::Editor(EditorCall { dialect, text, arguments: serde_json::Map::new() }))
+        };
+        let is_edit = text.contains("<<<<<<< SEARCH");
+        let is_alone = !self.has(Tool::Bash) && !self.has(Tool::NameFiles);
+        if self.has(Tool::Submit) && text.trim() == "submit" {
+            Some(Action::Submit)
+        } else if self.has(Tool::StrReplaceEditor) && text.split_whitespace().next() == Some(EDITOR) {
+            call(trajectory::Dialect::Ours)
+        } else if self.has(Tool::SearchReplace) && (is_edit || is_alone) {
+            call(trajectory::Dialect::SearchReplace)
+        } else if self.has(Tool::Bash) {
+            Some(Action::bash(text.trim()))
+        } else if self.has(Tool::NameFiles) {
+            call(trajectory::Dialect::NamedFiles)
+        } else {
+            // An editor alone says itself what it cannot read.
+            call(trajectory::Dialect::Ours)
+        }
+    }
+}
+
+/// The word that begins a call of the editor.
+const EDITOR: &str = "str_replace_editor";
+
+/// The bare action of a reply: that of a tool call, else the text itself.
+pub fn bare(action: &str) -> Cow<'_, str> {
+    match calls::read(action) {
+        Some((_, action)) => Cow::Owned(action.text().into_owned()),
+        None => Cow::Borrowed(action),
+    }
+}
+
+/// The reply that takes this step, its action as bare text.
 pub fn render_reply(step: &Step) -> String {
+    format!("{}\n{}", render_thought(step), step.action.text())
+}
+
+fn render_thought(step: &Step) -> String {
     let thought = match step.thought.trim() {
         // A reply without a thought is malformed, so an expert that said nothing gets the least one.
         "" => "…".to_owned(),
         thought => thought.replace("<think>", "").replace("</think>", ""),
     };
-    format!("<think>{}</think>\n{}", thought, step.action.text())
+    format!("<think>{thought}</think>")
 }
 
 fn render_observation(scaffold: &Scaffold, observation: Option<&Observation>) -> String {
     let output = observation.map_or("", |o| o.output.trim_end());
-    clip_middle(output, scaffold.observation_chars)
+    let output = clip_middle(output, scaffold.observation_chars);
+    scaffold.observation.filled(&[("output", output.into())])
 }
 
 fn clip_middle(text: &str, limit: usize) -> String {
@@ -206,14 +248,12 @@ pub fn parse_reply(text: &str) -> Result<Reply<'_>, FormatError> {
     match (thought.trim(), action.trim()) {
         ("", _) => Err(FormatError::EmptyThought),
         (_, "") => Err(FormatError::EmptyAction),
+        (_, action) if calls::is_call(action) && calls::read(action).is_none() => {
+            Err(FormatError::UnreadableCall)
+        }
         (thought, action) => Ok(Reply { thought, action }),
     }
 }
 
-/// The action that a well-formed reply asks for.
-pub fn parse_action(text: &str) -> Action {
-    match text.trim() {
-        "submit" => Action::Submit,
-        command => Action::bash(command),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,32 @@ pub enum Event {
         /// Where, relative to the run directory.
         path: String,
     },
+    /// An episode of a rollout ended. Episodes end in any order, so whoever compares runs sorts them.
+    EpisodeEnded {
+        /// The phase.
+        phase: String,
+        /// The task.
+        task: String,
+        /// Which try, from 0.
+        attempt: u64,
+        /// Actions taken.
+        steps: u64,
+        /// Why it ended, such as `submitted`.
+        end: String,
+    },
+    /// How far a rollout is. Depends on the clock, so whoever compares runs leaves it out.
+    EpisodesAdvanced {
+        /// The phase.
+        phase: String,
+        /// Episodes that are over.
+        done: u64,
+        /// Episodes that have begun and are not over.
+        live: u64,
+        /// Of those that are over, how many lost their sandbox.
+        lost: u64,
+        /// Replies of the policy so far.
+        steps: u64,
+    },
     /// A task was attempted and graded.
     TaskGraded {
         /// The phase.

@@ -87,7 +87,13 @@ impl Workshop {
         for (index, place) in tries.iter().enumerate() {
             let Place { task, spec, backend, workspace } = place;
             let attempt = index % n;
-            jobs.push(rollout::Job { backend: &**backend, task: &task.task, spec, workspace, attempt });
+            jobs.push(rollout::Job {
+                backend: backend.clone(),
+                task: Arc::new(task.task.clone()),
+                spec: spec.clone(),
+                workspace: workspace.clone(),
+                attempt,
+            });
         }
         let options = rollout::Options { seed, ..self.rollout.clone() };
         let finished = rollout::run(policy, &jobs, &options, |_| Ok(())).await?;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{FormatError, Reply, parse_reply};
+use crate::chat::{FormatError, Reply, bare, parse_reply};
 use crate::difflib::{Autojunk, ratio};
 use crate::example::Example;
 use crate::group::Reward;
@@ -64,7 +64,7 @@ impl TextReward {
     /// What one reply earns where the expert's action was `expert`.
     pub fn reward(self, expert: &str, reply: &Sample) -> Reward {
         match read(reply) {
-            Ok(Reply { action, .. }) => Reward::new(self.similarity(expert, action)),
+            Ok(Reply { action, .. }) => Reward::new(self.similarity(expert, &bare(action))),
             Err(_) => Reward::MALFORMED,
         }
     }

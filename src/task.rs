@@ -111,7 +111,7 @@ impl Task {
     pub fn parse(yaml: &str, origin: &str) -> Result<Self, TaskError> {
         let task: Self = serde_yaml_ng::from_str(yaml).map_err(|error| TaskError::Yaml {
             origin: origin.to_owned(),
-            what: with_nearest_key(&error.to_string()),
+            what: nearest_key(&error.to_string()),
         })?;
         match task.fault() {
             Some(what) => Err(TaskError::Invalid { origin: origin.to_owned(), what }),
@@ -232,10 +232,11 @@ fn id_fault(id: &str) -> Option<String> {
     (!fits).then(|| format!("id: `{id}` is not a name of letters, digits and `._-+@`"))
 }
 
-/// Adds the nearest known key to serde's message about an unknown one.
-fn with_nearest_key(message: &str) -> String {
+/// Adds the nearest known key or word to serde's message about an unknown one.
+pub(crate) fn nearest_key(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let (Some(key), true) = (quoted.next(), message.contains("unknown field `")) else {
+    let is_unknown = ["unknown field `", "unknown variant `"].iter().any(|words| message.contains(words));
+    let (Some(key), true) = (quoted.next(), is_unknown) else {
         return message.to_owned();
     };
     match quoted.min_by_key(|known| distance(key, known)) {

@@ -220,6 +220,10 @@ pub enum Dialect {
     OpenHands,
     /// `str_replace_editor` of our own, without the faults of the others.
     Ours,
+    /// SEARCH/REPLACE blocks, each below the path of its file: all edits in one text.
+    SearchReplace,
+    /// Paths, one a line, of files that are shown whole.
+    NamedFiles,
 }
 
 impl Action {
@@ -377,6 +381,8 @@ pub enum End {
     StepLimit,
     /// It used up its time.
     TimeLimit,
+    /// It used up the tokens that it may write.
+    TokenLimit,
     /// Its context is full.
     ContextLimit,
     /// A reply had no readable action.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use apprentice::chat::{Scaffold, conversation, render_reply};
-use apprentice::episode::{Episode, Turn};
+use apprentice::episode::{Budget, Episode, Turn};
 use apprentice::event::{Event, EventSink};
 use apprentice::group::Reward;
 use apprentice::model::Student;
@@ -132,8 +132,7 @@ impl Yard {
     }
 
     fn play(&self, policy: &mut dyn Policy, task: &Task, attempt: usize, seed: u64) -> Option<Reward> {
-        let scaffold = scaffold();
-        let mut episode = Episode::new(task, &scaffold, 3);
+        let mut episode = Episode::new(Arc::new(task.clone()), Arc::new(scaffold()), Budget::of_steps(3));
         while *episode.turn() == Turn::Ask {
             let step = episode.steps().len();
             let request = SampleRequest {
@@ -266,9 +265,10 @@ fn workshop(
         places: NAMES.iter().map(place).collect(),
         rollout: rollout::Options {
             scaffold: scaffold(),
-            max_steps: 3,
+            budget: Budget::of_steps(3),
             seed: 0,
             parallel: 4,
+            samples: rollout::Samples::Dropped,
             ready: ready.clone(),
         },
         grade: grade::Options { cache, ready },

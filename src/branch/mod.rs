@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 use tokio::runtime::Runtime;
 
-use crate::chat::parse_action;
+use crate::chat::bare;
 use crate::editor;
 use crate::example::Example;
 use crate::group::Reward;
@@ -138,11 +138,13 @@ fn action_of(text: &str, trajectory: &Trajectory, workdir: &str) -> Action {
         Action::Editor(call) => Some(call.dialect),
         _ => None,
     });
-    let action = match (parse_action(text), dialect) {
-        (Action::Bash { command }, Some(dialect)) if editor::is_call(dialect, &command) => {
-            Action::Editor(EditorCall { dialect, text: command, arguments: serde_json::Map::new() })
+    let text = bare(text);
+    let action = match (text.trim(), dialect) {
+        ("submit", _) => Action::Submit,
+        (call, Some(dialect)) if editor::is_call(dialect, call) => {
+            Action::Editor(EditorCall { dialect, text: call.to_owned(), arguments: serde_json::Map::new() })
         }
-        (action, _) => action,
+        (command, _) => Action::bash(command),
     };
     replay::action_like(trajectory, workdir, &action)
 }

@@ -4,6 +4,7 @@
 //! colour stays away under `NO_COLOR`. Everything goes to stderr.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -26,6 +27,17 @@ struct Phase {
     graded: u64,
     resolved: u64,
     metrics: BTreeMap<String, f64>,
+    /// Of a rollout: episodes that are live and lost, and steps a second.
+    episodes: Option<Episodes>,
+    started: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Episodes {
+    live: u64,
+    lost: u64,
+    /// Steps a second.
+    pace: f64,
 }
 
 impl Progress {
@@ -46,7 +58,8 @@ impl Progress {
 
     fn start(&mut self, name: &str, total: Option<u64>) {
         let bar = self.bars.as_ref().map(|bars| bars.add(bar(name, total)));
-        self.phases.insert(name.to_owned(), Phase { bar, total, ..Phase::default() });
+        let started = Some(Instant::now());
+        self.phases.insert(name.to_owned(), Phase { bar, total, started, ..Phase::default() });
     }
 
     fn advance(&mut self, name: &str, done: u64) {
@@ -64,6 +77,14 @@ impl Progress {
             let text = format!("{name}  {done}/{total}{}", phase.suffix());
             self.line("Running", &text);
         }
+    }
+
+    fn advance_episodes(&mut self, name: &str, done: u64, (live, lost, steps): (u64, u64, u64)) {
+        let phase = self.phases.entry(name.to_owned()).or_default();
+        let seconds = phase.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
+        let pace = if 0.0 < seconds { steps as f64 / seconds } else { 0.0 };
+        phase.episodes = Some(Episodes { live, lost, pace });
+        self.advance(name, done);
     }
 
     /// Takes the newest numbers of a phase; those that an update does not have stay.
@@ -115,6 +136,12 @@ impl EventSink for Progress {
                 phase.graded += 1;
                 phase.resolved += u64::from(outcome == "resolved");
             }
+            Event::EpisodeEnded { task, steps, end, .. } => {
+                self.line("Ran", &format!("{task}  {steps} steps, {}", end.replace('_', " ")));
+            }
+            Event::EpisodesAdvanced { phase, done, live, lost, steps } => {
+                self.advance_episodes(phase, *done, (*live, *lost, *steps));
+            }
             Event::MethodMeasured(row) => self.measured(row),
             Event::Note { text } => self.line("Note", text),
             Event::CheckpointSaved { .. } | Event::GroupSampled(_) => {}
@@ -140,6 +167,13 @@ impl Phase {
         }
         if let Some(speed) = self.metrics.get("tokens_per_second") {
             parts.push(format!("{speed:.0} tok/s"));
+        }
+        if let Some(Episodes { live, lost, pace }) = self.episodes {
+            parts.push(format!("{live} live"));
+            if 0 < lost {
+                parts.push(format!("{lost} lost"));
+            }
+            parts.push(format!("{pace:.1} steps/s"));
         }
         if 0 < self.graded {
             parts.push(format!("resolved {}/{}", self.resolved, self.graded));
@@ -227,6 +261,16 @@ mod tests {
         let learnt = metrics(&[("loss", 0.5)]);
         progress.emit(&Event::StepTrained { phase, step, metrics: learnt }).unwrap();
         assert_eq!(progress.phases["srl"].message(), "loss 0.500  1234 tok/s");
+    }
+
+    #[test]
+    fn a_rollout_shows_who_is_live_and_who_was_lost() {
+        let mut progress = Progress::new(Output::new(false, true));
+        let phase = "rollout".to_owned();
+        progress.emit(&Event::PhaseStarted { phase: phase.clone(), total: Some(9) }).unwrap();
+        progress.emit(&Event::EpisodesAdvanced { phase, done: 3, live: 4, lost: 1, steps: 0 }).unwrap();
+        let phase = &progress.phases["rollout"];
+        assert_eq!((phase.done, phase.message().as_str()), (3, "4 live  1 lost  0.0 steps/s"));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `apprentice rollout` and `apprentice eval`: a policy works on tasks; `eval` also grades what it leaves.
 
+mod board;
+mod evidence;
 mod solve;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -16,17 +19,18 @@ use super::sandbox::block_on;
 use super::sandboxes::{self, Bench, Benches, HostArgs};
 use super::{certificates, rates};
 use crate::chat::Scaffold;
+use crate::episode::Budget;
 use crate::extract::Ignored;
-use crate::fsio::JsonLines;
 use crate::grade::{JobPrediction, Report};
-use crate::patch::LeftOut;
+use crate::isolation::is_patience;
 use crate::policy::Policy;
 use crate::rate::Cost;
-use crate::rollout::{self, Finished, Job, Options};
+use crate::rollout::{self, Finished, Job, News, Options, Samples};
 use crate::run::{Manifest, RunDir};
-use crate::sandbox::Contact;
 use crate::task::LoadedTask;
 use crate::workspace;
+use board::Board;
+use evidence::{Evidence, Over};
 
 /// Run a policy on tasks, and keep its trajectories and patches
 #[derive(Debug, clap::Args)]
@@ -38,12 +42,21 @@ pub struct Args {
     /// The tasks' directory
     #[arg(long, value_name = "DIR", default_value = "tasks")]
     tasks: PathBuf,
+    /// What surrounds the student: bash, editor, oracle-edit, localize-edit, or a file (apprentice.scaffold/1)
+    #[arg(long, value_name = "NAME|FILE", default_value = "bash")]
+    scaffold: String,
     /// Tries at each task (default: 1; 32 in `eval` of mathematics)
     #[arg(long, value_name = "K", value_parser = at_least_one)]
     samples: Option<usize>,
     /// Actions of an episode, where the task does not say it
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
+    /// Seconds that the commands of an episode may take together, where its sandbox does not say less
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    episode_seconds: Option<f64>,
+    /// Tokens that a model may write in an episode
+    #[arg(long, value_name = "N")]
+    episode_tokens: Option<u64>,
     /// Seed of every random choice
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -55,6 +68,9 @@ pub struct Args {
     /// Run directory
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
+    /// Continue an interrupted run in --out: episodes that are over stay, the others begin again
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -73,7 +89,16 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|samples| 0 < *samples).ok_or_else(|| "use a whole number from 1 on".to_owned())
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| is_patience(*seconds));
+    seconds.ok_or_else(|| "use seconds above 0 and up to 1e9".to_owned())
+}
+
 impl Args {
+    fn budget(&self) -> Budget {
+        Budget { steps: self.steps, seconds: self.episode_seconds, tokens: self.episode_tokens }
+    }
+
     /// Tries at a task of code.
     fn tries(&self) -> usize {
         self.samples.unwrap_or(1)
@@ -124,6 +149,10 @@ pub fn run(args: Args, output: Output) -> Result<Answer, Failure> {
 /// See [`Failure`].
 pub fn eval(args: EvalArgs, output: Output) -> Result<Answer, Failure> {
     if let Some(problems) = solve::problems(&args.rollout.tasks)? {
+        if args.rollout.resume {
+            let failure = anyhow::anyhow!("`--resume` continues episodes, and mathematics has none");
+            return Err(Failure::usage(failure).with_hint("choose another `--out`"));
+        }
         return solve::eval(&args, &problems, output);
     }
     let args = args.rollout;
@@ -153,7 +182,18 @@ async fn roll_out(
     chosen: Chosen,
     output: Output,
 ) -> Result<Left, Failure> {
-    let run_dir = RunDir::create(&args.out, manifest(args, benches))?;
+    let scaffold = Scaffold::load(&args.scaffold).map_err(Failure::usage)?;
+    if let (Chosen::Policy(_), Some(unfit)) =
+        (&chosen, tasks.values().find_map(|one| rollout::unfit(&scaffold, &one.task)))
+    {
+        return Err(Failure::usage(anyhow::anyhow!("{unfit}"))
+            .with_hint("choose another `--scaffold`, or other `--tasks`"));
+    }
+    let manifest = manifest(args, &scaffold, benches);
+    let run_dir = match args.resume {
+        true => RunDir::resume(&args.out, &manifest),
+        false => RunDir::create(&args.out, manifest),
+    }?;
     let every = |prediction: &JobPrediction| {
         let tries = |id: &String| vec![(id.clone(), prediction.clone()); args.tries()];
         Left { predictions: tasks.keys().flat_map(tries).collect(), ..Left::default() }
@@ -161,7 +201,7 @@ async fn roll_out(
     match chosen {
         Chosen::Prediction(prediction) => Ok(every(&prediction)),
         Chosen::Policy(mut policy) => {
-            let left = episodes(args, (tasks, benches), policy.as_mut(), &run_dir, output).await;
+            let left = episodes(args, (tasks, benches), (policy.as_mut(), &scaffold), &run_dir, output).await;
             if let Some(account) = policy.account() {
                 output.say(&account);
             }
@@ -170,12 +210,15 @@ async fn roll_out(
     }
 }
 
-fn manifest(args: &Args, benches: &Benches) -> Manifest {
+fn manifest(args: &Args, scaffold: &Scaffold, benches: &Benches) -> Manifest {
     let recipe = json!({
         "policy": args.policy.to_string(),
         "tasks": args.tasks,
         "samples": args.tries(),
+        "scaffold": scaffold,
         "steps": args.steps,
+        "episode_seconds": args.episode_seconds,
+        "episode_tokens": args.episode_tokens,
         "temperature": args.ask.temperature,
         "reply_tokens": args.ask.reply_tokens,
     });
@@ -187,99 +230,81 @@ fn manifest(args: &Args, benches: &Benches) -> Manifest {
     manifest
 }
 
+/// Runs the episodes that are not over yet.
 async fn episodes(
     args: &Args,
     (tasks, benches): (&BTreeMap<String, LoadedTask>, &Benches),
-    policy: &mut dyn Policy,
+    (policy, scaffold): (&mut dyn Policy, &Scaffold),
     run_dir: &RunDir,
     output: Output,
 ) -> Result<Left, Failure> {
     let ignored = if args.keep_ignored { Ignored::Kept } else { Ignored::LeftOut };
     let options = Options {
-        scaffold: Scaffold::default(),
-        max_steps: args.steps,
+        scaffold: scaffold.clone(),
+        budget: args.budget(),
         seed: args.seed,
         parallel: args.host.parallel(),
+        samples: Samples::Kept,
         ready: args.host.ready_with(ignored, output),
     };
-    let prepare = |loaded| workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host);
-    let workspaces = tasks.values().map(prepare).collect::<Result<Vec<_>, _>>()?;
-    let mut jobs = Vec::new();
-    for (loaded, workspace) in tasks.values().zip(&workspaces) {
-        let Bench { spec, selection } = benches.of(loaded);
-        let (backend, task) = (&*selection.backend, &loaded.task);
-        jobs.extend((0..args.tries()).map(|attempt| Job { backend, task, spec, workspace, attempt }));
-    }
-    let mut evidence = Evidence::new(run_dir)?;
-    let done = |episode: &Finished| {
-        tell(episode, output);
-        evidence.push(episode)
+    let mut evidence = Evidence::open(run_dir).map_err(Failure::host)?;
+    let mut over = evidence.over().map_err(Failure::input)?;
+    let jobs = jobs(args, tasks, benches)?;
+    let missing: Vec<Job> = jobs.iter().filter(|job| !over.contains_key(&job.id())).cloned().collect();
+    let mut board = Board::open(run_dir, output, (jobs.len(), over.len()))?;
+    let hear = |news: News<'_>| match news {
+        News::Ended(episode) => {
+            evidence.push(episode)?;
+            board.ended(episode)
+        }
+        News::Advanced(standing) => board.advanced(standing),
     };
-    let mut finished = rollout::run(policy, &jobs, &options, done).await.map_err(policy_failure)?;
-    if finished.iter().all(|episode| episode.lost.is_some())
+    let mut finished = rollout::run(policy, &missing, &options, hear).await.map_err(policy_failure)?;
+    board.close().map_err(Failure::host)?;
+    let ids: Vec<String> = jobs.iter().map(Job::id).collect();
+    evidence.settle(&ids).map_err(Failure::host)?;
+    if over.is_empty()
+        && finished.iter().all(|episode| episode.lost.is_some())
         && let Some(error) = finished.iter_mut().find_map(|episode| episode.lost.take())
     {
         let Failure { kind, source, hint } = sandboxes::host(error);
         return Err(Failure { kind, source: source.context("every sandbox was lost; the first"), hint });
     }
-    let mut left = Left::default();
-    for episode in finished {
-        left.take(episode);
+    for Finished { trajectory, cost, .. } in finished {
+        over.insert(trajectory.id.clone(), Over { trajectory, cost });
     }
+    let mut left = Left::default();
+    ids.iter().filter_map(|id| over.remove(id)).for_each(|episode| left.take(episode));
     Ok(left)
 }
 
-fn tell(episode: &Finished, output: Output) {
-    let Finished { trajectory, lost, lost_before, contacts, left_out, .. } = episode;
-    let id = &trajectory.task;
-    for lost in lost_before {
-        output.say(&format!("warning: an episode of {id} was started again: {}", lost.with_causes()));
+/// Every try at every task, in order.
+fn jobs(args: &Args, tasks: &BTreeMap<String, LoadedTask>, benches: &Benches) -> Result<Vec<Job>, Failure> {
+    let mut jobs = Vec::new();
+    for loaded in tasks.values() {
+        let Bench { spec, selection } = benches.of(loaded);
+        let workspace = workspace::prepare(loaded, &args.host.cache()).map_err(Failure::host)?;
+        let job = Job {
+            backend: selection.backend.clone(),
+            task: Arc::new(loaded.task.clone()),
+            spec: spec.clone(),
+            workspace,
+            attempt: 0,
+        };
+        jobs.extend((0..args.tries()).map(|attempt| Job { attempt, ..job.clone() }));
     }
-    if let Some(lost) = lost {
-        output.say(&format!("warning: an episode of {id} is lost: {}", lost.with_causes()));
-    }
-    if let Some(summary) = LeftOut::summary(left_out) {
-        output.say(&format!("an episode of {id} has {summary}"));
-    }
-    if let Some(summary) = Contact::summary(contacts) {
-        output.say(&format!("an episode of {id} {summary}"));
-    }
-    output.say(&format!("   Ran {id}  {} steps, {:?}", trajectory.steps.len(), trajectory.end));
+    Ok(jobs)
 }
 
 impl Left {
     /// A lost sandbox says nothing about the policy, so it gives no prediction.
-    fn take(&mut self, episode: Finished) {
-        match episode.trajectory.patch {
+    fn take(&mut self, Over { trajectory, cost }: Over) {
+        match trajectory.patch {
             Some(patch) => {
-                self.predictions.push((episode.trajectory.task, JobPrediction::Patch(patch)));
-                self.costs.push(episode.cost);
+                self.predictions.push((trajectory.task, JobPrediction::Patch(patch)));
+                self.costs.push(cost);
             }
-            None => self.lost.push(episode.trajectory.task),
+            None => self.lost.push(trajectory.task),
         }
-    }
-}
-
-/// What a rollout leaves in its run directory, written as each wave of episodes ends.
-struct Evidence {
-    trajectories: JsonLines,
-    predictions: JsonLines,
-}
-
-impl Evidence {
-    fn new(run_dir: &RunDir) -> Result<Self, Failure> {
-        Ok(Self { trajectories: run_dir.trajectories()?, predictions: run_dir.predictions()? })
-    }
-
-    fn push(&mut self, episode: &Finished) -> anyhow::Result<()> {
-        let trajectory = &episode.trajectory;
-        self.trajectories.push(trajectory)?;
-        let Some(patch) = &trajectory.patch else { return Ok(()) };
-        let row = json!({
-            "instance_id": trajectory.task,
-            "model_name_or_path": trajectory.source.model,
-            "model_patch": patch,
-        });
-        self.predictions.push(&row)
     }
 }

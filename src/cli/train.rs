@@ -45,6 +45,9 @@ pub struct Args {
     /// Override a key of the recipe, such as --set srl.group_size=4
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "recipe")]
     overrides: Vec<String>,
+    /// What surrounds the student: bash, editor, oracle-edit, localize-edit or a file; the same as --set prompt.scaffold=NAME
+    #[arg(long, value_name = "NAME|FILE", requires = "recipe")]
+    scaffold: Option<String>,
     /// The run directory to make [default: runs/RECIPE]
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
@@ -154,7 +157,9 @@ fn course(args: &Args) -> Result<Course, Failure> {
         let unreadable = || format!("`{}` was not made by `apprentice train`", run.display());
         return Course::from_json(manifest.recipe).with_context(unreadable).map_err(Failure::input);
     };
-    Course::load(path, &args.overrides).map_err(|error| {
+    let named = args.scaffold.iter().map(|name| format!("prompt.scaffold={name}"));
+    let overrides: Vec<String> = named.chain(args.overrides.iter().cloned()).collect();
+    Course::load(path, &overrides).map_err(|error| {
         Failure::usage(error)
             .with_hint("compare with `recipes/sft.yaml`, `recipes/srl.yaml` and `recipes/rlvr.yaml`")
     })

@@ -3,7 +3,7 @@
 //! Guarantees the same messages and reply as our own trainer makes of an example, as long as no hint is asked for.
 
 use super::hint;
-use crate::chat::{Context, Message, Scaffold, conversation, render_reply};
+use crate::chat::{Context, Message, Scaffold, conversation};
 use crate::example::Example;
 use crate::trajectory::Step;
 
@@ -75,7 +75,7 @@ impl Style {
             },
             step: number,
             messages: self.messages(example, lost),
-            reply: render_reply(example.expert),
+            reply: self.scaffold.reply(example.expert),
             action: example.action().text().into_owned(),
         }
     }

@@ -12,7 +12,9 @@ mod open_hands;
 mod ours;
 mod python;
 mod search;
+mod search_replace;
 mod shell;
+mod shown;
 mod str_replace;
 mod tools;
 mod window;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use crate::trajectory::{Dialect, Edition, EditorCall, EditorSetup};
 
 pub use call::{is_call, read_call};
+pub use shown::{show, structure};
 pub use words::split as split_words;
 
 /// What an editor needs of the machine whose files it edits.
@@ -112,6 +115,11 @@ pub async fn perform<F: Files>(
     state: &mut State,
     call: &EditorCall,
 ) -> Result<Outcome, F::Error> {
+    match call.dialect {
+        Dialect::SearchReplace => return search_replace::perform(files, &call.text).await,
+        Dialect::NamedFiles => return shown::named(files, &call.text).await,
+        _ => {}
+    }
     let parsed = match read_call(call) {
         Ok(parsed) => parsed,
         Err(message) => return Ok(Outcome::failed(format!("{message}\n"), 2)),

@@ -191,7 +191,25 @@ impl Student {
         options: &SampleOptions,
     ) -> Result<Vec<Vec<Sample>>, ModelError> {
         let end = self.tokenizer.end();
-        let replies = decode::generate(&self.network, prompts, options, Some(end))?;
+        Ok(self.samples(prompts, decode::generate(&self.network, prompts, options, Some(end))?))
+    }
+
+    /// The same, whose numbers do not depend on which prompts come together; what prompts begin with alike is read anew
+    /// for each.
+    ///
+    /// # Errors
+    /// As [`Self::generate`].
+    pub fn generate_apart(
+        &self,
+        prompts: &[Prompt],
+        options: &SampleOptions,
+    ) -> Result<Vec<Vec<Sample>>, ModelError> {
+        let end = self.tokenizer.end();
+        Ok(self.samples(prompts, decode::generate_apart(&self.network, prompts, options, Some(end))?))
+    }
+
+    fn samples(&self, prompts: &[Prompt], replies: Vec<Vec<decode::Reply>>) -> Vec<Vec<Sample>> {
+        let end = self.tokenizer.end();
         let sample = |prompt: &Prompt, reply: decode::Reply| Sample {
             prompt: Arc::clone(&prompt.tokens),
             text: self.tokenizer.decode(&reply.tokens),
@@ -203,7 +221,7 @@ impl Student {
         let of_prompt = |(prompt, replies): (&Prompt, Vec<decode::Reply>)| {
             replies.into_iter().map(|reply| sample(prompt, reply)).collect()
         };
-        Ok(prompts.iter().zip(replies).map(of_prompt).collect())
+        prompts.iter().zip(replies).map(of_prompt).collect()
     }
 }
 

@@ -32,7 +32,8 @@ impl Policy for StudentPolicy {
 }
 
 impl Student {
-    /// Draws the replies that the requests ask for; none to a conversation that no longer fits the model.
+    /// Draws the replies that the requests ask for; none to a conversation that no longer fits the model. Who asks together
+    /// depends on whose commands were quick, so the replies do not depend on it, to the last bit.
     ///
     /// # Errors
     /// When a conversation cannot be rendered, or the device fails.
@@ -50,7 +51,7 @@ impl Student {
                 prompts.push(Prompt { tokens, n: request.n, seed: request.seed });
             }
         }
-        for (place, samples) in places.into_iter().zip(self.generate(&prompts, options)?) {
+        for (place, samples) in places.into_iter().zip(self.generate_apart(&prompts, options)?) {
             replies[place] = samples;
         }
         Ok(replies)

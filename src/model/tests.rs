@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::config::QwenConfig;
 use super::decode::engine::{Order, with_engine};
-use super::decode::{Reply, generate};
+use super::decode::{Reply, generate, generate_apart};
 use super::network::Network;
 use super::tokenizer::{ChatTokenizer, Pieces};
 use super::tree::Packed;
@@ -239,6 +239,21 @@ fn a_reply_depends_on_its_seed_and_not_on_the_replies_beside_it() {
             alone[0].iter().map(|r| &r.tokens).collect::<Vec<_>>(),
             replies.iter().map(|r| &r.tokens).collect::<Vec<_>>()
         );
+    }
+}
+
+#[test]
+fn prompts_that_are_read_apart_have_replies_of_the_same_bits_whoever_is_beside_them() {
+    let network = network("qwen2");
+    let options = SampleOptions { max_new_tokens: 20, ..SampleOptions::default() };
+    let apart = |prompts: &[Prompt]| generate_apart(&network, prompts, &options, Some(11)).unwrap();
+    let prompts = prompts();
+    let together = apart(&prompts);
+    let twice = apart(&[&prompts[..], &prompts[..]].concat());
+    for (index, prompt) in prompts.iter().enumerate() {
+        // The log-probabilities reach the weights.
+        assert_eq!(apart(std::slice::from_ref(prompt))[0], together[index]);
+        assert_eq!(twice[prompts.len() + index], together[index]);
     }
 }
 

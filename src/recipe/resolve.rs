@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{FORMAT, Method, Recipe, fault};
+use crate::chat::Scaffold;
 use crate::difflib::{Autojunk, ratio};
 use crate::model::lora::{LoraConfig, Tuning};
 use crate::model::precision::Precision;
@@ -76,13 +77,15 @@ const CHOICES: [(&str, &[&str]); 11] = [
 /// The recipe that these layers make, the first of which is the file.
 pub(super) fn resolve(layers: &[Layer<'_>]) -> Result<Recipe, RecipeError> {
     let method = method(layers)?;
-    let mut resolved = to_value(&Recipe::defaults(method));
+    let mut defaults = Recipe::defaults(method);
+    defaults.prompt = scaffold(layers)?.unwrap_or(defaults.prompt);
+    let mut resolved = to_value(&defaults);
     for layer in layers {
         layer.check_format()?;
         layer.merge(&mut resolved, &layer.given, &mut Vec::new())?;
     }
     let recipe = from_value(resolved).expect("invariant: each value was checked as it was merged");
-    match fault(&recipe).or_else(|| fault::of_method(&recipe)) {
+    match fault(&recipe).or_else(|| fault::of_method(&recipe)).or_else(|| prompt_fault(&recipe)) {
         None => Ok(recipe),
         Some((key, problem)) => {
             let path: Vec<&str> = key.split('.').collect();
@@ -119,6 +122,20 @@ fn method(layers: &[Layer<'_>]) -> Result<Method, RecipeError> {
         return Err(layers[0].value(&["method"], "is missing; write `sft`, `srl` or `rlvr`".to_owned()));
     };
     serde_json::from_value(value.clone()).map_err(|error| layer.value(&["method"], error.to_string()))
+}
+
+/// The scaffold that the recipe names, whose values the other keys of `prompt` go over.
+fn scaffold(layers: &[Layer<'_>]) -> Result<Option<Scaffold>, RecipeError> {
+    let path = ["prompt", "scaffold"];
+    let said = layers.iter().rev().find_map(|layer| pointed(&layer.given, &path).map(|value| (layer, value)));
+    let Some((layer, value)) = said else { return Ok(None) };
+    let name = value.as_str().ok_or_else(|| layer.value(&path, "is no name and no file".to_owned()))?;
+    Scaffold::load(name).map(Some).map_err(|error| layer.value(&path, error.to_string()))
+}
+
+/// What is wrong with a scaffold whose values were changed.
+fn prompt_fault(recipe: &Recipe) -> Option<(&'static str, String)> {
+    recipe.prompt.fault().map(|problem| ("prompt", problem))
 }
 
 impl Layer<'_> {
@@ -362,6 +379,19 @@ data:
         assert_eq!(srl.batch.average, Average::Sequences);
         let sft = read("", &["method=sft"]).unwrap();
         assert_eq!((sft.batch.size, sft.schedule.rate, sft.schedule.warm_up), (64, 5e-6, 0.3));
+    }
+
+    #[test]
+    fn a_scaffold_gives_values_that_the_other_keys_of_the_prompt_go_over() {
+        let editor = read("prompt:\n  observation_chars: 7\n", &["prompt.scaffold=editor"]).unwrap().prompt;
+        let whole = Scaffold::load("editor").unwrap();
+        assert_eq!(editor, Scaffold { observation_chars: 7, ..whole });
+        let wrong = |set: &str| read("", &[set]).unwrap_err();
+        assert!(
+            wrong("prompt.scaffold=edtor").starts_with("`--set prompt.scaffold=edtor`: `prompt.scaffold`: ")
+        );
+        assert!(wrong("prompt.opening=no place").contains("templates.opening: `{problem}` is missing"));
+        assert!(wrong("prompt.tols=[]").ends_with("unknown key `prompt.tols`, did you mean `prompt.tools`?"));
     }
 
     #[test]

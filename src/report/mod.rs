@@ -230,7 +230,9 @@ impl RunReport {
             Event::Note { .. }
             | Event::PhaseAdvanced { .. }
             | Event::CheckpointSaved { .. }
-            | Event::GroupSampled(_) => {}
+            | Event::GroupSampled(_)
+            | Event::EpisodeEnded { .. }
+            | Event::EpisodesAdvanced { .. } => {}
         }
     }
 

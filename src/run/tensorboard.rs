@@ -95,6 +95,8 @@ impl EventSink for TensorBoard {
             | Event::PhaseEnded { .. }
             | Event::CheckpointSaved { .. }
             | Event::GroupSampled(_)
+            | Event::EpisodeEnded { .. }
+            | Event::EpisodesAdvanced { .. }
             | Event::TaskGraded { .. }
             | Event::MethodMeasured(_)
             | Event::Note { .. } => Ok(()),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -45,6 +46,8 @@ pub struct ScriptedBackend {
     replies: Arc<BTreeMap<String, Reply>>,
     /// Replies to every script with such a beginning.
     beginnings: Arc<Vec<(String, Reply)>>,
+    /// How long scripts take that do not answer at once.
+    durations: Arc<BTreeMap<String, Duration>>,
     n_started: Arc<AtomicU64>,
     n_lost: u64,
     capacity: Arc<Mutex<Option<Capacity>>>,
@@ -63,6 +66,13 @@ impl ScriptedBackend {
     #[must_use]
     pub fn answering(mut self, beginning: impl Into<String>, reply: Reply) -> Self {
         Arc::make_mut(&mut self.beginnings).push((beginning.into(), reply));
+        self
+    }
+
+    /// The same, but this script takes so long.
+    #[must_use]
+    pub fn taking(mut self, script: impl Into<String>, duration: Duration) -> Self {
+        Arc::make_mut(&mut self.durations).insert(script.into(), duration);
         self
     }
 
@@ -206,6 +216,9 @@ impl Sandbox for Scripted {
     async fn exec(&mut self, exec: &Exec<'_>) -> Result<Observation, SandboxError> {
         let script = exec.script.trim();
         let backend = self.backend.clone();
+        if let Some(duration) = backend.durations.get(script) {
+            tokio::time::sleep(*duration).await;
+        }
         let reply = if self.is_lost { Some(&Reply::Lose) } else { backend.reply(script) };
         match reply {
             Some(Reply::Observe { observation, writes }) => {

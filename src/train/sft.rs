@@ -11,7 +11,6 @@ use super::batch::Sequence;
 use super::data::{Cursor, DataSet, NothingFits, Prompter, name};
 use super::update::{Objective, update};
 use super::{Outcome, TrainConfig, Training, metrics};
-use crate::chat::render_reply;
 use crate::example::Example;
 use crate::model::tokenizer::ChatTokenizer;
 
@@ -80,7 +79,7 @@ pub(super) fn sequences(
     let mut sequences = Vec::with_capacity(examples.len());
     for example in examples.iter().filter(|example| example.is_imitable()) {
         let Some(prompt) = prompter.prompt(tokenizer, example)? else { continue };
-        let reply = tokenizer.encode_reply(&render_reply(example.expert))?;
+        let reply = tokenizer.encode_reply(&config.scaffold.reply(example.expert))?;
         if config.limits.reply < reply.len() {
             continue;
         }

@@ -170,6 +170,7 @@ fn end(end: End) -> &'static str {
         End::Submitted => "submitted",
         End::StepLimit => "step limit",
         End::TimeLimit => "time limit",
+        End::TokenLimit => "token limit",
         End::ContextLimit => "context limit",
         End::Malformed => "unreadable reply",
         End::SandboxLost => "sandbox lost",

@@ -1,6 +1,7 @@
 //! Quickstart with code: which sandboxes its bugs are repaired in.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Args, Setting, wrong_change};
 use crate::cli::failure::Failure;
@@ -16,7 +17,7 @@ use crate::sandbox::spec::SandboxSpec;
 /// The plan with its sandboxes.
 pub(super) struct Bench {
     plan: Plan,
-    spec: SandboxSpec,
+    spec: Arc<SandboxSpec>,
     selection: Selection,
     isolation: Isolation,
 }
@@ -25,7 +26,7 @@ impl Bench {
     pub(super) fn choose(args: &Args) -> Result<Self, Failure> {
         let plan =
             Plan::load(&args.changes).map_err(|error| wrong_change(error, "recipes/quickstart.yaml"))?;
-        let spec = SandboxSpec::load("shell", Path::new("sandboxes")).map_err(Failure::input)?;
+        let spec = Arc::new(SandboxSpec::load("shell", Path::new("sandboxes")).map_err(Failure::input)?);
         let (selection, isolation) = select(args.kind, &spec)?;
         Ok(Self { plan, spec, selection, isolation })
     }
@@ -33,7 +34,7 @@ impl Bench {
 
 impl Setting for Bench {
     fn domain(&self) -> Box<dyn Domain + '_> {
-        Box::new(Code { plan: &self.plan, backend: &*self.selection.backend, spec: &self.spec })
+        Box::new(Code { plan: &self.plan, backend: &self.selection.backend, spec: &self.spec })
     }
 
     fn manifest(&self) -> Result<Manifest, Failure> {

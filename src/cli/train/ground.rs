@@ -9,6 +9,7 @@ use crate::cli::certificates;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::sandboxes::{Bench, Benches, HostArgs};
+use crate::episode::Budget;
 use crate::practice::{Exercises, Place, Workshop};
 use crate::recipe::Recipe;
 use crate::solve::Strict;
@@ -117,14 +118,20 @@ impl Yard {
             let (spec, backend) = (spec.clone(), selection.backend.clone());
             Ok(Place { task: Arc::new(loaded.clone()), spec, backend, workspace })
         };
+        if let Some(unfit) =
+            self.tasks.values().find_map(|loaded| rollout::unfit(&recipe.prompt, &loaded.task))
+        {
+            return Err(Failure::usage(anyhow::anyhow!(unfit)).with_hint("choose another `prompt.scaffold`"));
+        }
         let ready = host.ready(output);
         Ok(Workshop {
             places: self.tasks.values().map(place).collect::<Result<_, Failure>>()?,
             rollout: rollout::Options {
                 scaffold: recipe.prompt.clone(),
-                max_steps: recipe.rlvr.steps,
+                budget: Budget::of_steps(recipe.rlvr.steps),
                 seed: recipe.seed,
                 parallel: host.parallel(),
+                samples: rollout::Samples::Dropped,
                 ready: ready.clone(),
             },
             grade: grade::Options { cache: host.cache(), ready },

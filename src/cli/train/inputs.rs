@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
 
-use crate::chat::render_reply;
+use crate::chat::Shows;
 use crate::cli::failure::Failure;
 use crate::event::{Event, GroupSample};
 use crate::fsio;
@@ -35,6 +35,8 @@ pub(super) struct Inputs {
     trajectories: Vec<Trajectory>,
     held_out: Vec<Trajectory>,
     tasks: BTreeMap<String, LoadedTask>,
+    /// Tasks as students were shown them, by what they were shown, where the scaffold shows more than the problem.
+    opened: BTreeMap<String, Task>,
 }
 
 /// A student without its weights.
@@ -56,7 +58,15 @@ impl Inputs {
         {
             return Err(Failure::nothing(anyhow!("the trajectories have no steps to train on")));
         }
-        Ok(Self { trajectories, held_out, tasks })
+        let mut opened = BTreeMap::new();
+        if recipe.prompt.shows() != Shows::Nothing {
+            for trajectory in trajectories.iter().chain(&held_out) {
+                let problem = shown(recipe, trajectory)?;
+                let task = Task { problem: problem.clone(), ..tasks[&trajectory.task].task.clone() };
+                opened.insert(problem, task);
+            }
+        }
+        Ok(Self { trajectories, held_out, tasks, opened })
     }
 
     /// Each trajectory to learn from with its task.
@@ -73,7 +83,9 @@ impl Inputs {
         &'i self,
         trajectories: &'i [Trajectory],
     ) -> impl Iterator<Item = (&'i Task, &'i Trajectory)> {
-        trajectories.iter().map(|trajectory| (&self.tasks[&trajectory.task].task, trajectory))
+        let opened = |trajectory: &Trajectory| self.opened.get(trajectory.problem.as_ref()?);
+        let task = move |trajectory| opened(trajectory).unwrap_or(&self.tasks[&trajectory.task].task);
+        trajectories.iter().map(move |trajectory| (task(trajectory), trajectory))
     }
 
     /// The tasks that a student works on by itself; all of one kind.
@@ -178,13 +190,13 @@ impl Inputs {
     fn new_outline(&self, recipe: &Recipe, config: &Path) -> Result<Outline, ModelError> {
         let said = self.pairs().flat_map(|(task, trajectory)| {
             let observed = trajectory.steps.iter().filter_map(|step| step.observation.as_ref());
-            let replies = trajectory.steps.iter().map(render_reply);
+            let replies = trajectory.steps.iter().map(|step| recipe.prompt.reply(step));
             std::iter::once(task.problem.clone()).chain(replies).chain(observed.map(|o| o.output.clone()))
         });
         // Who has no expert to learn words from has the problems.
         let problems = self.tasks.values().filter(|_| self.trajectories.is_empty());
         let said = said.chain(problems.map(|loaded| loaded.task.problem.clone()));
-        let system = std::iter::once(recipe.prompt.system.clone());
+        let system = std::iter::once(recipe.prompt.told().to_owned());
         let vocab_size = recipe.model.vocab_size.unwrap_or(VOCAB_SIZE);
         let tokenizer = ChatTokenizer::train(system.chain(said), vocab_size, Pieces::Words)?;
         let config = QwenConfig::load(config)?.with_vocab_size(tokenizer.vocab_size());
@@ -221,6 +233,18 @@ fn model_failure(error: ModelError) -> Failure {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+/// What the student of a trajectory was shown.
+///
+/// # Errors
+/// When the record does not say it.
+fn shown(recipe: &Recipe, trajectory: &Trajectory) -> Result<String, Failure> {
+    trajectory.problem.clone().ok_or_else(|| {
+        let name = &recipe.prompt.name;
+        let problem = anyhow!("trajectory `{}` does not say what `{name}` shows its student", trajectory.id);
+        Failure::input(problem).with_hint(format!("make it with `apprentice rollout --scaffold {name}`"))
+    })
 }
 
 /// Takes the trajectories that are held out from those to learn from, or reads them from their own file.

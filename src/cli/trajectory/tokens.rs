@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::super::failure::Failure;
 use super::curation::Tokens;
-use crate::chat::render_reply;
 use crate::curate::lesson::Style;
 use crate::example::Example;
 use crate::model::tokenizer::{ChatTokenizer, PromptMemo};
@@ -60,7 +59,8 @@ impl Counter {
             self.too_long += 1;
             return Ok(None);
         };
-        let reply = self.tokenizer.encode_reply(&render_reply(example.expert)).map_err(Failure::input)?;
+        let reply =
+            self.tokenizer.encode_reply(&style.scaffold.reply(example.expert)).map_err(Failure::input)?;
         let tokens = Tokens { prompt: fitted.tokens.len(), reply: reply.len(), lost: fitted.lost };
         self.prompts += tokens.prompt;
         self.replies += tokens.reply;

@@ -116,7 +116,7 @@ impl Engine<'_> {
         self.network.check(&packed, &[])?;
         let read = Arc::new(self.decoder.read(&packed));
         for (index, order) in orders.into_iter().enumerate() {
-            let logits = Arc::new(self.decoder.prompt_logits(&read, &[index]));
+            let logits = Arc::new(self.decoder.prompt_logits(std::iter::once((&*read, index))));
             let Order { id, prompt, options, top } = order;
             let position = prompt.tokens.len();
             self.live.extend((0..prompt.n).map(|reply| Live {

@@ -1,13 +1,15 @@
-//! Generation: prompts once, as a packed tree; then all replies together, one token a step.
+//! Generation: prompts once, as packed trees; then all replies together, one token a step.
 //!
 //! Guarantees that a reply depends on its prompt, its seed and the options alone, not on the replies beside it
-//! nor on the number of threads, and that its log-probabilities are those that `logprobs` recomputes. Runs outside
-//! the graph. On another device than the CPU the weights are copied here first.
+//! nor on the number of threads, and that its log-probabilities are those that `logprobs` recomputes. To the last bit that holds
+//! of prompts that are read apart ([`generate_apart`]): a trunk that several share is summed in other parts. Runs outside the
+//! graph. On another device than the CPU the weights are copied here first.
 
 pub mod engine;
 mod step;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Device;
 use rayon::prelude::*;
@@ -31,6 +33,15 @@ pub struct Reply {
     pub entropy: f64,
 }
 
+/// How prompts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// What they begin with alike is read once. Which prompts come together shows in the last bits of the numbers.
+    Together,
+    /// Each distinct prompt by itself, so that its numbers are the same whichever prompts come with it.
+    Apart,
+}
+
 /// Draws `n` replies to each prompt; each ends with `end`, after `max_new_tokens`, or at the model's last position.
 ///
 /// # Errors
@@ -41,23 +52,46 @@ pub fn generate(
     options: &SampleOptions,
     end: Option<u32>,
 ) -> Result<Vec<Vec<Reply>>, ModelError> {
+    draw(network, prompts, options, (end, Reading::Together))
+}
+
+/// The same, each distinct prompt read by itself: the replies are the same to the last bit whichever prompts come together.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_apart(
+    network: &Network,
+    prompts: &[Prompt],
+    options: &SampleOptions,
+    end: Option<u32>,
+) -> Result<Vec<Vec<Reply>>, ModelError> {
+    draw(network, prompts, options, (end, Reading::Apart))
+}
+
+fn draw(
+    network: &Network,
+    prompts: &[Prompt],
+    options: &SampleOptions,
+    (end, reading): (Option<u32>, Reading),
+) -> Result<Vec<Vec<Reply>>, ModelError> {
     if !network.device().is_cpu() {
-        return generate(&network.to_device(&Device::Cpu)?, prompts, options, end);
+        return draw(&network.to_device(&Device::Cpu)?, prompts, options, (end, reading));
     }
     if let Some(prompt) = prompts.iter().position(|prompt| prompt.tokens.is_empty()) {
         return Err(ModelError::EmptyPrompt { prompt });
     }
-    let packed = Packed::new(prompts.iter().map(|prompt| &*prompt.tokens));
-    network.check(&packed, &[])?;
+    let (trees, places) = trees(prompts, reading);
+    trees.iter().try_for_each(|packed| network.check(packed, &[]))?;
     let replies = with_weights(network, |weights| {
         let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
         let max_positions = network.config().max_positions;
         let positions = (longest + options.max_new_tokens).min(max_positions);
         let decoder = Decoder::new(network.config(), weights, positions);
-        let read = decoder.read(&packed);
+        let reads: Vec<Read> = trees.iter().map(|packed| decoder.read(packed)).collect();
         let batches = batches(prompts, options, max_positions);
         let run = |live: Vec<Live>| {
-            Batch { decoder: &decoder, read: &read, prompts, end, live, done: Vec::new() }.run()
+            let (reads, places) = (&reads[..], &places[..]);
+            Batch { decoder: &decoder, reads, places, prompts, end, live, done: Vec::new() }.run()
         };
         batches.into_par_iter().flat_map_iter(run).collect::<BTreeMap<(usize, usize), Reply>>()
     })?;
@@ -67,6 +101,24 @@ pub fn generate(
         all[prompt].push(reply);
     }
     Ok(all)
+}
+
+/// The trees that prompts are read in, and for each prompt its tree and its place there.
+fn trees(prompts: &[Prompt], reading: Reading) -> (Vec<Packed>, Vec<(usize, usize)>) {
+    if reading == Reading::Together {
+        let packed = Packed::new(prompts.iter().map(|prompt| &*prompt.tokens));
+        return (vec![packed], (0..prompts.len()).map(|place| (0, place)).collect());
+    }
+    let (mut trees, mut known) = (Vec::new(), BTreeMap::new());
+    let mut place = |prompt: &Prompt| {
+        let tree = *known.entry(Arc::clone(&prompt.tokens)).or_insert_with(|| {
+            trees.push(Packed::new([&*prompt.tokens]));
+            trees.len() - 1
+        });
+        (tree, 0)
+    };
+    let places = prompts.iter().map(&mut place).collect();
+    (trees, places)
 }
 
 /// A reply that is being drawn.
@@ -112,7 +164,9 @@ fn batch_size(replies: usize) -> usize {
 /// Replies that advance together.
 struct Batch<'a> {
     decoder: &'a Decoder<'a>,
-    read: &'a Read,
+    reads: &'a [Read],
+    /// For each prompt its read and its place there.
+    places: &'a [(usize, usize)],
     prompts: &'a [Prompt],
     end: Option<u32>,
     live: Vec<Live>,
@@ -128,8 +182,11 @@ impl Batch<'_> {
             }
             wanted
         });
-        let prompts: Vec<usize> = self.live.iter().map(|live| live.prompt).collect();
-        let mut logits = self.decoder.prompt_logits(self.read, &prompts);
+        let read = |live: &Live| {
+            let (read, place) = self.places[live.prompt];
+            (&self.reads[read], place)
+        };
+        let mut logits = self.decoder.prompt_logits(self.live.iter().map(read));
         while !self.live.is_empty() {
             self.draw(&logits);
             logits = self.advance();
@@ -157,13 +214,13 @@ impl Batch<'_> {
 
     /// Runs the last token of each reply.
     fn advance(&mut self) -> Vec<f32> {
-        let (read, prompts) = (self.read, self.prompts);
+        let (reads, places, prompts) = (self.reads, self.places, self.prompts);
         let mut rows: Vec<step::Row<'_>> = self
             .live
             .iter_mut()
             .map(|live| step::Row {
-                read,
-                prompt: live.prompt,
+                read: &reads[places[live.prompt].0],
+                prompt: places[live.prompt].1,
                 token: *live.reply.tokens.last().expect("invariant: a token was just drawn"),
                 position: (prompts[live.prompt].tokens.len() + live.reply.tokens.len() - 1) as u32,
                 tail: &mut live.tail,

@@ -99,8 +99,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// The logits after prompts (prompts, vocabulary).
-    pub(super) fn prompt_logits(&self, read: &Read, prompts: &[usize]) -> Vec<f32> {
-        let last: Vec<f32> = prompts.iter().flat_map(|&prompt| &read.prompts[prompt].last).copied().collect();
+    pub(super) fn prompt_logits<'r>(&self, prompts: impl Iterator<Item = (&'r Read, usize)>) -> Vec<f32> {
+        let last: Vec<f32> = prompts.flat_map(|(read, prompt)| &read.prompts[prompt].last).copied().collect();
         self.logits(&last)
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use futures_util::{StreamExt as _, stream};
@@ -61,8 +62,8 @@ pub(super) fn cache(dir: &Path) -> PathBuf {
 
 /// Where tasks are worked on.
 pub(super) struct Workshop<'a> {
-    pub(super) backend: &'a dyn Backend,
-    pub(super) spec: &'a SandboxSpec,
+    pub(super) backend: &'a Arc<dyn Backend>,
+    pub(super) spec: &'a Arc<SandboxSpec>,
     /// Below the run directory: tasks and what is prepared of them.
     pub(super) dir: PathBuf,
     pub(super) options: rollout::Options,
@@ -97,7 +98,7 @@ impl Workshop<'_> {
         let started = std::time::Instant::now();
         let mut repositories = synth::repositories();
         repositories.truncate(plan.tasks.repositories);
-        let bench = Bench::new(self.backend, self.spec);
+        let bench = Bench::new(&**self.backend, self.spec);
         let options = synth::Options {
             seed: DATA_SEED,
             style: plan.experts.clone(),
@@ -157,12 +158,14 @@ impl Workshop<'_> {
         let started = std::time::Instant::now();
         let workspaces: Vec<Workspace> =
             tasks.iter().map(|task| workspace::prepare(task, &self.cache())).collect::<Result<_, _>>()?;
-        let (backend, spec) = (self.backend, self.spec);
-        let jobs: Vec<Job<'_>> = tasks
-            .iter()
-            .zip(&workspaces)
-            .map(|(loaded, workspace)| Job { backend, task: &loaded.task, spec, workspace, attempt: 0 })
-            .collect();
+        let job = |(loaded, workspace): (&LoadedTask, Workspace)| Job {
+            backend: self.backend.clone(),
+            task: Arc::new(loaded.task.clone()),
+            spec: self.spec.clone(),
+            workspace,
+            attempt: 0,
+        };
+        let jobs: Vec<Job> = tasks.iter().zip(workspaces).map(job).collect();
         let mut graded = Vec::with_capacity(tasks.len());
         for (jobs, tasks) in jobs.chunks(PARALLEL).zip(tasks.chunks(PARALLEL)) {
             let finished = rollout::run(policy, jobs, &self.options, |_| Ok(())).await?;
@@ -204,7 +207,8 @@ impl Workshop<'_> {
             async move {
                 let verdict = match (&finished.lost, &finished.trajectory.patch) {
                     (None, Some(patch)) => {
-                        grade::grade(self.backend, self.spec, &task, Prediction::Patch(patch), options).await
+                        grade::grade(&**self.backend, self.spec, &task, Prediction::Patch(patch), options)
+                            .await
                     }
                     (lost, _) => {
                         let reason = lost.as_ref().map_or_else(String::new, SandboxError::with_causes);

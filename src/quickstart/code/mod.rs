@@ -12,6 +12,7 @@ use self::data::{Data, Workshop};
 use super::measure::{self, Counted};
 use super::{Domain, Lessons, Method, Phase, Quickstart};
 use crate::chat;
+use crate::episode::Budget;
 use crate::event::{Event, EventSink, MethodRow};
 use crate::model::Student;
 use crate::model::policy::StudentPolicy;
@@ -37,9 +38,9 @@ pub struct Code<'a> {
     /// What it does.
     pub plan: &'a Plan,
     /// Makes the sandboxes.
-    pub backend: &'a dyn Backend,
+    pub backend: &'a Arc<dyn Backend>,
     /// What the sandboxes are made of.
-    pub spec: &'a SandboxSpec,
+    pub spec: &'a Arc<SandboxSpec>,
 }
 
 impl Domain for Code<'_> {
@@ -51,9 +52,10 @@ impl Domain for Code<'_> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let options = rollout::Options {
             scaffold: self.plan.scaffold(),
-            max_steps: self.plan.measure.steps,
+            budget: Budget::of_steps(self.plan.measure.steps),
             seed: run.seed,
             parallel: usize::MAX,
+            samples: rollout::Samples::Dropped,
             ready: Arc::new(Ready::below(&data::cache(run.dir))),
         };
         let workshop = Workshop { backend: self.backend, spec: self.spec, dir: run.dir.to_owned(), options };

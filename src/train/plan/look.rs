@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Load;
-use crate::chat::render_reply;
 use crate::example::Example;
 use crate::model::Prompt;
 use crate::model::tokenizer::ChatTokenizer;
@@ -106,7 +105,7 @@ impl Look<'_> {
         let mut asked = Vec::with_capacity(examples.len());
         for example in examples {
             let Some(fitted) = self.prompter.prompt(self.tokenizer, example)? else { continue };
-            let reply = self.tokenizer.encode_reply(&render_reply(example.expert))?.len();
+            let reply = self.tokenizer.encode_reply(&self.config.scaffold.reply(example.expert))?.len();
             let reply = reply.clamp(1, self.config.limits.reply);
             asked.push(Asked { prompt: fitted.tokens, reply });
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Changes of the plan that make a run a matter of seconds.
-const SMALL: [&str; 16] = [
+const SMALL: [&str; 18] = [
     "tasks.train=26",
     "tasks.new_numbers=13",
     "tasks.new_templates=7",
@@ -19,12 +19,14 @@ const SMALL: [&str; 16] = [
     "model.kv_heads=1",
     "model.intermediate=32",
     "base.budget={steps: 4}",
-    "sft.budget={compute: 40000}",
-    "rlvr.budget={compute: 40000}",
-    "srl.budget={compute: 40000}",
-    "srl_rlvr.srl.budget={compute: 20000}",
-    "srl_rlvr.rlvr.budget={compute: 20000}",
+    "sft.budget={compute: 12000}",
+    "rlvr.budget={compute: 12000}",
+    "srl.budget={compute: 12000}",
+    "srl_rlvr.srl.budget={compute: 6000}",
+    "srl_rlvr.rlvr.budget={compute: 6000}",
     "groups.group_size=2",
+    "measure.steps=3",
+    "measure.reply_tokens=24",
 ];
 
 /// Runs the program and gives its exit code and what it printed as JSON.

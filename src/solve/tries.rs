@@ -1,7 +1,7 @@
 //! Tries: a policy solves each problem several times, every try by itself, in one reply or step after step.
 //!
 //! Guarantees that tries come back task by task in their order, and that a try depends on its task, its number and the seed
-//! only. A reply that cannot be read ends its try; what was solved up to there is judged.
+//! only. A reply that cannot be read ends its try; a try in steps that does not come to a box has no answer.
 
 use super::{Judge, Judged, REPLIES_AT_ONCE};
 use crate::chat::{self, Scaffold, parse_reply};
@@ -55,7 +55,7 @@ pub fn tries(
     for tasks in tasks.chunks((REPLIES_AT_ONCE / n.max(1)).max(1)) {
         let mut open: Vec<Open<'_>> = tasks.iter().flat_map(|task| Open::of(task, n, seed)).collect();
         while ask(policy, &mut open, manner)? {}
-        let judged: Vec<Try> = open.into_iter().map(|one| one.judged(judge)).collect();
+        let judged: Vec<Try> = open.into_iter().map(|one| one.judged(manner, judge)).collect();
         all.extend(judged.chunks(n.max(1)).map(<[Try]>::to_vec));
     }
     Ok(all)
@@ -146,9 +146,15 @@ impl<'a> Open<'a> {
         (limit <= self.steps.len()).then_some(End::StepLimit)
     }
 
-    fn judged(self, judge: &dyn Judge) -> Try {
+    fn judged(self, manner: &Manner, judge: &dyn Judge) -> Try {
         let Self { task, steps, replies, tokens, end, .. } = self;
-        let judged = judge.judge(task, &solution(&steps));
+        let judged = match (manner, end) {
+            // The judge would take the last number of a step for an answer that nobody gave.
+            (Manner::Steps { .. }, end) if end != Some(End::Submitted) => {
+                Judged { is_right: Some(false), answer: None }
+            }
+            _ => judge.judge(task, &solution(&steps)),
+        };
         Try { steps, end: end.unwrap_or(End::Unknown), replies, tokens, judged }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::bail;
+
 use super::plan::TaskPlan;
 use crate::synth::math::{self, Problem, Problems};
 use crate::task::Task;
@@ -11,26 +13,49 @@ use crate::trajectory::{Action, Step, Trajectory};
 
 const DATA_SEED: u64 = 0;
 
-/// Of the templates that are trained on, those that a rehearsal holds out: one that adds to a known way of working, one
-/// that shortens it.
+/// Problems to train on that are made at once; no template has fewer than it gives then.
+const AT_ONCE: usize = 1300;
+
+/// How often that is done at most.
+const ROUNDS: u64 = 40;
+
+/// Of the templates that are trained on, those that a rehearsal holds out.
 const REHEARSED: [&str; 3] = ["fraction-product", "remainder-product", "rate-distance"];
 
 /// The problems of a plan.
 pub(super) fn problems(plan: &TaskPlan) -> anyhow::Result<Problems> {
-    let (train, new_numbers, new_templates) = (plan.train, plan.new_numbers, plan.new_templates);
+    let (new_numbers, new_templates) = (plan.new_numbers, plan.new_templates);
+    let made = math::problems(&math::Options { seed: DATA_SEED, train: 0, new_numbers, new_templates })?;
+    let held_out = made.new_numbers.iter().chain(&made.new_templates);
+    let mut taken: BTreeSet<String> = held_out.map(|problem| problem.text.clone()).collect();
     if !plan.rehearse {
-        return math::problems(&math::Options { seed: DATA_SEED, train, new_numbers, new_templates });
+        return Ok(Problems { train: others(plan.train, &mut taken)?, ..made });
     }
-    // Twice as many as are wanted hold enough of the templates that stay, as well as of those that are held out.
-    let count = 2 * (train + new_numbers + new_templates);
-    let made =
-        math::problems(&math::Options { seed: DATA_SEED, train: count, new_numbers: 0, new_templates: 0 })?;
+    // Enough that those to train on and those to rehearse on are all among them.
+    let all = others(2 * (plan.train + new_numbers) + 5 * new_templates, &mut taken)?;
     let is_rehearsed = |problem: &Problem| REHEARSED.contains(&problem.template);
-    let (mut rehearsed, mut rest): (Vec<_>, Vec<_>) = made.train.into_iter().partition(is_rehearsed);
-    let mut numbers = rest.split_off(rest.len().min(train));
-    numbers.truncate(new_numbers);
+    let (mut rehearsed, mut rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_rehearsed);
+    let train = rest.split_off(new_numbers).into_iter().take(plan.train).collect();
     rehearsed.truncate(new_templates);
-    Ok(Problems { train: rest, new_numbers: numbers, new_templates: rehearsed })
+    Ok(Problems { train, new_numbers: rest, new_templates: rehearsed })
+}
+
+/// Problems to train on that are not `taken`. A template with few numbers to draw is used up sooner than the others.
+fn others(count: usize, taken: &mut BTreeSet<String>) -> anyhow::Result<Vec<Problem>> {
+    let mut problems = Vec::with_capacity(count);
+    for round in 1..=ROUNDS {
+        let options =
+            math::Options { seed: DATA_SEED + round, train: AT_ONCE, new_numbers: 0, new_templates: 0 };
+        for problem in math::problems(&options)?.train {
+            if problems.len() == count {
+                return Ok(problems);
+            }
+            if taken.insert(problem.text.clone()) {
+                problems.push(problem);
+            }
+        }
+    }
+    bail!("the templates have fewer than {count} problems that differ; lower `tasks.train`")
 }
 
 /// Problems of one kind with their experts.
@@ -69,6 +94,17 @@ pub(super) fn templates(problems: &[Problem]) -> usize {
 mod tests {
     use super::*;
     use crate::solution::last_box;
+
+    #[test]
+    fn problems_to_train_on_differ_and_there_is_an_end_to_them() {
+        let made = problems(&TaskPlan { train: 6000, ..plan(false) }).unwrap();
+        let texts: BTreeSet<&String> =
+            made.named().into_iter().flat_map(|(_, some)| some).map(|problem| &problem.text).collect();
+        assert_eq!(texts.len(), 6000 + 20 + 21);
+        assert_eq!(templates(&made.train), 13);
+        let error = problems(&TaskPlan { train: 1_000_000, ..plan(false) }).unwrap_err().to_string();
+        assert!(error.contains("lower `tasks.train`"), "{error}");
+    }
 
     fn plan(rehearse: bool) -> TaskPlan {
         TaskPlan { train: 60, new_numbers: 20, new_templates: 21, rehearse }

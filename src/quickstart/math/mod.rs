@@ -21,7 +21,7 @@ use crate::practice::Exercises;
 use crate::reward::TextReward;
 use crate::seed;
 use crate::solve::{self, Strict};
-use crate::synth::math::Problems;
+use crate::synth::math::{self, Problems};
 use crate::task::Task;
 use crate::train::data::DataSet;
 use crate::train::sft::{self, Target};
@@ -53,12 +53,17 @@ impl Domain for Math<'_> {
     }
 }
 
-/// Writes the problems for who wants to read them, once.
+/// Writes what the run is about for who wants to read it, once: the held-out tasks, and all worked solutions.
 fn write(problems: &Problems, dir: &Path, events: &mut dyn EventSink) -> anyhow::Result<()> {
     let (name, started) = ("synthesis", Instant::now());
     phase(events, name, None)?;
-    if !dir.join("train/trajectories.jsonl").exists() {
-        problems.write(dir)?;
+    let [(train, learned), held_out @ ..] = problems.named();
+    let written = dir.join(train).join("trajectories.jsonl");
+    if !written.exists() {
+        for (name, problems) in held_out {
+            math::write(problems, name, &dir.join(name))?;
+        }
+        math::write_experts(learned, &dir.join(train))?;
     }
     ended(events, name, started)?;
     let counted = problems.named().map(|(name, problems)| {
@@ -94,7 +99,7 @@ impl Lessons for MathLessons<'_> {
             name: "base",
             config: self.plan.training("base", &self.plan.base, self.seed),
             train: Box::new(|config, training| {
-                sft::train(config, Target::Conversations, &DataSet::new(train.pairs()), training)
+                sft::train(config, Target::Replies, &DataSet::new(train.pairs()), training)
             }),
         }
     }

@@ -135,18 +135,30 @@ impl Problems {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, out: &Path) -> anyhow::Result<()> {
-        for (name, problems) in self.named() {
-            let dir = out.join(name);
-            for problem in problems {
-                let task = problem.task(name);
-                fs_err::create_dir_all(dir.join(&task.id))?;
-                fs_err::write(dir.join(&task.id).join(task_dir::FILE), task.to_yaml())?;
-            }
-            let experts: Vec<Trajectory> = problems.iter().map(Problem::expert).collect();
-            fsio::write_json_lines(&dir.join("trajectories.jsonl"), &experts)?;
-        }
-        Ok(())
+        self.named().into_iter().try_for_each(|(name, problems)| write(problems, name, &out.join(name)))
     }
+}
+
+/// Writes the tasks of problems, which count for `benchmark`, and their worked solutions into `dir`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(problems: &[Problem], benchmark: &str, dir: &Path) -> anyhow::Result<()> {
+    for problem in problems {
+        let task = problem.task(benchmark);
+        fs_err::create_dir_all(dir.join(&task.id))?;
+        fs_err::write(dir.join(&task.id).join(task_dir::FILE), task.to_yaml())?;
+    }
+    write_experts(problems, dir)
+}
+
+/// Writes the worked solutions of problems as `trajectories.jsonl` into `dir`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_experts(problems: &[Problem], dir: &Path) -> anyhow::Result<()> {
+    let experts: Vec<Trajectory> = problems.iter().map(Problem::expert).collect();
+    fsio::write_json_lines(&dir.join("trajectories.jsonl"), &experts)
 }
 
 /// Draws of one template until it counts as used up.

@@ -1,7 +1,7 @@
 //! Rollouts: many episodes of one policy, each in a sandbox of its own.
 //!
-//! Every live episode is a task of the runtime and advances by itself ([`live`]); those that wait for the policy are
-//! asked for together, on the caller's own thread, while the sandboxes of the others go on ([`desk`]). A request is
+//! Every live episode is a task of the runtime and advances by itself (`live`); those that wait for the policy are
+//! asked for together, on the caller's own thread, while the sandboxes of the others go on (`desk`). A request is
 //! made of the task, the try and the step alone, so what an episode becomes depends on no other one, and results come in the
 //! order of the jobs. An episode whose sandbox is lost starts again from its beginning with the same seed; when its tries are
 //! used up it ends as [`End::SandboxLost`](crate::trajectory::End) with the error kept, which is never a result. Does not
@@ -142,7 +142,7 @@ pub async fn run(
 ) -> anyhow::Result<Vec<Finished>> {
     let mut episodes = JoinSet::new();
     let parallel = options.parallel.clamp(1, jobs.len().max(1));
-    let (line, desk) = Desk::open();
+    let (line, desk) = Desk::open(parallel);
     let shared = Arc::new(Shared {
         scaffold: Arc::new(options.scaffold.clone()),
         options: options.clone(),
@@ -160,7 +160,8 @@ pub async fn run(
         hear,
     };
     let ended = rollout.drive(policy, desk, start).await;
-    // Where the policy failed, nobody answers any more, and each episode stops its sandbox.
+    // Where the policy failed, nobody answers any more: who waits for a place gets none, and all others stop their sandboxes.
+    shared.places.close();
     while let Some(joined) = episodes.join_next().await {
         if let Err(error) = joined
             && error.is_panic()

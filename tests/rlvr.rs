@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use apprentice::chat::{Scaffold, conversation, render_reply};
-use apprentice::episode::{Budget, Episode, Turn};
+use apprentice::episode::{self, Episode, Turn};
 use apprentice::event::{Event, EventSink};
 use apprentice::group::Reward;
 use apprentice::model::Student;
@@ -132,7 +132,8 @@ impl Yard {
     }
 
     fn play(&self, policy: &mut dyn Policy, task: &Task, attempt: usize, seed: u64) -> Option<Reward> {
-        let mut episode = Episode::new(Arc::new(task.clone()), Arc::new(scaffold()), Budget::of_steps(3));
+        let mut episode =
+            Episode::new(Arc::new(task.clone()), Arc::new(scaffold()), episode::Budget::of_steps(3));
         while *episode.turn() == Turn::Ask {
             let step = episode.steps().len();
             let request = SampleRequest {
@@ -265,7 +266,7 @@ fn workshop(
         places: NAMES.iter().map(place).collect(),
         rollout: rollout::Options {
             scaffold: scaffold(),
-            budget: Budget::of_steps(3),
+            budget: episode::Budget::of_steps(3),
             seed: 0,
             parallel: 4,
             samples: rollout::Samples::Dropped,

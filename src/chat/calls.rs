@@ -61,14 +61,15 @@ pub(super) fn read(text: &str) -> Option<(Tool, Action)> {
         "submit" => (Tool::Submit, Action::Submit),
         "search_replace" => (Tool::SearchReplace, editor(Dialect::SearchReplace, only("blocks")?)),
         "name_files" => (Tool::NameFiles, editor(Dialect::NamedFiles, only("paths")?)),
-        "str_replace_editor" => match only(LINE) {
-            Some(line) => (Tool::StrReplaceEditor, editor(Dialect::Ours, line)),
-            None => {
+        "str_replace_editor" => {
+            let action = if let Some(line) = only(LINE) {
+                editor(Dialect::Ours, line)
+            } else {
                 let text = line(&arguments)?;
-                let call = EditorCall { dialect: Dialect::Ours, text, arguments };
-                (Tool::StrReplaceEditor, Action::Editor(call))
-            }
-        },
+                Action::Editor(EditorCall { dialect: Dialect::Ours, text, arguments })
+            };
+            (Tool::StrReplaceEditor, action)
+        }
         _ => return None,
     })
 }

@@ -7,8 +7,8 @@ fn task(problem: &str) -> Task {
     Task { problem: problem.to_owned(), ..Task::default() }
 }
 
-fn editor(dialect: Editor, text: &str) -> Option<Action> {
-    Some(Action::Editor(EditorCall { dialect, text: text.to_owned(), arguments: serde_json::Map::new() }))
+fn editor(dialect: Editor, text: &str) -> Action {
+    Action::Editor(EditorCall { dialect, text: text.to_owned(), arguments: serde_json::Map::new() })
 }
 
 #[test]
@@ -21,11 +21,11 @@ fn a_reply_is_the_action_that_the_scaffold_has_a_tool_for() {
         ("bash", edit, Some(Action::bash(edit))),
         ("editor", "submit", Some(Action::Submit)),
         ("editor", "ls", Some(Action::bash("ls"))),
-        ("editor", view, editor(Editor::Ours, view)),
-        ("oracle-edit", edit, editor(Editor::SearchReplace, edit)),
-        ("oracle-edit", "submit", editor(Editor::SearchReplace, "submit")),
-        ("localize-edit", "a\nb", editor(Editor::NamedFiles, "a\nb")),
-        ("localize-edit", edit, editor(Editor::SearchReplace, edit)),
+        ("editor", view, Some(editor(Editor::Ours, view))),
+        ("oracle-edit", edit, Some(editor(Editor::SearchReplace, edit))),
+        ("oracle-edit", "submit", Some(editor(Editor::SearchReplace, "submit"))),
+        ("localize-edit", "a\nb", Some(editor(Editor::NamedFiles, "a\nb"))),
+        ("localize-edit", edit, Some(editor(Editor::SearchReplace, edit))),
         (
             "bash",
             r#"<tool_call>{"name":"bash","arguments":{"command":"ls"}}</tool_call>"#,

@@ -21,6 +21,7 @@ use super::{certificates, rates};
 use crate::chat::Scaffold;
 use crate::episode::Budget;
 use crate::extract::Ignored;
+use crate::fsio;
 use crate::grade::{JobPrediction, Report};
 use crate::isolation::is_patience;
 use crate::policy::Policy;
@@ -189,7 +190,7 @@ async fn roll_out(
         return Err(Failure::usage(anyhow::anyhow!("{unfit}"))
             .with_hint("choose another `--scaffold`, or other `--tasks`"));
     }
-    let manifest = manifest(args, &scaffold, benches);
+    let manifest = manifest(args, &scaffold, (tasks, benches));
     let run_dir = match args.resume {
         true => RunDir::resume(&args.out, &manifest),
         false => RunDir::create(&args.out, manifest),
@@ -210,7 +211,11 @@ async fn roll_out(
     }
 }
 
-fn manifest(args: &Args, scaffold: &Scaffold, benches: &Benches) -> Manifest {
+fn manifest(
+    args: &Args,
+    scaffold: &Scaffold,
+    (tasks, benches): (&BTreeMap<String, LoadedTask>, &Benches),
+) -> Manifest {
     let recipe = json!({
         "policy": args.policy.to_string(),
         "tasks": args.tasks,
@@ -224,6 +229,10 @@ fn manifest(args: &Args, scaffold: &Scaffold, benches: &Benches) -> Manifest {
     });
     let mut manifest = Manifest::new(std::env::args(), recipe);
     manifest.seeds.insert("run".to_owned(), args.seed);
+    let digest = |(id, loaded): (&String, &LoadedTask)| {
+        (format!("task {id}"), fsio::sha256_hex(loaded.task.to_yaml().as_bytes()))
+    };
+    manifest.digests.data = tasks.iter().map(digest).collect();
     manifest.digests.sandboxes = benches.digests();
     manifest.protection = benches.protection().cloned();
     manifest.isolation = args.host.backend.isolation();

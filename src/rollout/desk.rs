@@ -80,15 +80,17 @@ pub(super) struct Desk {
     waiting: BTreeMap<usize, Asked>,
     /// Episodes that will ask or end.
     working: BTreeSet<usize>,
+    /// How many can ask at once; those that have begun beyond it wait for a place.
+    places: usize,
     /// How long the policy took for its last answer.
     last: Duration,
 }
 
 impl Desk {
-    pub(super) fn open() -> (Line, Self) {
+    pub(super) fn open(places: usize) -> (Line, Self) {
         let (sender, messages) = mpsc::unbounded_channel();
         let (waiting, working) = (BTreeMap::new(), BTreeSet::new());
-        (Line(sender), Self { messages, waiting, working, last: FIRST })
+        (Line(sender), Self { messages, waiting, working, places, last: FIRST })
     }
 
     /// An episode has begun.
@@ -110,7 +112,7 @@ impl Desk {
             return ended;
         }
         let deadline = tokio::time::Instant::now() + patience;
-        while !self.waiting.is_empty() && !self.working.is_empty() {
+        while !self.waiting.is_empty() && !self.working.is_empty() && self.waiting.len() < self.places {
             match tokio::time::timeout_at(deadline, self.messages.recv()).await {
                 Ok(Some(next)) => self.take(next, &mut ended),
                 Ok(None) | Err(_) => break,

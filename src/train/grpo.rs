@@ -132,7 +132,7 @@ fn gather(
         if replies.clone().next().is_none() {
             break;
         }
-        harvest.tally.count_sampling(replies);
+        harvest.tally.count_sampling_apart(replies);
     }
     if said.is_empty() && rewards.iter().any(Option::is_some) {
         harvest.tally.too_long += 1;

@@ -96,6 +96,17 @@ impl Tally {
         }
     }
 
+    /// The same of replies whose prompts were read apart: only prompts that are wholly alike were read once.
+    pub(super) fn count_sampling_apart<'s>(&mut self, replies: impl Iterator<Item = &'s Sample>) {
+        let mut alike: BTreeMap<&[u32], Vec<&Sample>> = BTreeMap::new();
+        for reply in replies {
+            alike.entry(&*reply.prompt).or_default().push(reply);
+        }
+        for replies in alike.into_values() {
+            self.count_sampling(replies.into_iter());
+        }
+    }
+
     /// Attempts counted.
     pub(super) fn attempts(&self) -> u64 {
         self.reward.n

@@ -56,7 +56,7 @@ struct Line {
 
 /// What an episode's policy said, a line of `samples.jsonl`.
 #[derive(Serialize)]
-struct Replies<'a> {
+struct Answers<'a> {
     format: &'static str,
     id: &'a str,
     replies: Vec<Said<'a>>,
@@ -110,8 +110,8 @@ impl Evidence {
         if let Some(row) = prediction(trajectory) {
             self.predictions.push(&row)?;
         }
-        let replies = Replies { format: SAMPLES, id: &trajectory.id, replies: said(&episode.samples) };
-        self.samples.push(&replies)?;
+        let answers = Answers { format: SAMPLES, id: &trajectory.id, replies: said(&episode.samples) };
+        self.samples.push(&answers)?;
         let lost = episode.lost_before.iter().chain(&episode.lost);
         self.episodes.push(&Line {
             format: EPISODE.to_owned(),
@@ -235,7 +235,9 @@ mod tests {
             let mut evidence = Evidence::open(&run).unwrap();
             // One that was lost is begun again.
             evidence.push(&finished("a.1", End::SandboxLost, None)).unwrap();
-            order.iter().for_each(|id| evidence.push(&finished(id, End::Submitted, Some("+"))).unwrap());
+            for id in order {
+                evidence.push(&finished(id, End::Submitted, Some("+"))).unwrap();
+            }
             evidence.settle(&ids).unwrap();
             [TRAJECTORIES, PREDICTIONS, REPLIES, EPISODES]
                 .map(|name| fs_err::read_to_string(run.path().join(name)).unwrap())

@@ -11,7 +11,7 @@ use crate::run::Manifest;
 pub(super) fn overview(report: &Report) -> String {
     let mut html = String::from(
         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Runs\"><table class=\"runs\"><thead><tr><th scope=\"col\">run</th>\
-         <th scope=\"col\">what</th><th scope=\"col\">resolved</th><th scope=\"col\">updates</th><th scope=\"col\">time</th><th scope=\"col\">seed</th>\
+         <th scope=\"col\">what</th><th scope=\"col\">resolved</th><th scope=\"col\">updates</th><th scope=\"col\">time of phases</th><th scope=\"col\">seed</th>\
          <th scope=\"col\">version</th></tr></thead><tbody>\n",
     );
     for run in &report.runs {

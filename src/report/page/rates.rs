@@ -88,7 +88,7 @@ fn open(html: &mut String, caption: &str, columns: &[&str]) {
     add(
         html,
         format_args!(
-            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>"
+            "<p class=\"soft\">{caption}</p>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><thead><tr>"
         ),
     );
     for column in columns {
@@ -241,9 +241,8 @@ fn pass_at_k(html: &mut String, graded: &[&(String, &Column)]) {
     for (_, name, points) in &curves {
         let most = points.iter().map(|at| at.mean.n).max().unwrap_or_default();
         add(html, format_args!("<p><strong>{}</strong>, {}:", escape(name), counted(most, "task", "tasks")));
-        for at in points {
-            add(html, format_args!(" pass@{} {:.1} %", at.k, 100.0 * at.mean.mean));
-        }
+        let shares = points.iter().map(|at| format!("pass@{} {:.1} %", at.k, 100.0 * at.mean.mean));
+        add(html, format_args!(" {}", shares.collect::<Vec<_>>().join(", ")));
         html.push_str("</p>");
     }
     html.push_str("<p class=\"soft\">Vertical lines are 95 % intervals over tasks.</p></div></div>\n");

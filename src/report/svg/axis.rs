@@ -25,8 +25,11 @@ impl Axis {
             (low, high) = (0.0, 1.0);
         }
         if high - low < 1e-12 * high.abs().max(1e-12) {
-            let around = if low == 0.0 { 1.0 } else { 0.5 * low.abs() };
-            (low, high) = (low - around, high + around);
+            // Most of what is drawn cannot be below zero.
+            (low, high) = match low {
+                0.0 => (0.0, 1.0),
+                _ => (low - 0.5 * low.abs(), high + 0.5 * low.abs()),
+            };
         }
         // A distance to zero that is not shown makes small changes look large.
         if matches!(snap, Snap::Ticks) && 0.0 < low && low < 0.5 * high {
@@ -93,6 +96,6 @@ mod tests {
     fn a_flat_or_empty_line_still_has_an_axis() {
         assert_eq!(axis(&[]).len(), 6);
         assert!(1 < axis(&[0.5, 0.5]).len());
-        assert!(1 < axis(&[0.0]).len());
+        assert_eq!(axis(&[0.0, 0.0]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
     }
 }

@@ -172,7 +172,7 @@ impl MethodRow {
     }
 }
 
-/// A group of attempts in words: a line of `samples.jsonl`.
+/// A group of attempts in words: a line of `groups.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupSample {
     /// The phase, such as `srl`.

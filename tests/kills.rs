@@ -129,7 +129,7 @@ fn outcome(run: &Path, steps: u64) -> Outcome {
             ["step_trained", "step_skipped", "validated"].map(Value::from).contains(&event["event"]);
         is_metric.then(|| event.to_string())
     };
-    let samples = fs_err::read_to_string(run.join("samples.jsonl")).unwrap_or_default();
+    let samples = fs_err::read_to_string(run.join("groups.jsonl")).unwrap_or_default();
     Outcome { checkpoint, best, metrics: events.lines().filter_map(metric).collect(), samples }
 }
 

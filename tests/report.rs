@@ -53,12 +53,12 @@ fn run(dir: &Path, name: &str, said: &str) -> PathBuf {
     for step in 0..4 {
         lines[3] += &format!(
             "{}\n",
-            json!({"format": "apprentice.samples/1", "phase": "srl", "step": step, "task": said, "kept": step % 2 == 0,
+            json!({"format": "apprentice.groups/1", "phase": "srl", "step": step, "task": said, "kept": step % 2 == 0,
             "expert": {"trajectory": said, "step": 2, "thought": said, "action": format!("sed -n 1p x {said}")}, "attempts": attempts})
         );
     }
     for (file, text) in
-        ["grades.jsonl", "trajectories.jsonl", "events.jsonl", "samples.jsonl"].into_iter().zip(lines)
+        ["grades.jsonl", "trajectories.jsonl", "events.jsonl", "groups.jsonl"].into_iter().zip(lines)
     {
         fs_err::write(path.join(file), text).unwrap();
     }

@@ -299,10 +299,10 @@ fn long_run(directory: &Path) -> PathBuf {
         (0..8).map(|at| json!({"reward": 0.5, "replies": [format!("<think>{at} {text}</think>{at}{text}")]}));
     let attempts: Vec<_> = attempts.collect();
     let sample = |step: u64| {
-        json!({"format": run::SAMPLES_FORMAT, "phase": "srl", "step": step, "task": "t", "kept": true, "attempts": attempts,
+        json!({"format": run::GROUPS_FORMAT, "phase": "srl", "step": step, "task": "t", "kept": true, "attempts": attempts,
             "expert": {"trajectory": "e", "step": 1, "thought": text, "action": text}})
     };
-    fsio::write_json_lines(&path.join("samples.jsonl"), (0..90).map(sample)).unwrap();
+    fsio::write_json_lines(&path.join("groups.jsonl"), (0..90).map(sample)).unwrap();
     fs_err::write(path.join("grades.jsonl"), grades).unwrap();
     fs_err::write(path.join("trajectories.jsonl"), episodes).unwrap();
     fs_err::write(path.join("events.jsonl"), events).unwrap();

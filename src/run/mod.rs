@@ -22,10 +22,10 @@ use tensorboard::TensorBoard;
 
 /// Name and version in the first field of every line of `events.jsonl`.
 pub const EVENT_FORMAT: &str = "apprentice.event/1";
-/// Name and version in the first field of every line of `samples.jsonl`.
-pub const SAMPLES_FORMAT: &str = "apprentice.samples/1";
+/// Name and version in the first field of every line of `groups.jsonl`.
+pub const GROUPS_FORMAT: &str = "apprentice.groups/1";
 /// The file of groups in words.
-pub const SAMPLES: &str = "samples.jsonl";
+pub const GROUPS: &str = "groups.jsonl";
 
 const MANIFEST: &str = "manifest.json";
 const LOCK: &str = ".lock";
@@ -173,7 +173,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// The sink of `events.jsonl`, and of `samples.jsonl` once there is a sample, after what is there.
+    /// The sink of `events.jsonl`, and of `groups.jsonl` once there is a sample, after what is there.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -309,7 +309,7 @@ fn read_lines<T: DeserializeOwned>(file: &Path, expected: &'static str) -> Resul
 /// When a whole line is not a sample of this version.
 pub fn read_samples(path: &Path) -> Result<Vec<GroupSample>, RunError> {
     let mut samples = BTreeMap::new();
-    for (line_idx, sample) in read_lines(&path.join(SAMPLES), SAMPLES_FORMAT)?.into_iter().enumerate() {
+    for (line_idx, sample) in read_lines(&path.join(GROUPS), GROUPS_FORMAT)?.into_iter().enumerate() {
         let sample: GroupSample = sample;
         let expert = sample.expert.as_ref().map(|expert| (expert.trajectory.clone(), expert.step));
         let place = (sample.phase.clone(), sample.step, sample.task.clone(), expert);
@@ -351,9 +351,9 @@ impl EventSink for EventFile {
         };
         let lines = match &mut self.samples {
             Some(lines) => lines,
-            none => none.insert(JsonLines::append_to(&self.dir.join(SAMPLES))?),
+            none => none.insert(JsonLines::append_to(&self.dir.join(GROUPS))?),
         };
-        lines.push(&SampleLine { format: SAMPLES_FORMAT, sample })
+        lines.push(&SampleLine { format: GROUPS_FORMAT, sample })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::tokenizer::{ChatTokenizer, Pieces};
 use crate::model::{Device, Student};
 use crate::recipe::{Method, Recipe};
 use crate::run::manifest::Digests;
-use crate::run::{RunDir, SAMPLES};
+use crate::run::{GROUPS, RunDir};
 use crate::task::{Kind, LoadedTask, Task};
 use crate::task_dir;
 use crate::train::checkpoint::Progress;
@@ -327,7 +327,7 @@ pub(super) fn forget_after(run: &RunDir, phase: &str, progress: Option<&Progress
         Err(_) => false,
         Ok(_) => true,
     })?;
-    retain(&run.path().join(SAMPLES), |line| {
+    retain(&run.path().join(GROUPS), |line| {
         serde_json::from_str::<GroupSample>(line)
             .is_ok_and(|sample| sample.phase != phase || sample.step < step)
     })

@@ -12,7 +12,7 @@ use crate::reward::TextReward;
 
 /// Groups of a run that are shown.
 const GROUPS: usize = 60;
-/// Bytes that all groups may take; what is left out stands in the run's `samples.jsonl`.
+/// Bytes that all groups may take; what is left out stands in the run's `groups.jsonl`.
 const BYTES: usize = 1_500_000;
 
 pub(super) fn steps(report: &Report) -> String {
@@ -55,7 +55,7 @@ fn of_run(html: &mut String, run: &RunReport, bytes: usize) {
         add(
             html,
             format_args!(
-                "<p class=\"soft\">{} in <code>samples.jsonl</code> of the run.</p>\n",
+                "<p class=\"soft\">{} in <code>groups.jsonl</code> of the run.</p>\n",
                 counted(left, "further group stands", "further groups stand")
             ),
         );

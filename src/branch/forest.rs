@@ -18,7 +18,7 @@ use super::potentials::Potentials;
 use super::state::{Done, State};
 use crate::ready::Order;
 use crate::replay::{self, Options, Work};
-use crate::reward::effect::Effect;
+use crate::reward::effect::{Effect, EffectReward};
 use crate::reward::potential::outcome;
 use crate::sandbox::{PAUSES, SandboxError, Session};
 use crate::trajectory::Action;
@@ -31,6 +31,7 @@ const KEPT: usize = 8;
 pub(super) struct Forest {
     trunks: BTreeMap<String, Arc<Trunk>>,
     options: Options,
+    /// Whether potentials are asked for.
     has_tests: bool,
     kept: Kept,
     /// What each expert's action did: a few lines each, for the whole training.
@@ -57,11 +58,11 @@ struct Ran {
 }
 
 impl Forest {
-    /// The trunks of `works`; `has_tests` says whether potentials are asked for.
+    /// The trunks of `works`, for rewards that ask for potentials or not.
     ///
     /// # Errors
     /// When two trajectories have the same id, or a repository cannot be prepared.
-    pub(super) async fn new(works: Vec<Work>, options: Options, has_tests: bool) -> Result<Self> {
+    pub(super) async fn new(works: Vec<Work>, options: Options, reward: EffectReward) -> Result<Self> {
         let mut trunks = BTreeMap::new();
         let mut workspaces: BTreeMap<String, Workspace> = BTreeMap::new();
         let mut room = usize::MAX;
@@ -82,7 +83,7 @@ impl Forest {
         let kept = Kept::at_most(KEPT.min(room.saturating_sub(parallel + 1)));
         let options = Options { parallel, ..options };
         let (experts, potentials, cost) = (BTreeMap::new(), Potentials::default(), Cost::default());
-        Ok(Self { trunks, options, has_tests, kept, experts, potentials, cost })
+        Ok(Self { trunks, options, has_tests: 0.0 < reward.tests, kept, experts, potentials, cost })
     }
 
     /// Ends every sandbox that is kept.
@@ -206,13 +207,12 @@ impl Forest {
     ) -> Result<Vec<Option<Done>>, SandboxError> {
         let mut running = Vec::with_capacity(actions.len());
         for action in actions {
-            let fork = match action {
-                Action::Submit => None,
-                _ => {
-                    self.cost.forks += 1;
-                    self.cost.actions += 1;
-                    Some(state.fork().await?)
-                }
+            let fork = if *action == Action::Submit {
+                None
+            } else {
+                self.cost.forks += 1;
+                self.cost.actions += 1;
+                Some(state.fork().await?)
             };
             running.push(async move {
                 match fork {

@@ -73,8 +73,7 @@ impl Branches {
     /// # Errors
     /// When two trajectories have the same id, or a repository cannot be prepared.
     pub fn new(works: Vec<Work>, options: Options, judging: Judging, runtime: Arc<Runtime>) -> Result<Self> {
-        let has_tests = 0.0 < judging.effect().tests;
-        let forest = runtime.block_on(Forest::new(works, options, has_tests))?;
+        let forest = runtime.block_on(Forest::new(works, options, judging.effect()))?;
         Ok(Self { judging, runtime, forest: Mutex::new(forest) })
     }
 
@@ -119,11 +118,11 @@ impl StepReward for Branches {
         })?;
         let expert_text = example.action().text();
         let mut students = std::iter::zip(texts, students);
-        let reward = |said: &Option<&str>| {
+        let reward = |said: Option<&str>| {
             let Some((text, student)) = said.and_then(|_| students.next()) else { return Reward::MALFORMED };
             Reward::new(self.judging.value((&expert_text, &expert), (text, &student)))
         };
-        Ok(said.iter().map(reward).collect())
+        Ok(said.into_iter().map(reward).collect())
     }
 
     fn cost(&self) -> BTreeMap<String, f64> {

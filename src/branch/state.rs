@@ -122,7 +122,8 @@ async fn look(actor: &mut Actor) -> Result<Look, SandboxError> {
 fn is_by_product(change: &Change) -> bool {
     let is_new = change.before.is_none();
     let mut names = change.path.split('/');
-    is_new && (change.path.ends_with(".pyc") || names.any(|name| BY_PRODUCTS.contains(&name)))
+    let is_compiled = std::path::Path::new(&change.path).extension().is_some_and(|end| end == "pyc");
+    is_new && (is_compiled || names.any(|name| BY_PRODUCTS.contains(&name)))
 }
 
 /// The directory and the variables that the probe printed.

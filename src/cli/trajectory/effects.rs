@@ -98,8 +98,10 @@ fn line(value: &Value) -> String {
     if value["shell"].as_object().is_some_and(|shell| !shell.is_empty()) {
         told.push("changed the shell".to_owned());
     }
-    if value["lines"] != 0 {
-        told.push(format!("printed {} lines", value["lines"]));
+    match value["lines"].as_u64() {
+        Some(0) | None => {}
+        Some(1) => told.push("printed a line".to_owned()),
+        Some(lines) => told.push(format!("printed {lines} lines")),
     }
     told.extend(value["exit"].as_str().filter(|exit| *exit != "0").map(|exit| format!("exit {exit}")));
     let outcome = value["outcome"].as_f64().filter(|outcome| *outcome != 0.0);

@@ -57,7 +57,7 @@ fn edits_of(change: &Change) -> Vec<Edit<'_>> {
     if mode(before) != mode(after) {
         edits.push(Edit::Mode(path, mode(after)));
     }
-    let (old, new) = (lines(before), lines(after));
+    let (old, new) = (lines(before.as_ref()), lines(after.as_ref()));
     if LINES < old.len() + new.len() {
         let bytes = after.as_ref().map_or(&[][..], |file| &file.bytes);
         edits.push(Edit::Whole(path, bytes));
@@ -74,8 +74,8 @@ fn edits_of(change: &Change) -> Vec<Edit<'_>> {
     edits
 }
 
-fn lines(file: &Option<File>) -> Vec<&[u8]> {
-    file.as_ref().map_or_else(Vec::new, |file| file.bytes.split_inclusive(|byte| *byte == b'\n').collect())
+fn lines(file: Option<&File>) -> Vec<&[u8]> {
+    file.map_or_else(Vec::new, |file| file.bytes.split_inclusive(|byte| *byte == b'\n').collect())
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ fn dice(left: &[String], right: &[String]) -> f64 {
     for line in left {
         *counts.entry(line).or_default() += 1;
     }
-    let mut common = 0;
+    let mut common = 0_usize;
     for line in right {
         if let Some(count) = counts.get_mut(line.as_str()).filter(|count| 0 < **count) {
             *count -= 1;

@@ -1,5 +1,6 @@
 //! `apprentice rollout`: interrupted and continued, and under each scaffold, in namespaces.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use std::path::Path;
 use std::process::{Command, Output};

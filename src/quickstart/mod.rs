@@ -87,7 +87,7 @@ impl Quickstart<'_> {
         let lessons = domain.lessons(self, events)?;
         let school = School { dir: self.dir, stop: self.stop };
         let Some(base) = school.base(&*lessons, events)? else { return Ok(Ending::Interrupted) };
-        let Some(made) = school.methods(lessons.methods(), events)? else { return Ok(Ending::Interrupted) };
+        let Some(made) = school.methods(&lessons.methods(), events)? else { return Ok(Ending::Interrupted) };
         let mut rows = Vec::new();
         for (method, student) in std::iter::once((school::BASE, base)).chain(made) {
             for row in lessons.measure(method, &student, events)? {

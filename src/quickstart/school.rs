@@ -60,13 +60,13 @@ impl School<'_> {
     /// What the methods make of the base, in their order; absent when the user interrupted.
     pub(super) fn methods(
         self,
-        methods: Vec<Method<'_>>,
+        methods: &[Method<'_>],
         events: &mut dyn EventSink,
     ) -> anyhow::Result<Option<Vec<(&'static str, Student)>>> {
         let (sender, receiver) = mpsc::channel();
         let students = std::thread::scope(|scope| {
             let mut threads = Vec::with_capacity(methods.len());
-            for method in &methods {
+            for method in methods {
                 let mut sink = Sender(sender.clone());
                 threads.push(scope.spawn(move || self.method(method, &mut sink)));
             }

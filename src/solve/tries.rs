@@ -124,14 +124,14 @@ impl<'a> Open<'a> {
         self.replies += 1;
         self.tokens += sample.tokens.len();
         self.end = match manner {
-            Manner::Whole => self.hear_all(sample),
+            Manner::Whole => Some(self.hear_all(sample)),
             Manner::Steps { limit, .. } => self.hear_step(sample, *limit),
         };
     }
 
-    fn hear_all(&mut self, sample: &Sample) -> Option<End> {
+    fn hear_all(&mut self, sample: &Sample) -> End {
         self.steps.push(Step::new("", Action::Answer { text: sample.text.clone() }));
-        Some(if sample.finished { End::Submitted } else { End::Malformed })
+        if sample.finished { End::Submitted } else { End::Malformed }
     }
 
     fn hear_step(&mut self, sample: &Sample, limit: usize) -> Option<End> {

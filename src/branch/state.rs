@@ -193,6 +193,7 @@ mod tests {
     use super::*;
     use crate::patch::Mode;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a change has a file or none")]
     fn file(text: &str) -> Option<File> {
         Some(File { bytes: text.into(), mode: Mode::File })
     }

@@ -161,6 +161,7 @@ mod tests {
     use super::*;
     use crate::patch::{File, Mode};
 
+    #[expect(clippy::unnecessary_wraps, reason = "a change has a file or none")]
     fn file(text: &str) -> Option<File> {
         Some(File { bytes: text.into(), mode: Mode::File })
     }

@@ -104,7 +104,7 @@ fn address(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                address.push(byte as char)
+                address.push(byte as char);
             }
             byte => add(&mut address, format_args!("%{byte:02X}")),
         }

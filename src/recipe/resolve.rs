@@ -426,7 +426,7 @@ data:
         );
         assert_eq!(
             read("", &["batch.order=size"]).unwrap_err(),
-            "`--set batch.order=size`: `batch.order`: unknown variant `size`, expected `trajectories` or `examples`"
+            "`--set batch.order=size`: `batch.order`: unknown variant `size`, expected one of `trajectories`, `examples`, `reverse`"
         );
     }
 

@@ -1,7 +1,6 @@
 //! The page in a browser: headless Chromium, asked over a pipe.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

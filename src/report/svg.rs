@@ -7,7 +7,7 @@ mod axis;
 
 use std::fmt::Write as _;
 
-use crate::viewer::visible;
+use crate::viewer::escape;
 use axis::{Axis, Snap};
 
 const WIDTH: f64 = 420.0;
@@ -261,23 +261,6 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
             (points[middle].0, mean(&points[from..=to]).1)
         })
         .collect()
-}
-
-/// Text as it may stand in HTML and SVG, attributes included; what cannot be seen is shown.
-pub fn escape(text: &str) -> String {
-    let text = visible(text);
-    let mut escaped = String::with_capacity(text.len() + text.len() / 16);
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 fn add(svg: &mut String, piece: std::fmt::Arguments<'_>) {

@@ -147,7 +147,10 @@ fn the_page_stands_alone_and_lets_no_word_of_an_agent_break_out() {
         "src=",
         "url(",
     ] {
-        assert!(!page.contains(forbidden) || page.contains(&svg::escape(forbidden)), "{forbidden:?}");
+        assert!(
+            !page.contains(forbidden) || page.contains(&crate::viewer::escape(forbidden)),
+            "{forbidden:?}"
+        );
     }
     assert!(
         !page.contains("<script")

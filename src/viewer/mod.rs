@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::trajectory::{Action, End, Step, Trajectory};
+pub use page::escape;
 pub use visible::visible;
 
 /// A trajectory and what is known of it.

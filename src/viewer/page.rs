@@ -293,7 +293,8 @@ fn diff(page: &mut String, content: &str) {
 }
 
 /// Text that a browser shows as it is, in an element or in an attribute.
-fn escape(text: &str) -> String {
+/// Text as it may stand in HTML and SVG, attributes included; what cannot be seen is shown.
+pub fn escape(text: &str) -> String {
     escape_shown(&visible(text))
 }
 

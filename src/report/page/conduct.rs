@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::add;
-use crate::report::svg::escape;
 use crate::report::{PhaseReport, Report, RunReport};
 use crate::run::Manifest;
+use crate::viewer::escape;
 
 /// A line for each run.
 pub(super) fn overview(report: &Report) -> String {

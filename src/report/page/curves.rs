@@ -3,7 +3,8 @@
 use super::{add, counted};
 use crate::report::Report;
 use crate::report::curves::Rank;
-use crate::report::svg::{escape, stroke};
+use crate::report::svg::stroke;
+use crate::viewer::escape;
 
 pub(super) fn curves(report: &Report) -> String {
     let curves = report.curves();

@@ -12,8 +12,9 @@ mod trajectories;
 
 use std::fmt::Write as _;
 
-use super::svg::{STYLE, escape};
+use super::svg::STYLE;
 use super::{Report, grid};
+use crate::viewer::escape;
 use trajectories::Trajectories;
 
 const CSS: &str = include_str!("page.css");

@@ -6,8 +6,9 @@ use crate::rate::{Comparison, PassAt};
 use crate::report::Report;
 use crate::report::graded::{Pair, p_value};
 use crate::report::grid::{Column, Kind};
-use crate::report::svg::{Chart, Scale, Series, escape, stroke};
+use crate::report::svg::{Chart, Scale, Series, stroke};
 use crate::stats::{Mean, Rate};
+use crate::viewer::escape;
 
 pub(super) fn rates(report: &Report, columns: &[(String, &Column)]) -> String {
     let mut html = String::new();

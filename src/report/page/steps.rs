@@ -6,9 +6,9 @@ use super::{add, counted};
 use crate::chat::{Reply, parse_reply};
 use crate::difflib::{Block, matching_blocks};
 use crate::event::{ExpertStep, GroupSample, SampledAttempt};
-use crate::report::svg::escape;
 use crate::report::{Report, RunReport};
 use crate::reward::TextReward;
+use crate::viewer::escape;
 
 /// Groups of a run that are shown.
 const GROUPS: usize = 60;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::trajectories::Trajectories;
 use super::{Place, add, counted, head};
 use crate::report::grid::{Column, Grid, Sign, Try};
-use crate::report::svg::escape;
+use crate::viewer::escape;
 
 /// Rows and tries of a page.
 const ROWS: usize = 250;
